@@ -1,0 +1,88 @@
+# make         the whole gate: format, vet, lint, tests
+# make test    everything the tests need, then every test
+# make build   bin/owt-signal and the Lambda functions
+# make fuzz    every fuzz target, FUZZTIME each
+# make fix     what the gate can repair by itself
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+ARCH ?= arm64
+FUZZTIME ?= 30s
+TIMEOUT ?= 10m
+
+FUNCTIONS := connect disconnect message keepalive
+LINT := go tool -modfile=tools.mod golangci-lint
+LAMBDA := CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -tags lambda.norpc -trimpath -ldflags "-s -w"
+
+.PHONY: all fmt vet lint fix test deps build fuzz clean $(FUNCTIONS)
+
+all: fmt vet lint test
+
+fmt:
+	$(LINT) fmt --diff
+
+vet:
+	go vet ./...
+
+lint:
+	$(LINT) run
+
+fix:
+	$(LINT) fmt
+	$(LINT) run --fix
+
+test: e2e/node_modules/.package-lock.json .venv/.stamp
+	.venv/bin/cfn-lint
+	CGO_ENABLED=1 go test -race -shuffle=on -timeout=$(TIMEOUT) ./...
+
+# The file is npm's own record of what it installed.
+e2e/node_modules/.package-lock.json: e2e/package.json e2e/package-lock.json | deps
+	cd e2e && npm ci --ignore-scripts
+	touch $@
+
+.venv/.stamp: requirements-dev.txt | deps
+	python3 -m venv --clear .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# What comes from Debian: a C compiler for the race detector, Node.js for the
+# Socket.IO clients, Python for cfn-lint. Root gets what is missing installed.
+deps:
+	@set --; \
+	command -v gcc >/dev/null || set -- "$$@" gcc libc6-dev; \
+	command -v node >/dev/null || set -- "$$@" nodejs; \
+	command -v npm >/dev/null || set -- "$$@" npm; \
+	python3 -c 'import ensurepip' 2>/dev/null || set -- "$$@" python3-venv; \
+	[ $$# -gt 0 ] || exit 0; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "missing, to be installed first (Debian's names): $$*" >&2; exit 1; \
+	fi; \
+	apt-get update -qq; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$$@"
+
+build: bin/owt-signal $(FUNCTIONS)
+
+.PHONY: bin/owt-signal
+bin/owt-signal:
+	go build -trimpath -ldflags "-s -w" -o $@ ./cmd/owt-signal
+
+$(FUNCTIONS):
+	$(LAMBDA) -o bin/functions/$@/bootstrap ./functions/$@
+
+# `sam build` asks for build-<logical id> (template.yaml, BuildMethod: makefile).
+# Its Architecture parameter and ARCH go together: arm64 with arm64, x86_64 with
+# ARCH=amd64.
+build-%Function:
+	$(LAMBDA) -o "$(ARTIFACTS_DIR)/bootstrap" "./functions/$$(tr A-Z a-z <<< $*)"
+
+# Fuzzing takes one target of one package at a time.
+fuzz:
+	go test -list '^Fuzz' ./... | \
+	awk '/^Fuzz/ { name[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, name[i]; n = 0 }' | \
+	while read -r package name; do \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+	done
+
+clean:
+	rm -rf bin .aws-sam .venv e2e/node_modules

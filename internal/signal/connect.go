@@ -1,0 +1,159 @@
+package signal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Handshake is what a client brings when it connects.
+type Handshake struct {
+	Peer    Peer
+	Version string  // the client's, empty if it says none
+	Token   *string // nil if the client authenticates later
+}
+
+// greetings is how long to wait before each new try to greet a connection: it
+// cannot be reached before API Gateway has taken the answer to its handshake.
+var greetings = []time.Duration{
+	5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond,
+	80 * time.Millisecond, 160 * time.Millisecond, 320 * time.Millisecond, 640 * time.Millisecond,
+}
+
+// Connect admits a client. An error means that the handshake must fail; what
+// is wrong with the client itself it is told afterwards, in its protocol,
+// because browsers cannot read the status of a failed handshake.
+func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
+	if !s.accepts(h.Version) {
+		return func(ctx context.Context) { s.turnAway(ctx, h) }, nil
+	}
+	now := s.Clock.Now()
+	c := Connection{Peer: h.Peer, Expires: now.Add(ConnectionLife), Lane: NewLane()}
+	if err := s.Store.Admit(ctx, c); err != nil {
+		return nil, fmt.Errorf("admit connection %s: %w", h.Peer.ID, err)
+	}
+	return func(ctx context.Context) { s.begin(ctx, h) }, nil
+}
+
+func (s *Service) accepts(version string) bool {
+	if s.Versions == nil {
+		return DefaultVersions.Accept(version)
+	}
+	return s.Versions.Accept(version)
+}
+
+// turnAway tells a client that its version is not served.
+func (s *Service) turnAway(ctx context.Context, h Handshake) {
+	s.Log.InfoContext(ctx, "version not supported", "connection", h.Peer.ID, "version", h.Version)
+	if s.greet(ctx, h.Peer) {
+		s.post(ctx, h.Peer, Refused{NoNumber, CodeUnsupported})
+		s.close(ctx, h.Peer)
+	}
+}
+
+// begin greets a client whose socket is just being opened, and authenticates
+// it if it brought a token.
+func (s *Service) begin(ctx context.Context, h Handshake) {
+	if !s.greet(ctx, h.Peer) {
+		s.vanish(ctx, "", h.Peer.ID)
+		return
+	}
+	s.post(ctx, h.Peer, Admitted{h.Peer.ID})
+	if h.Token == nil {
+		return
+	}
+	in := Authenticate{Number: NoNumber, Token: *h.Token}
+	if h.Peer.Protocol == JSON {
+		in.Number = 0 // its messages are numbered from 1
+	}
+	r := s.authenticate(ctx, h.Peer, in)
+	for _, e := range r.Events {
+		s.post(ctx, h.Peer, e)
+	}
+	if r.After != nil {
+		r.After(ctx)
+	}
+}
+
+// greet says the first words on a connection.
+func (s *Service) greet(ctx context.Context, p Peer) bool {
+	for try := 0; ; try++ {
+		err := s.Pusher.Post(ctx, p, Opened{p.ID})
+		switch {
+		case err == nil:
+			return true
+		case !errors.Is(err, ErrGone) || try == len(greetings):
+			s.Log.WarnContext(ctx, "greet failed", "connection", p.ID, "error", err)
+			return false
+		case s.Clock.Sleep(ctx, greetings[try]) != nil:
+			return false
+		}
+	}
+}
+
+// Disconnect ends a connection, if that has not been done.
+func (s *Service) Disconnect(ctx context.Context, id ConnectionID) error {
+	c, err := s.Store.Drop(ctx, id)
+	if errors.Is(err, ErrNoConnection) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("drop connection %s: %w", id, err)
+	}
+	if c.User == "" {
+		return nil
+	}
+	released, err := s.Store.Release(ctx, c.User, id)
+	if err != nil {
+		return fmt.Errorf("release the name of connection %s: %w", id, err)
+	}
+	s.Log.InfoContext(ctx, "disconnected", "connection", id, "user", c.User, "released", released)
+	return nil
+}
+
+// leave ends a connection as its client wishes.
+func (s *Service) leave(ctx context.Context, p Peer) Reply {
+	if err := s.Disconnect(ctx, p.ID); err != nil {
+		s.Log.WarnContext(ctx, "leave failed", "connection", p.ID, "error", err)
+	}
+	s.close(ctx, p)
+	return Reply{}
+}
+
+// vanish ends a connection that was found gone. The user's name may be empty
+// if it is not known.
+func (s *Service) vanish(ctx context.Context, user UserName, id ConnectionID) {
+	s.Log.InfoContext(ctx, "connection gone", "connection", id, "user", user)
+	if user != "" {
+		s.release(ctx, user, id)
+	}
+	if err := s.Disconnect(ctx, id); err != nil {
+		s.Log.WarnContext(ctx, "disconnect failed", "connection", id, "error", err)
+	}
+}
+
+// release ends an ownership, if it is that connection's. What remains of it if
+// that fails ends when the connection is found gone.
+func (s *Service) release(ctx context.Context, user UserName, id ConnectionID) {
+	if _, err := s.Store.Release(ctx, user, id); err != nil {
+		s.Log.WarnContext(ctx, "release failed", "connection", id, "user", user, "error", err)
+	}
+}
+
+// Keepalive pings every connection whose client waits for that, and ends those
+// that are gone.
+func (s *Service) Keepalive(ctx context.Context) error {
+	err := s.Store.Each(ctx, s.Clock.Now(), func(c Connection) {
+		if c.Protocol != EIO4 {
+			return
+		}
+		if err := s.Pusher.Post(ctx, c.Peer, Ping{}); errors.Is(err, ErrGone) {
+			s.vanish(ctx, c.User, c.ID)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("keep connections alive: %w", err)
+	}
+	return nil
+}

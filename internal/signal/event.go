@@ -1,0 +1,107 @@
+package signal
+
+// NoNumber marks what a client did not number.
+const NoNumber int64 = -1
+
+// MaxNumber is the highest number of a frame: 2^53-1, the largest integer that
+// every JavaScript client can count to (Number.MAX_SAFE_INTEGER).
+const MaxNumber int64 = 1<<53 - 1
+
+// Event is what the server tells a client. Each protocol has its own form for
+// it, possibly none.
+type Event interface{ event() }
+
+// The events.
+type (
+	// Opened is the first thing on every connection.
+	Opened struct{ Connection ConnectionID }
+	// Admitted follows where the protocol admits a client before it has
+	// authenticated.
+	Admitted struct{ Connection ConnectionID }
+	// Welcome ends the authentication: as Number, if that was numbered.
+	Welcome struct {
+		Number int64
+		User   UserName
+		Epoch  string
+		Seq    int64
+	}
+	// Ack tells a sender how a numbered frame ended.
+	Ack struct {
+		Number int64
+		Code   Code
+	}
+	// Stored tells a sender that a numbered frame came early; its [Ack] follows.
+	Stored struct{ Number int64 }
+	// Delivery is a message for the receiver.
+	Delivery struct {
+		From  UserName
+		Data  []byte
+		Epoch string
+		Seq   int64
+	}
+	// Superseded tells a connection that another one owns the name now. It is
+	// the last thing before the connection is closed.
+	Superseded struct{}
+	// Refused tells a client why it is not served. It is the last thing before
+	// the connection is closed. Number is that of the authentication, if that
+	// is what was refused, and numbered.
+	Refused struct {
+		Number int64
+		Code   Code
+	}
+	// Presence answers whether a user is online.
+	Presence struct {
+		User   UserName
+		Online bool
+	}
+	// Failed answers what has no number.
+	Failed struct{ Code Code }
+	// Ping keeps a connection alive whose client waits for the server's.
+	Ping struct{}
+)
+
+func (Opened) event()     {}
+func (Admitted) event()   {}
+func (Welcome) event()    {}
+func (Ack) event()        {}
+func (Stored) event()     {}
+func (Delivery) event()   {}
+func (Superseded) event() {}
+func (Refused) event()    {}
+func (Presence) event()   {}
+func (Failed) event()     {}
+func (Ping) event()       {}
+
+// Input is what a client asks of the server, read from a frame by its
+// protocol.
+type Input interface{ input() }
+
+// The inputs.
+type (
+	// Authenticate brings a token, after the handshake.
+	Authenticate struct {
+		Number int64 // or NoNumber
+		Token  string
+		// Malformed: there was no token that could be read.
+		Malformed bool
+	}
+	// Send is a message for another user, or, with Frame.Code, something that
+	// has a number and cannot be understood.
+	Send struct {
+		Number int64 // or NoNumber
+		Frame  Frame
+	}
+	// Query asks for the presence of a user.
+	Query struct{ User UserName }
+	// Leave says that the client goes.
+	Leave struct{}
+	// Reject stands for a frame for which the protocol has no other answer than
+	// to end the connection.
+	Reject struct{ Code Code }
+)
+
+func (Authenticate) input() {}
+func (Send) input()         {}
+func (Query) input()        {}
+func (Leave) input()        {}
+func (Reject) input()       {}

@@ -1,0 +1,100 @@
+package signal
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps the records of connections and users. Its reads and conditions
+// are strongly consistent; a record whose time has passed counts as absent,
+// whether or not it was deleted yet. Its methods may be called concurrently.
+// Errors other than the named ones mean that the outcome is not known.
+type Store interface {
+	ConnectionStore
+	UserStore
+}
+
+// ConnectionStore keeps a record for each connection.
+type ConnectionStore interface {
+	// Admit records a new connection, or the same again.
+	Admit(ctx context.Context, c Connection) error
+	// Inspect reads a record; [ErrNoConnection] if there is none.
+	Inspect(ctx context.Context, id ConnectionID, now Instant) (Connection, error)
+	// Move makes a conditional write on the connection's lane. It returns the
+	// record as it is after the move, and true; or, where the guard does not
+	// hold, the record that it does not hold for, and false.
+	// [ErrNoConnection] if there is none.
+	Move(ctx context.Context, id ConnectionID, m Move, now Instant) (Connection, bool, error)
+	// Drop deletes a record and returns it; [ErrNoConnection] if there is none.
+	Drop(ctx context.Context, id ConnectionID) (Connection, error)
+	// Each calls f with every connection there is, segment by segment, in no
+	// order; connections that come or go meanwhile may be missed. f may be
+	// called concurrently.
+	Each(ctx context.Context, now Instant, f func(Connection)) error
+}
+
+// UserStore keeps a record for each user.
+type UserStore interface {
+	// Claim makes a connection the owner of a name. The newest claim wins:
+	// [ErrNewerClaim] if there is a newer one. A repeated claim of one
+	// connection changes nothing and is answered like the first.
+	Claim(ctx context.Context, c Claim) (Claimed, error)
+	// Release ends the ownership of a connection. It reports false, and changes
+	// nothing, if another connection owns the name, or none.
+	Release(ctx context.Context, user UserName, id ConnectionID) (bool, error)
+	// Route says which connection owns the name and counts one message for it;
+	// [ErrOffline] if none does.
+	Route(ctx context.Context, user UserName, now Instant) (Route, error)
+	// Owner says which connection owns the name; [ErrOffline] if none does.
+	Owner(ctx context.Context, user UserName, now Instant) (Peer, error)
+}
+
+// Claim is a connection's claim of a name.
+type Claim struct {
+	User  UserName
+	Peer  Peer
+	At    Instant // of two claims the later wins; at the same instant, the greater connection id
+	Until Instant // the ownership's end
+	Epoch string  // the record's epoch if the claim begins one
+}
+
+// Claimed is a claim's answer.
+type Claimed struct {
+	// Before is the owner before, nil if there was none: it is superseded.
+	Before *Peer
+	// Epoch and Seq are where the user's sequence numbers stand.
+	Epoch string
+	Seq   int64
+}
+
+// Route is where a message for a user goes, and its place among the user's
+// messages: the sequence number within the epoch, which changes when the
+// count begins anew.
+type Route struct {
+	Peer  Peer
+	Epoch string
+	Seq   int64
+}
+
+// EpochLife is how long a user's sequence numbers are remembered after the
+// last ownership's end.
+const EpochLife = 24 * time.Hour
+
+// Pusher sends to sockets.
+type Pusher interface {
+	// Post sends the event to the peer in its protocol, and gives up after
+	// [PostWithin]. Nil means that the service in between has accepted it,
+	// [ErrGone] that there is no such socket, [ErrBusy] that a limit was reached
+	// and nothing sent, [ErrTooLarge] that the event is; any other error means that the outcome is not known. It
+	// must not send again what may have been accepted.
+	Post(ctx context.Context, to Peer, e Event) error
+	// Close closes the socket. One that is gone is no error.
+	Close(ctx context.Context, p Peer) error
+}
+
+// Authenticator says who a client is by the token that it brings.
+type Authenticator interface {
+	// Authenticate returns the user's name, which the domain checks by
+	// [CheckUserName]. [ErrRefused] if the token is not accepted.
+	Authenticate(ctx context.Context, token string) (UserName, error)
+}

@@ -1,0 +1,120 @@
+package signal
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+)
+
+// Service is the signaling service. All its state is in the records of its
+// store: any number of Services over the same records are one.
+type Service struct {
+	Store         Store
+	Pusher        Pusher
+	Authenticator Authenticator
+	Clock         Clock
+	Random        func([]byte) // fills a slice with unpredictable bytes
+	Versions      Versions     // of clients that are served; nil: DefaultVersions
+	Log           *slog.Logger
+}
+
+// After is work that follows an answer: it begins when the answer is on its
+// way, and its context ends when the invocation must. It may be nil.
+type After func(ctx context.Context)
+
+// Reply is the answer to an input.
+type Reply struct {
+	Events []Event
+	After  After
+}
+
+func reply(events ...Event) Reply { return Reply{Events: events} }
+
+// Receive does what a client asks. It never fails: what goes wrong becomes
+// part of the answer. The peer's protocol may be a guess by the frame's form.
+func (s *Service) Receive(ctx context.Context, p Peer, in Input) Reply {
+	switch in := in.(type) {
+	case Send:
+		return s.send(ctx, p, in)
+	case Authenticate:
+		return s.authenticate(ctx, p, in)
+	case Query:
+		return s.query(ctx, p, in)
+	case Leave:
+		return s.leave(ctx, p)
+	case Reject:
+		return s.refuse(ctx, p, NoNumber, in.Code)
+	default:
+		return reply(Failed{CodeClient})
+	}
+}
+
+// Failure is the answer to an input that the server could not deal with for a
+// fault of its own.
+func Failure(in Input) Event {
+	switch in := in.(type) {
+	case Send:
+		if in.Number != NoNumber {
+			return Ack{in.Number, CodeServer}
+		}
+	case Authenticate:
+		if in.Number != NoNumber {
+			return Refused{in.Number, CodeServer}
+		}
+	}
+	return Failed{CodeServer}
+}
+
+// randomID is a name that no two invocations, and no two epochs, share.
+func (s *Service) randomID() string {
+	var b [8]byte
+	s.Random(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// refuse ends a connection that cannot be served. What is held of it is
+// answered, too.
+func (s *Service) refuse(ctx context.Context, p Peer, number int64, code Code) Reply {
+	s.Log.InfoContext(ctx, "refused", "connection", p.ID, "code", int(code))
+	c, err := s.Store.Drop(ctx, p.ID)
+	switch {
+	case err == nil:
+		p = c.Peer
+		for n := range c.Lane.Held {
+			s.post(ctx, p, Ack{n, CodeUnknownUser})
+		}
+		if c.User != "" {
+			s.release(ctx, c.User, c.ID)
+		}
+	case !errors.Is(err, ErrNoConnection):
+		s.Log.WarnContext(ctx, "drop failed", "connection", p.ID, "error", err)
+	}
+	s.post(ctx, p, Refused{number, code})
+	s.close(ctx, p)
+	return Reply{}
+}
+
+// nobody answers on a connection without a record, and closes it.
+func (s *Service) nobody(ctx context.Context, p Peer, number int64) Reply {
+	if number != NoNumber {
+		s.post(ctx, p, Ack{number, CodeUnknownUser})
+	}
+	s.close(ctx, p)
+	return Reply{}
+}
+
+// post sends what nobody waits for.
+func (s *Service) post(ctx context.Context, p Peer, e Event) bool {
+	if err := s.Pusher.Post(ctx, p, e); err != nil {
+		s.Log.InfoContext(ctx, "post failed", "connection", p.ID, "error", err)
+		return false
+	}
+	return true
+}
+
+func (s *Service) close(ctx context.Context, p Peer) {
+	if err := s.Pusher.Close(ctx, p); err != nil {
+		s.Log.WarnContext(ctx, "close failed", "connection", p.ID, "error", err)
+	}
+}

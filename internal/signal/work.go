@@ -1,0 +1,258 @@
+package signal
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// How an invocation goes about its work.
+const (
+	// moveTries is how often one write is tried whose outcome is not known.
+	moveTries = 3
+	moveRetry = 20 * time.Millisecond
+	// arriveTries bounds how often an invocation decides anew because the lane
+	// has changed meanwhile. Each time means that another one got on.
+	arriveTries = 64
+	// watchFirst and watchMost are the pauses between two looks at a lane.
+	watchFirst = 20 * time.Millisecond
+	watchMost  = 250 * time.Millisecond
+	// maxStint is how long an owner takes frames along before it leaves those
+	// that follow to others; handover is how long it gives them.
+	maxStint = 20 * time.Second
+	handover = 50 * time.Millisecond
+)
+
+// work is what one invocation does on the lane of one connection.
+type work struct {
+	*Service
+	me   string     // the owner, as it stands in the lane
+	conn Connection // the record as last seen
+	lost bool       // another invocation may have overtaken this one: post no more
+}
+
+func (s *Service) work(c Connection) *work {
+	return &work{Service: s, me: s.randomID(), conn: c}
+}
+
+// move makes a move, once, even if an answer is lost. Either way conn is the
+// record as it is now.
+func (w *work) move(ctx context.Context, m Move) (made bool, err error) {
+	for try := range moveTries {
+		if try > 0 {
+			if err := w.Clock.Sleep(ctx, moveRetry<<try); err != nil {
+				return false, err
+			}
+		}
+		var c Connection
+		c, made, err = w.Store.Move(ctx, w.conn.ID, m, w.Clock.Now())
+		if err == nil {
+			w.conn = c
+			return made || m.Made(c.Lane), nil
+		}
+		if errors.Is(err, ErrNoConnection) {
+			return false, err
+		}
+	}
+	return false, err
+}
+
+// open opens the lane for user and returns what was sent before and is to be
+// posted now. errOpened if it is open already.
+func (w *work) open(ctx context.Context, user UserName, number int64) ([]Numbered, error) {
+	for range arriveTries {
+		m := w.conn.Lane.open(user, number, w.me, w.Clock.Now())
+		made, err := w.move(ctx, m)
+		switch {
+		case err != nil:
+			return nil, err
+		case made:
+			return m.Run, nil
+		case w.conn.Lane.Opened():
+			return nil, errOpened
+		}
+	}
+	return nil, ErrBusy
+}
+
+// bring brings frame n to the lane. It returns the run that is now this
+// invocation's to post, or, if there is none, the step that says why.
+func (w *work) bring(ctx context.Context, n int64, f Frame) ([]Numbered, Step, error) {
+	m := Take(n, f, w.me, w.Clock.Now())
+	for range arriveTries {
+		before := w.conn.Lane
+		made, err := w.move(ctx, m)
+		if err != nil {
+			return nil, Step{}, err
+		}
+		if made {
+			switch m.Kind {
+			case KindTake:
+				return m.Run, Step{}, nil
+			case KindHold:
+				return nil, inHand, nil
+			case KindOvertake:
+				w.tellOvertaken(ctx, before)
+			}
+		}
+		step := w.conn.Lane.Arrive(n, f, w.me, w.Clock.Now())
+		if step.Move == nil {
+			return nil, step, nil
+		}
+		m = *step.Move
+	}
+	return nil, settled(CodeBusy), nil
+}
+
+// turn posts a run and finishes it. It returns how each frame ended, and the
+// run taken along, if any; ok is false if the lane is not this invocation's
+// any more.
+func (w *work) turn(ctx context.Context, run []Numbered, more bool) (codes []Code, next []Numbered, ok bool) {
+	codes = make([]Code, len(run))
+	var faults []Fault
+	for i, f := range run {
+		codes[i] = CodeServer
+		if !w.lost {
+			codes[i] = w.deliver(ctx, w.conn.User, f.Frame, w.ready)
+		}
+		if codes[i] != OK {
+			faults = append(faults, Fault{f.N, f.N, codes[i]})
+		}
+	}
+	turn := w.conn.Lane.Turn
+	for range arriveTries {
+		m := w.conn.Lane.finish(faults, more, w.me, w.Clock.Now())
+		made, err := w.move(ctx, m)
+		switch {
+		case err != nil:
+			return codes, nil, false
+		case made:
+			return codes, m.Run, true
+		case w.conn.Lane.Owner != w.me || w.conn.Lane.Turn != turn:
+			for i, f := range run { // overtaken: everyone tells the same
+				if f.N <= w.conn.Lane.Done {
+					codes[i] = w.conn.Lane.Outcome(f.N)
+				}
+			}
+			return codes, nil, false
+		}
+	}
+	return codes, nil, false
+}
+
+// ready reports whether the owner may begin a post now, and renews the turn
+// where it must.
+func (w *work) ready(ctx context.Context) bool {
+	for range moveTries {
+		now := w.Clock.Now()
+		if now.Sub(w.conn.Lane.TurnAt) <= BeginWithin {
+			return true
+		}
+		if made, err := w.move(ctx, w.conn.Lane.renew(w.me, now)); err != nil || !made {
+			break
+		}
+	}
+	w.lost = true
+	return false
+}
+
+// carry posts run and what follows, and answers for what is left.
+func (w *work) carry(ctx context.Context, run []Numbered) {
+	began := w.Clock.Now()
+	for {
+		more := w.Clock.Now().Sub(began) < maxStint
+		for len(run) > 0 {
+			codes, next, ok := w.turn(ctx, run, more)
+			w.tell(ctx, run, codes)
+			if !ok {
+				return
+			}
+			run, more = next, w.Clock.Now().Sub(began) < maxStint
+		}
+		n, held := w.conn.Lane.lowest()
+		if !held {
+			return
+		}
+		if !more {
+			began = w.Clock.Now()
+			if w.Clock.Sleep(ctx, handover) != nil || w.look(ctx) != nil {
+				return
+			}
+		}
+		if run = w.watch(ctx, n); len(run) == 0 {
+			return
+		}
+	}
+}
+
+// watch answers for the held frame n until it is finished. It returns a run
+// that this invocation has taken, if it had to.
+func (w *work) watch(ctx context.Context, n int64) []Numbered {
+	pause := watchFirst
+	for ctx.Err() == nil {
+		step := w.conn.Lane.Watch(n, w.me, w.Clock.Now())
+		switch {
+		case step.Move != nil:
+			before := w.conn.Lane
+			made, err := w.move(ctx, *step.Move)
+			if err != nil {
+				return nil
+			}
+			if made && step.Move.Kind == KindOvertake {
+				w.tellOvertaken(ctx, before)
+			}
+			if made && step.Move.Kind == KindAdopt {
+				return step.Move.Run
+			}
+			continue
+		case step.Wait == 0:
+			return nil
+		}
+		if w.Clock.Sleep(ctx, min(step.Wait, pause)) != nil || w.look(ctx) != nil {
+			return nil
+		}
+		pause = min(2*pause, watchMost)
+	}
+	return nil
+}
+
+// look reads the record anew.
+func (w *work) look(ctx context.Context) error {
+	c, err := w.Store.Inspect(ctx, w.conn.ID, w.Clock.Now())
+	if err != nil {
+		return err
+	}
+	w.conn = c
+	return nil
+}
+
+// tell acks frames to their sender.
+func (w *work) tell(ctx context.Context, run []Numbered, codes []Code) {
+	for i, f := range run {
+		err := w.Pusher.Post(ctx, w.conn.Peer, w.ack(f, codes[i]))
+		if errors.Is(err, ErrGone) {
+			w.vanish(ctx, w.conn.User, w.conn.ID)
+			return
+		}
+		if err != nil {
+			w.Log.WarnContext(ctx, "ack failed", "connection", w.conn.ID, "error", err)
+		}
+	}
+}
+
+// ack is the answer to a frame that ended with code.
+func (w *work) ack(f Numbered, code Code) Event {
+	if f.Confirm && code == OK {
+		return Welcome{Number: f.N, User: w.conn.User}
+	}
+	return Ack{f.N, code}
+}
+
+// tellOvertaken tells the sender of the numbers whose owner was declared dead:
+// before is the lane as it was then.
+func (w *work) tellOvertaken(ctx context.Context, before Lane) {
+	w.Log.WarnContext(ctx, "owner overtaken", "connection", w.conn.ID, "from", before.Done+1, "to", before.Turn)
+	for n := max(before.Done+1, before.Turn-MaxHeld+1); n <= before.Turn; n++ {
+		w.post(ctx, w.conn.Peer, Ack{n, CodeServer})
+	}
+}

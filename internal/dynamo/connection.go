@@ -1,0 +1,176 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// Admit implements [signal.ConnectionStore].
+func (s *Store) Admit(ctx context.Context, c signal.Connection) error {
+	it := item{
+		attrKey:       str(connectionKey(c.ID)),
+		attrProtocol:  str(c.Protocol),
+		attrEndpoint:  str(c.Endpoint),
+		attrExpires:   num(seconds(c.Expires)),
+		attrOpen:      num(c.Lane.Open),
+		attrDone:      num(c.Lane.Done),
+		attrTurn:      num(c.Lane.Turn),
+		attrHeld:      &types.AttributeValueMemberM{Value: item{}},
+		attrSize:      num(0),
+		attrForgotten: num(c.Lane.Forgotten),
+	}
+	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName:           &s.table,
+		Item:                it,
+		ConditionExpression: aws.String("attribute_not_exists(" + attrKey + ")"),
+	})
+	if _, there := refused(err); err != nil && !there {
+		return fmt.Errorf("put connection: %w", err)
+	}
+	return nil
+}
+
+// Inspect implements [signal.ConnectionStore].
+func (s *Store) Inspect(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
+	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: key(connectionKey(id)), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return signal.Connection{}, fmt.Errorf("get connection: %w", err)
+	}
+	return readConnection(out.Item, now)
+}
+
+// Move implements [signal.ConnectionStore].
+func (s *Store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
+	e := newExpression()
+	e.require("attribute_exists(" + attrKey + ")")
+	e.require(e.path(attrExpires), ">", e.value(num(seconds(now))))
+	e.guard(m)
+	e.change(m.Change)
+	out, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:                           &s.table,
+		Key:                                 key(connectionKey(id)),
+		ConditionExpression:                 e.condition(),
+		UpdateExpression:                    e.update(),
+		ExpressionAttributeNames:            e.names,
+		ExpressionAttributeValues:           e.values,
+		ReturnValues:                        types.ReturnValueAllNew,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	if old, ok := refused(err); ok {
+		c, err := readConnection(old, now)
+		return c, false, err
+	}
+	if err != nil {
+		return signal.Connection{}, false, fmt.Errorf("%s: %w", m.Kind, err)
+	}
+	c, err := readConnection(out.Attributes, now)
+	return c, err == nil, err
+}
+
+// guard is [signal.Lane.Allows] as a condition.
+func (e *expression) guard(m signal.Move) {
+	g := m.Guard
+	e.require(e.path(attrDone), "=", e.value(num(g.Done)))
+	e.require(e.path(attrTurn), "=", e.value(num(g.Turn)))
+	if g.Owner != "" {
+		e.require(e.path(attrOwner), "=", e.value(str(g.Owner)))
+	}
+	if g.TurnAt != 0 {
+		e.require(e.path(attrTurnAt), "=", e.value(num(g.TurnAt)))
+	}
+	if g.Held != signal.Any {
+		e.require("size("+e.path(attrHeld)+")", "=", e.value(num(g.Held)))
+	}
+	if h := m.Change.Hold; h != nil {
+		e.require("attribute_not_exists(" + e.path(attrHeld, strconv.FormatInt(h.N, 10)) + ")")
+		e.require("size("+e.path(attrHeld)+")", "<", e.value(num(signal.MaxHeld)))
+		e.require(e.path(attrSize), "<=", e.value(num(signal.MaxHeldBytes-h.Len())))
+	}
+}
+
+// change is [signal.Lane.Apply] as an update.
+func (e *expression) change(c signal.Change) {
+	e.set(e.path(attrDone), e.value(num(c.Done)))
+	e.set(e.path(attrTurn), e.value(num(c.Turn)))
+	if c.Owner != "" {
+		e.set(e.path(attrOwner), e.value(str(c.Owner)))
+	}
+	if c.TurnAt != 0 {
+		e.set(e.path(attrTurnAt), e.value(num(c.TurnAt)))
+	}
+	if c.Opening != nil {
+		e.set(e.path(attrUser), e.value(str(c.Opening.User)))
+		e.set(e.path(attrOpen), e.value(num(c.Opening.At)))
+	}
+	grows := 0
+	if h := c.Hold; h != nil {
+		e.set(e.path(attrHeld, strconv.FormatInt(h.N, 10)), e.value(heldItem(h.Held)))
+		grows += h.Len()
+	}
+	for _, f := range c.Unhold {
+		e.remove(e.path(attrHeld, strconv.FormatInt(f.N, 10)))
+		grows -= f.Len()
+	}
+	if grows != 0 {
+		e.set(e.path(attrSize), e.path(attrSize)+" + "+e.value(num(grows)))
+	}
+	if c.Faults != nil {
+		e.set(e.path(attrFaults), e.value(faultsItem(c.Faults.List)))
+		e.set(e.path(attrForgotten), e.value(num(c.Faults.Forgotten)))
+	}
+}
+
+// Drop implements [signal.ConnectionStore].
+func (s *Store) Drop(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+	out, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName: &s.table, Key: key(connectionKey(id)), ReturnValues: types.ReturnValueAllOld,
+	})
+	if err != nil {
+		return signal.Connection{}, fmt.Errorf("delete connection: %w", err)
+	}
+	return readConnection(out.Attributes, 0)
+}
+
+// Each implements [signal.ConnectionStore].
+func (s *Store) Each(ctx context.Context, now signal.Instant, f func(signal.Connection)) error {
+	pages := dynamodb.NewScanPaginator(s.client, &dynamodb.ScanInput{
+		TableName:                 &s.table,
+		FilterExpression:          aws.String("begins_with(" + attrKey + ", :prefix)"),
+		ExpressionAttributeValues: item{":prefix": str(connectionPrefix)},
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("scan connections: %w", err)
+		}
+		for _, it := range page.Items {
+			if c, err := readConnection(it, now); err == nil {
+				f(c)
+			}
+		}
+	}
+	return nil
+}
+
+// readConnection is the record in it; [signal.ErrNoConnection] if there is
+// none, or its time has passed.
+func readConnection(it item, now signal.Instant) (signal.Connection, error) {
+	if len(it) == 0 {
+		return signal.Connection{}, signal.ErrNoConnection
+	}
+	var r reader
+	c := r.connection(it)
+	if r.err == nil && c.Expires <= now {
+		return signal.Connection{}, signal.ErrNoConnection
+	}
+	return c, r.err
+}

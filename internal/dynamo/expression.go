@@ -1,0 +1,69 @@
+package dynamo
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// expression collects the parts of a conditional update. Every name and value
+// goes in by a placeholder, because many names are DynamoDB's reserved words.
+type expression struct {
+	conditions, sets, removes []string
+	names                     map[string]string
+	values                    item
+}
+
+func newExpression() *expression {
+	return &expression{names: make(map[string]string), values: make(item)}
+}
+
+// path is the placeholder of an attribute, given by the names that lead to it.
+func (e *expression) path(names ...string) string {
+	parts := make([]string, len(names))
+	for i, name := range names {
+		parts[i] = "#" + placeholder(name)
+		e.names[parts[i]] = name
+	}
+	return strings.Join(parts, ".")
+}
+
+// placeholder is a name that may stand in an expression. Numbers are the keys
+// of held frames.
+func placeholder(name string) string {
+	if _, err := strconv.Atoi(name); err == nil {
+		return "n" + strings.ReplaceAll(name, "-", "m")
+	}
+	return name
+}
+
+// value is the placeholder of a value.
+func (e *expression) value(v types.AttributeValue) string {
+	p := ":v" + strconv.Itoa(len(e.values))
+	e.values[p] = v
+	return p
+}
+
+func (e *expression) require(parts ...string) {
+	e.conditions = append(e.conditions, strings.Join(parts, " "))
+}
+
+func (e *expression) set(path, value string) { e.sets = append(e.sets, path+" = "+value) }
+func (e *expression) remove(path string)     { e.removes = append(e.removes, path) }
+
+func (e *expression) condition() *string {
+	c := strings.Join(e.conditions, " AND ")
+	return &c
+}
+
+func (e *expression) update() *string {
+	var u string
+	if len(e.sets) > 0 {
+		u = "SET " + strings.Join(e.sets, ", ")
+	}
+	if len(e.removes) > 0 {
+		u += " REMOVE " + strings.Join(e.removes, ", ")
+	}
+	return &u
+}

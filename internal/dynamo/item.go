@@ -1,0 +1,246 @@
+package dynamo
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// The attributes of the items.
+const (
+	attrKey     = "pk"
+	attrExpires = "expires"
+
+	attrProtocol  = "protocol"
+	attrEndpoint  = "endpoint"
+	attrUser      = "user"
+	attrOpen      = "open"
+	attrDone      = "done"
+	attrTurn      = "turn"
+	attrTurnAt    = "turnAt"
+	attrHeld      = "held"
+	attrSize      = "size"
+	attrFaults    = "faults"
+	attrForgotten = "forgotten"
+
+	attrOwner     = "owner"
+	attrBefore    = "before"
+	attrClaimedAt = "claimedAt"
+	attrUntil     = "until"
+	attrEpoch     = "epoch"
+	attrSeq       = "seq"
+
+	// within held frames, and peers
+	attrTo      = "to"
+	attrData    = "data"
+	attrCode    = "code"
+	attrConfirm = "confirm"
+	attrBy      = "by"
+	attrAt      = "at"
+	attrID      = "id"
+)
+
+type item = map[string]types.AttributeValue
+
+func key(pk string) item { return item{attrKey: str(pk)} }
+
+func connectionKey(id signal.ConnectionID) string { return connectionPrefix + string(id) }
+func userKey(name signal.UserName) string         { return "user#" + string(name) }
+
+const connectionPrefix = "conn#"
+
+func str[S ~string](s S) types.AttributeValue { return &types.AttributeValueMemberS{Value: string(s)} }
+
+func num[N ~int | ~int64](n N) types.AttributeValue {
+	return &types.AttributeValueMemberN{Value: strconv.FormatInt(int64(n), 10)}
+}
+
+// seconds is an instant as DynamoDB's time to live has it.
+func seconds(i signal.Instant) int64 { return int64(i) / 1000 }
+
+// reader reads attributes and keeps the first thing that is wrong. Absent
+// attributes are zero.
+type reader struct{ err error }
+
+func (r *reader) fail(name string, v types.AttributeValue) {
+	if r.err == nil {
+		r.err = fmt.Errorf("read attribute %s: unexpected %T", name, v)
+	}
+}
+
+func (r *reader) str(it item, name string) string {
+	switch v := it[name].(type) {
+	case nil:
+		return ""
+	case *types.AttributeValueMemberS:
+		return v.Value
+	default:
+		r.fail(name, v)
+		return ""
+	}
+}
+
+func (r *reader) num(it item, name string) int64 {
+	switch v := it[name].(type) {
+	case nil:
+		return 0
+	case *types.AttributeValueMemberN:
+		return r.parse(name, v)
+	default:
+		r.fail(name, v)
+		return 0
+	}
+}
+
+func (r *reader) parse(name string, v *types.AttributeValueMemberN) int64 {
+	n, err := strconv.ParseInt(v.Value, 10, 64)
+	if err != nil {
+		r.fail(name, v)
+	}
+	return n
+}
+
+func (r *reader) bytes(it item, name string) []byte {
+	switch v := it[name].(type) {
+	case nil:
+		return nil
+	case *types.AttributeValueMemberB:
+		return v.Value
+	default:
+		r.fail(name, v)
+		return nil
+	}
+}
+
+func (r *reader) bool(it item, name string) bool {
+	v, ok := it[name].(*types.AttributeValueMemberBOOL)
+	return ok && v.Value
+}
+
+func (r *reader) child(it item, name string) item {
+	switch v := it[name].(type) {
+	case nil:
+		return nil
+	case *types.AttributeValueMemberM:
+		return v.Value
+	default:
+		r.fail(name, v)
+		return nil
+	}
+}
+
+// connection reads the record of a connection.
+func (r *reader) connection(it item) signal.Connection {
+	pk := r.str(it, attrKey)
+	if len(pk) < len(connectionPrefix) {
+		r.fail(attrKey, it[attrKey])
+		return signal.Connection{}
+	}
+	return signal.Connection{
+		Peer: signal.Peer{
+			ID:       signal.ConnectionID(pk[len(connectionPrefix):]),
+			Endpoint: r.str(it, attrEndpoint),
+			Protocol: signal.Protocol(r.str(it, attrProtocol)),
+		},
+		User:    signal.UserName(r.str(it, attrUser)),
+		Expires: signal.Instant(r.num(it, attrExpires) * 1000),
+		Lane: signal.Lane{
+			Open:      r.num(it, attrOpen),
+			Done:      r.num(it, attrDone),
+			Turn:      r.num(it, attrTurn),
+			Owner:     r.str(it, attrOwner),
+			TurnAt:    signal.Instant(r.num(it, attrTurnAt)),
+			Held:      r.held(r.child(it, attrHeld)),
+			Size:      int(r.num(it, attrSize)),
+			Faults:    r.faults(it[attrFaults]),
+			Forgotten: r.num(it, attrForgotten),
+		},
+	}
+}
+
+func (r *reader) held(frames item) map[int64]signal.Held {
+	held := make(map[int64]signal.Held, len(frames))
+	for number := range frames {
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			r.fail(attrHeld, frames[number])
+			continue
+		}
+		f := r.child(frames, number)
+		held[n] = signal.Held{
+			Frame: signal.Frame{
+				To:      signal.UserName(r.str(f, attrTo)),
+				Data:    r.bytes(f, attrData),
+				Code:    signal.Code(r.num(f, attrCode)),
+				Confirm: r.bool(f, attrConfirm),
+			},
+			By: r.str(f, attrBy),
+			At: signal.Instant(r.num(f, attrAt)),
+		}
+	}
+	return held
+}
+
+func heldItem(h signal.Held) types.AttributeValue {
+	f := item{attrTo: str(h.To), attrBy: str(h.By), attrAt: num(h.At)}
+	if len(h.Data) > 0 {
+		f[attrData] = &types.AttributeValueMemberB{Value: h.Data}
+	}
+	if h.Code != signal.OK {
+		f[attrCode] = num(h.Code)
+	}
+	if h.Confirm {
+		f[attrConfirm] = &types.AttributeValueMemberBOOL{Value: true}
+	}
+	return &types.AttributeValueMemberM{Value: f}
+}
+
+// faults are kept flat, three numbers each: from, to, code.
+func (r *reader) faults(v types.AttributeValue) []signal.Fault {
+	list, ok := v.(*types.AttributeValueMemberL)
+	if !ok {
+		return nil
+	}
+	var numbers []int64
+	for _, e := range list.Value {
+		n, ok := e.(*types.AttributeValueMemberN)
+		if !ok {
+			r.fail(attrFaults, e)
+			return nil
+		}
+		numbers = append(numbers, r.parse(attrFaults, n))
+	}
+	var faults []signal.Fault
+	for ; len(numbers) >= 3; numbers = numbers[3:] {
+		faults = append(faults, signal.Fault{From: numbers[0], To: numbers[1], Code: signal.Code(numbers[2])})
+	}
+	return faults
+}
+
+func faultsItem(faults []signal.Fault) types.AttributeValue {
+	list := make([]types.AttributeValue, 0, 3*len(faults))
+	for _, f := range faults {
+		list = append(list, num(f.From), num(f.To), num(f.Code))
+	}
+	return &types.AttributeValueMemberL{Value: list}
+}
+
+func (r *reader) peer(it item) *signal.Peer {
+	if len(it) == 0 {
+		return nil
+	}
+	return &signal.Peer{
+		ID:       signal.ConnectionID(r.str(it, attrID)),
+		Endpoint: r.str(it, attrEndpoint),
+		Protocol: signal.Protocol(r.str(it, attrProtocol)),
+	}
+}
+
+func peerItem(p signal.Peer) types.AttributeValue {
+	return &types.AttributeValueMemberM{Value: item{
+		attrID: str(p.ID), attrEndpoint: str(p.Endpoint), attrProtocol: str(p.Protocol),
+	}}
+}

@@ -1,0 +1,85 @@
+// Package dynamo keeps the records in a DynamoDB table: each change is one
+// conditional write, and what a failed condition hands back is used instead of
+// a read before it.
+//
+// The table has a string key, pk, and two kinds of items:
+//
+//	conn#<connectionId>   protocol, endpoint, user, expires, and the lane:
+//	                      open, done, turn, owner, turnAt, held, size, faults, forgotten
+//	user#<name>           owner, before, claimedAt, until, epoch, seq, expires
+//
+// The attribute expires is DynamoDB's time to live, in seconds since the Unix
+// epoch. DynamoDB deletes expired items late, so every read and condition here
+// judges it for itself.
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// Store implements [signal.Store] on a table. It is safe for concurrent use.
+type Store struct {
+	client *dynamodb.Client
+	table  string
+}
+
+var _ signal.Store = (*Store)(nil)
+
+// New is the store in the named table.
+func New(client *dynamodb.Client, table string) *Store {
+	return &Store{client: client, table: table}
+}
+
+// createWait bounds how long a new table may take to become active.
+const createWait = 30 * time.Second
+
+// EnsureTable creates the table, on demand and with its time to live, unless
+// there is one of that name.
+func (s *Store) EnsureTable(ctx context.Context) error {
+	_, err := s.client.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName:            &s.table,
+		BillingMode:          types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String(attrKey), AttributeType: types.ScalarAttributeTypeS}},
+		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String(attrKey), KeyType: types.KeyTypeHash}},
+	})
+	var exists *types.ResourceInUseException
+	if errors.As(err, &exists) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create table %s: %w", s.table, err)
+	}
+	waiter := dynamodb.NewTableExistsWaiter(s.client, func(o *dynamodb.TableExistsWaiterOptions) {
+		o.MinDelay, o.MaxDelay = 50*time.Millisecond, time.Second
+	})
+	if err := waiter.Wait(ctx, &dynamodb.DescribeTableInput{TableName: &s.table}, createWait); err != nil {
+		return fmt.Errorf("wait for table %s: %w", s.table, err)
+	}
+	_, err = s.client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+		TableName:               &s.table,
+		TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String(attrExpires), Enabled: aws.Bool(true)},
+	})
+	if err != nil {
+		return fmt.Errorf("set time to live of table %s: %w", s.table, err)
+	}
+	return nil
+}
+
+// refused returns the item that made a condition fail, and whether that is
+// what err says. The item is empty if there was none.
+func refused(err error) (item, bool) {
+	var failed *types.ConditionalCheckFailedException
+	if !errors.As(err, &failed) {
+		return nil, false
+	}
+	return failed.Item, true
+}

@@ -1,0 +1,161 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// claimTries bounds how often a claim meets a record that expires under it.
+const claimTries = 4
+
+// Claim implements [signal.UserStore]. The owner before is copied within the
+// write that replaces it, so that even a claim whose answer is lost names it.
+func (s *Store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error) {
+	expired := false
+	for range claimTries {
+		out, err := s.client.UpdateItem(ctx, s.claim(c, expired))
+		if err == nil {
+			return readClaimed(out.Attributes)
+		}
+		old, ok := refused(err)
+		if !ok {
+			return signal.Claimed{}, fmt.Errorf("claim name: %w", err)
+		}
+		var r reader
+		if now := r.num(old, attrExpires) <= seconds(c.At); now != expired {
+			expired = now
+			continue
+		}
+		if owner := r.peer(r.child(old, attrOwner)); owner != nil && owner.ID == c.Peer.ID {
+			return readClaimed(old)
+		}
+		return signal.Claimed{}, signal.ErrNewerClaim
+	}
+	return signal.Claimed{}, fmt.Errorf("claim name: %w", signal.ErrBusy)
+}
+
+// claim is the write that claims a name: over a record that is valid, or
+// absent, or over one that has expired, whose epoch ends with it.
+func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
+	e := newExpression()
+	owner := e.path(attrOwner)
+	now, at := e.value(num(seconds(c.At))), e.value(num(c.At))
+	none, epoch, zero := e.value(&types.AttributeValueMemberM{Value: item{}}), e.value(str(c.Epoch)), e.value(num(0))
+	if expired {
+		e.require(e.path(attrExpires), "<=", now)
+		e.set(e.path(attrBefore), none)
+		e.set(e.path(attrEpoch), epoch)
+		e.set(e.path(attrSeq), zero)
+	} else {
+		ownerID, claimedAt, id := e.path(attrOwner, attrID), e.path(attrClaimedAt), e.value(str(c.Peer.ID))
+		free := "attribute_not_exists(" + owner + ")"
+		older := e.path(attrUntil) + " <= " + at + " OR " + claimedAt + " < " + at + " OR (" + claimedAt + " = " + at + " AND " + ownerID + " < " + id + ")"
+		e.require("(attribute_not_exists("+attrKey+") OR", e.path(attrExpires), ">", now, "AND",
+			"("+free+" OR", ownerID, "<>", id, "AND", "("+older+")))")
+		e.set(e.path(attrBefore), "if_not_exists("+owner+", "+none+")")
+		e.set(e.path(attrEpoch), "if_not_exists("+e.path(attrEpoch)+", "+epoch+")")
+		e.set(e.path(attrSeq), "if_not_exists("+e.path(attrSeq)+", "+zero+")")
+	}
+	e.set(owner, e.value(peerItem(c.Peer)))
+	e.set(e.path(attrClaimedAt), at)
+	e.set(e.path(attrUntil), e.value(num(c.Until)))
+	e.set(e.path(attrExpires), e.value(num(seconds(c.Until.Add(signal.EpochLife)))))
+	return &dynamodb.UpdateItemInput{
+		TableName:                           &s.table,
+		Key:                                 key(userKey(c.User)),
+		ConditionExpression:                 e.condition(),
+		UpdateExpression:                    e.update(),
+		ExpressionAttributeNames:            e.names,
+		ExpressionAttributeValues:           e.values,
+		ReturnValues:                        types.ReturnValueAllNew,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}
+}
+
+func readClaimed(it item) (signal.Claimed, error) {
+	var r reader
+	c := signal.Claimed{
+		Before: r.peer(r.child(it, attrBefore)),
+		Epoch:  r.str(it, attrEpoch),
+		Seq:    r.num(it, attrSeq),
+	}
+	return c, r.err
+}
+
+// Release implements [signal.UserStore].
+func (s *Store) Release(ctx context.Context, name signal.UserName, id signal.ConnectionID) (bool, error) {
+	e := newExpression()
+	e.require(e.path(attrOwner, attrID), "=", e.value(str(id)))
+	e.remove(e.path(attrOwner))
+	e.remove(e.path(attrBefore))
+	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:                 &s.table,
+		Key:                       key(userKey(name)),
+		ConditionExpression:       e.condition(),
+		UpdateExpression:          e.update(),
+		ExpressionAttributeNames:  e.names,
+		ExpressionAttributeValues: e.values,
+	})
+	if _, ok := refused(err); ok {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("release name: %w", err)
+	}
+	return true, nil
+}
+
+// Route implements [signal.UserStore].
+func (s *Store) Route(ctx context.Context, name signal.UserName, now signal.Instant) (signal.Route, error) {
+	e := newExpression()
+	e.require("attribute_exists(" + e.path(attrOwner) + ")")
+	e.require(e.path(attrUntil), ">", e.value(num(now)))
+	e.set(e.path(attrSeq), e.path(attrSeq)+" + "+e.value(num(1)))
+	out, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:                 &s.table,
+		Key:                       key(userKey(name)),
+		ConditionExpression:       e.condition(),
+		UpdateExpression:          e.update(),
+		ExpressionAttributeNames:  e.names,
+		ExpressionAttributeValues: e.values,
+		ReturnValues:              types.ReturnValueAllNew,
+	})
+	if _, ok := refused(err); ok {
+		return signal.Route{}, signal.ErrOffline
+	}
+	if err != nil {
+		return signal.Route{}, fmt.Errorf("route: %w", err)
+	}
+	var r reader
+	owner := r.peer(r.child(out.Attributes, attrOwner))
+	if owner == nil {
+		r.fail(attrOwner, nil)
+		return signal.Route{}, r.err
+	}
+	return signal.Route{Peer: *owner, Epoch: r.str(out.Attributes, attrEpoch), Seq: r.num(out.Attributes, attrSeq)}, r.err
+}
+
+// Owner implements [signal.UserStore].
+func (s *Store) Owner(ctx context.Context, name signal.UserName, now signal.Instant) (signal.Peer, error) {
+	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: key(userKey(name)), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return signal.Peer{}, fmt.Errorf("get user: %w", err)
+	}
+	var r reader
+	owner := r.peer(r.child(out.Item, attrOwner))
+	if r.err == nil && (owner == nil || signal.Instant(r.num(out.Item, attrUntil)) <= now) {
+		return signal.Peer{}, signal.ErrOffline
+	}
+	if r.err != nil {
+		return signal.Peer{}, r.err
+	}
+	return *owner, nil
+}

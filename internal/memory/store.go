@@ -1,0 +1,197 @@
+// Package memory keeps the records in this process: the embedded default of
+// the local server. Every operation is one step under a lock, so it is as
+// consistent as the real table.
+package memory
+
+import (
+	"context"
+	"maps"
+	"sync"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// Store implements [signal.Store]. Its records end with the process; those
+// that have expired are removed in passing. It is safe for concurrent use.
+type Store struct {
+	mu          sync.Mutex
+	connections map[signal.ConnectionID]*signal.Connection
+	users       map[signal.UserName]*user
+}
+
+var _ signal.Store = (*Store)(nil)
+
+// user is the record of a user.
+type user struct {
+	owner     *signal.Peer // nil: released
+	claimedAt signal.Instant
+	before    *signal.Peer   // the owner before that claim
+	until     signal.Instant // the ownership's end
+	epoch     string
+	seq       int64
+}
+
+// New is an empty store.
+func New() *Store {
+	return &Store{
+		connections: make(map[signal.ConnectionID]*signal.Connection),
+		users:       make(map[signal.UserName]*user),
+	}
+}
+
+// Admit implements [signal.ConnectionStore].
+func (s *Store) Admit(_ context.Context, c signal.Connection) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.connections[c.ID]; !ok {
+		c = copied(&c)
+		s.connections[c.ID] = &c
+	}
+	return nil
+}
+
+// Inspect implements [signal.ConnectionStore].
+func (s *Store) Inspect(_ context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.connection(id, now)
+	if !ok {
+		return signal.Connection{}, signal.ErrNoConnection
+	}
+	return copied(c), nil
+}
+
+// Move implements [signal.ConnectionStore].
+func (s *Store) Move(_ context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.connection(id, now)
+	if !ok {
+		return signal.Connection{}, false, signal.ErrNoConnection
+	}
+	if !c.Lane.Allows(m) {
+		return copied(c), false, nil
+	}
+	*c = c.Applied(m)
+	return copied(c), true, nil
+}
+
+// Drop implements [signal.ConnectionStore].
+func (s *Store) Drop(_ context.Context, id signal.ConnectionID) (signal.Connection, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.connections[id]
+	if !ok {
+		return signal.Connection{}, signal.ErrNoConnection
+	}
+	delete(s.connections, id)
+	return *c, nil
+}
+
+// Each implements [signal.ConnectionStore].
+func (s *Store) Each(ctx context.Context, now signal.Instant, f func(signal.Connection)) error {
+	for _, c := range s.all(now) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		f(c)
+	}
+	return nil
+}
+
+func (s *Store) all(now signal.Instant) []signal.Connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]signal.Connection, 0, len(s.connections))
+	for id := range s.connections {
+		if c, ok := s.connection(id, now); ok {
+			all = append(all, copied(c))
+		}
+	}
+	for name, u := range s.users {
+		if u.until.Add(signal.EpochLife) <= now {
+			delete(s.users, name)
+		}
+	}
+	return all
+}
+
+// connection is the record of a connection, unless its time has passed. The
+// lock is held.
+func (s *Store) connection(id signal.ConnectionID, now signal.Instant) (*signal.Connection, bool) {
+	c, ok := s.connections[id]
+	if ok && c.Expires <= now {
+		delete(s.connections, id)
+		return nil, false
+	}
+	return c, ok
+}
+
+// copied is a record that shares nothing that changes.
+func copied(c *signal.Connection) signal.Connection {
+	out := *c
+	out.Lane.Held = maps.Clone(c.Lane.Held)
+	return out
+}
+
+// Claim implements [signal.UserStore].
+func (s *Store) Claim(_ context.Context, c signal.Claim) (signal.Claimed, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, ok := s.users[c.User]
+	if !ok || u.until.Add(signal.EpochLife) <= c.At {
+		u = &user{epoch: c.Epoch}
+		s.users[c.User] = u
+	}
+	owned := u.owner != nil && u.until > c.At
+	switch {
+	case u.owner != nil && u.owner.ID == c.Peer.ID:
+		return signal.Claimed{Before: u.before, Epoch: u.epoch, Seq: u.seq}, nil
+	case owned && (u.claimedAt > c.At || u.claimedAt == c.At && u.owner.ID > c.Peer.ID):
+		return signal.Claimed{}, signal.ErrNewerClaim
+	}
+	owner := c.Peer
+	u.before, u.owner, u.claimedAt, u.until = u.owner, &owner, c.At, c.Until
+	return signal.Claimed{Before: u.before, Epoch: u.epoch, Seq: u.seq}, nil
+}
+
+// Release implements [signal.UserStore].
+func (s *Store) Release(_ context.Context, name signal.UserName, id signal.ConnectionID) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, ok := s.users[name]
+	if !ok || u.owner == nil || u.owner.ID != id {
+		return false, nil
+	}
+	u.owner, u.before = nil, nil
+	return true, nil
+}
+
+// Route implements [signal.UserStore].
+func (s *Store) Route(_ context.Context, name signal.UserName, now signal.Instant) (signal.Route, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, ok := s.online(name, now)
+	if !ok {
+		return signal.Route{}, signal.ErrOffline
+	}
+	u.seq++
+	return signal.Route{Peer: *u.owner, Epoch: u.epoch, Seq: u.seq}, nil
+}
+
+// Owner implements [signal.UserStore].
+func (s *Store) Owner(_ context.Context, name signal.UserName, now signal.Instant) (signal.Peer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, ok := s.online(name, now)
+	if !ok {
+		return signal.Peer{}, signal.ErrOffline
+	}
+	return *u.owner, nil
+}
+
+// online is the record of a user who is. The lock is held.
+func (s *Store) online(name signal.UserName, now signal.Instant) (*user, bool) {
+	u, ok := s.users[name]
+	return u, ok && u.owner != nil && u.until > now
+}

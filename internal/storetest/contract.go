@@ -1,0 +1,409 @@
+// Package storetest is the contract of a [signal.Store]: one suite that every
+// store passes, and the real DynamoDB engine that it runs on.
+package storetest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// now is the suite's time: whole seconds, as the time to live has them.
+const now = signal.Instant(1_800_000_000_000)
+
+// Run holds a store against the contract. The suite names its records so that
+// it can run on a store that holds others.
+func Run(t *testing.T, store signal.Store) {
+	s := &suite{Store: store}
+	for _, c := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"admit, inspect, drop", s.records},
+		{"an expired record is absent", s.expiry},
+		{"a move is made or hands back the lane", s.moves},
+		{"any move does what the pure lane does", s.movesAsPure},
+		{"held frames come back as they were", s.frames},
+		{"what can be held is bounded", s.bounds},
+		{"hold against finish loses no frame", s.holdAgainstFinish},
+		{"each sees every connection", s.each},
+		{"claim, route, release", s.ownership},
+		{"a repeated claim is answered like the first", s.repeatedClaim},
+		{"the newest claim wins", s.newestClaim},
+		{"50 concurrent claims have one winner", s.concurrentClaims},
+		{"a late release changes nothing", s.lateRelease},
+		{"sequence numbers are consecutive under 50 writers", s.sequence},
+		{"epochs", s.epochs},
+		{"awkward names", s.names},
+	} {
+		t.Run(c.name, c.test)
+	}
+}
+
+type suite struct {
+	signal.Store
+	ids atomic.Int64
+}
+
+var ctx = context.Background()
+
+func (s *suite) unique() string {
+	return fmt.Sprintf("t%d-%d", time.Now().UnixNano(), s.ids.Add(1))
+}
+
+func (s *suite) peer() signal.Peer {
+	return signal.Peer{ID: signal.ConnectionID(s.unique() + "="), Endpoint: "https://api.example/prod", Protocol: signal.EIO4}
+}
+
+func (s *suite) admit(t testing.TB) signal.Connection {
+	t.Helper()
+	c := signal.Connection{Peer: s.peer(), Expires: now.Add(time.Hour), Lane: signal.NewLane()}
+	if err := s.Admit(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// open makes a move that opens the lane of c at number 0.
+func (s *suite) open(t testing.TB, c signal.Connection) signal.Connection {
+	t.Helper()
+	c, made := s.move(t, c.ID, signal.Move{
+		Kind:   signal.KindOpen,
+		Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: 0},
+		Change: signal.Change{Owner: "opener", Opening: &signal.Opening{User: "alice", At: 0}},
+	})
+	if !made {
+		t.Fatal("lane did not open")
+	}
+	return c
+}
+
+func (s *suite) move(t testing.TB, id signal.ConnectionID, m signal.Move) (signal.Connection, bool) {
+	t.Helper()
+	c, made, err := s.Move(ctx, id, m, now)
+	if err != nil {
+		t.Fatalf("%s: %v", m.Kind, err)
+	}
+	return c, made
+}
+
+func (s *suite) records(t *testing.T) {
+	c := s.admit(t)
+	got, err := s.Inspect(ctx, c.ID, now)
+	equal(t, got, c, err)
+
+	opened := s.open(t, c)
+	if err := s.Admit(ctx, c); err != nil {
+		t.Fatalf("admit again: %v", err)
+	}
+	got, err = s.Inspect(ctx, c.ID, now)
+	equal(t, got, opened, err)
+	if got.User != "alice" {
+		t.Fatalf("user is %q", got.User)
+	}
+
+	got, err = s.Drop(ctx, c.ID)
+	equal(t, got, opened, err)
+	for _, f := range []func() error{
+		func() error { _, err := s.Drop(ctx, c.ID); return err },
+		func() error { _, err := s.Inspect(ctx, c.ID, now); return err },
+		func() error {
+			_, _, err := s.Move(ctx, c.ID, signal.Take(1, signal.Frame{}, "me", now), now)
+			return err
+		},
+	} {
+		if err := f(); !errors.Is(err, signal.ErrNoConnection) {
+			t.Errorf("without a record: %v", err)
+		}
+	}
+}
+
+func (s *suite) expiry(t *testing.T) {
+	c := s.open(t, s.admit(t))
+	for _, at := range []struct {
+		signal.Instant
+		want error
+	}{{c.Expires - 1, nil}, {c.Expires, signal.ErrNoConnection}} {
+		take := signal.Take(c.Lane.Turn+1, signal.Frame{}, "me", now)
+		take.Guard.Owner = "nobody" // does not hold: nothing changes
+		if _, _, err := s.Move(ctx, c.ID, take, at.Instant); !errors.Is(err, at.want) {
+			t.Errorf("move at %d: %v, want %v", at.Instant, err, at.want)
+		}
+		if _, err := s.Inspect(ctx, c.ID, at.Instant); !errors.Is(err, at.want) {
+			t.Errorf("inspect at %d: %v, want %v", at.Instant, err, at.want)
+		}
+	}
+
+	name, until := signal.UserName(s.unique()), now.Add(time.Hour)
+	s.claim(t, name, s.peer(), now, until)
+	if _, err := s.Route(ctx, name, until-1); err != nil {
+		t.Errorf("route before the end: %v", err)
+	}
+	if _, err := s.Route(ctx, name, until); !errors.Is(err, signal.ErrOffline) {
+		t.Errorf("route at the end: %v", err)
+	}
+	if _, err := s.Owner(ctx, name, until); !errors.Is(err, signal.ErrOffline) {
+		t.Errorf("owner at the end: %v", err)
+	}
+	s.claim(t, name, s.peer(), until, until.Add(time.Hour)) // although no later claim has ended it
+}
+
+func (s *suite) moves(t *testing.T) {
+	c := s.open(t, s.admit(t))
+	first := signal.Take(1, signal.Frame{To: "bob"}, "me", now)
+	c, made := s.move(t, c.ID, first)
+	if !made || c.Lane.Turn != 1 || c.Lane.Done != 0 || c.Lane.Owner != "me" || c.Lane.TurnAt != now || c.User != "alice" {
+		t.Fatalf("take: made %v, %+v", made, c)
+	}
+	back, made := s.move(t, c.ID, signal.Take(1, signal.Frame{To: "bob"}, "you", now))
+	if made {
+		t.Fatal("the same number was taken twice")
+	}
+	equal(t, back, c, nil)
+	if !first.Made(back.Lane) {
+		t.Error("one's own move is not recognised")
+	}
+	if _, made = s.move(t, c.ID, signal.Take(2, signal.Frame{}, "you", now)); made {
+		t.Error("a number was taken while an owner is at work")
+	}
+}
+
+// movesAsPure makes random moves, most of which are refused for one guard or
+// another, on the store and on a lane in memory.
+func (s *suite) movesAsPure(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		want := s.admit(t)
+		for range rapid.IntRange(1, 12).Draw(r, "moves") {
+			m := drawMove(r, want.Lane)
+			got, made, err := s.Move(ctx, want.ID, m, now)
+			if err != nil {
+				r.Fatalf("%+v: %v", m, err)
+			}
+			if made != want.Lane.Allows(m) {
+				r.Fatalf("made %v, the pure lane says otherwise\nlane %+v\nmove %+v", made, want.Lane, m)
+			}
+			if made {
+				want = want.Applied(m)
+			}
+			if !reflect.DeepEqual(normal(got), normal(want)) {
+				r.Fatalf("after %+v\n got %+v\nwant %+v", m, got, want)
+			}
+		}
+	})
+}
+
+func drawMove(r *rapid.T, l signal.Lane) signal.Move {
+	near := func(label string, v int64) int64 {
+		return v + rapid.SampledFrom([]int64{0, 0, 0, 0, 0, 1, -1}).Draw(r, label)
+	}
+	owner := rapid.SampledFrom([]string{"", "a", "b"})
+	m := signal.Move{Kind: "random", Guard: signal.Guard{
+		Done: near("done", l.Done), Turn: near("turn", l.Turn),
+		Owner: owner.Draw(r, "owner"),
+		Held:  rapid.SampledFrom([]int{signal.Any, signal.Any, len(l.Held), len(l.Held) + 1}).Draw(r, "held"),
+	}}
+	if rapid.IntRange(0, 3).Draw(r, "ask time") == 0 {
+		m.Guard.TurnAt = l.TurnAt
+	}
+	c := &m.Change
+	c.Done, c.Turn = rapid.Int64Range(-2, 9).Draw(r, "done'"), rapid.Int64Range(-2, 9).Draw(r, "turn'")
+	c.Owner = owner.Draw(r, "owner'")
+	c.TurnAt = signal.Instant(rapid.Int64Range(0, 3).Draw(r, "turnAt'"))
+	switch rapid.IntRange(0, 3).Draw(r, "what") {
+	case 0:
+		c.Opening = &signal.Opening{User: "alice", At: rapid.Int64Range(-1, 9).Draw(r, "open")}
+	case 1:
+		c.Hold = &signal.HeldFrame{N: rapid.Int64Range(0, 9).Draw(r, "hold"), Held: signal.Held{
+			Frame: signal.Frame{
+				To:      signal.UserName(rapid.String().Draw(r, "to")),
+				Data:    rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(r, "data"),
+				Code:    signal.Code(rapid.IntRange(0, 1).Draw(r, "code")),
+				Confirm: rapid.Bool().Draw(r, "confirm"),
+			},
+			By: owner.Draw(r, "by"), At: now,
+		}}
+	case 2:
+		for _, n := range slices.Sorted(maps.Keys(l.Held)) {
+			if rapid.Bool().Draw(r, "unhold") {
+				c.Unhold = append(c.Unhold, signal.Numbered{N: n, Frame: l.Held[n].Frame})
+			}
+		}
+		m.Guard.Held = len(l.Held)
+	case 3:
+		c.Faults = &signal.Faults{Forgotten: 3, List: []signal.Fault{{From: 4, To: 5, Code: signal.CodeServer}}}
+	}
+	return m
+}
+
+func (s *suite) frames(t *testing.T) {
+	c := s.open(t, s.admit(t))
+	data := []byte(`{"a":1.10,"b":"<é\u0000>"}` + "\u2028")
+	frame := signal.Held{Frame: signal.Frame{To: "用户1", Data: data}, By: "me", At: now}
+	for _, n := range []int64{3, signal.MaxNumber} {
+		c, made := s.hold(t, c, n, frame)
+		if !made {
+			t.Fatalf("frame %d was not held", n)
+		}
+		if got := c.Lane.Held[n]; !bytes.Equal(got.Data, data) || got.To != frame.To || got.By != "me" || got.At != now {
+			t.Fatalf("held %+v, came back %+v", frame, got)
+		}
+	}
+}
+
+func (s *suite) hold(t testing.TB, c signal.Connection, n int64, h signal.Held) (signal.Connection, bool) {
+	return s.move(t, c.ID, signal.Move{
+		Kind:   signal.KindHold,
+		Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: signal.Any},
+		Change: signal.Change{Done: c.Lane.Done, Turn: c.Lane.Turn, Hold: &signal.HeldFrame{N: n, Held: h}},
+	})
+}
+
+func (s *suite) bounds(t *testing.T) {
+	c := s.open(t, s.admit(t))
+	for n := range int64(signal.MaxHeld) {
+		if _, made := s.hold(t, c, n+2, signal.Held{At: now}); !made {
+			t.Fatalf("frame %d of %d was not held", n+1, signal.MaxHeld)
+		}
+	}
+	if _, made := s.hold(t, c, signal.MaxHeld+2, signal.Held{At: now}); made {
+		t.Errorf("more than %d frames were held", signal.MaxHeld)
+	}
+
+	c = s.open(t, s.admit(t))
+	half := signal.Held{Frame: signal.Frame{Data: make([]byte, signal.MaxHeldBytes/2)}, At: now}
+	for n := range int64(2) {
+		if _, made := s.hold(t, c, n+2, half); !made {
+			t.Fatalf("%d of %d bytes were not held", (n+1)*signal.MaxHeldBytes/2, signal.MaxHeldBytes)
+		}
+	}
+	if _, made := s.hold(t, c, 4, signal.Held{Frame: signal.Frame{Data: []byte("x")}, At: now}); made {
+		t.Errorf("more than %d bytes were held", signal.MaxHeldBytes)
+	}
+}
+
+// holdAgainstFinish lets frames be held while an owner finishes again and
+// again. Every frame that was held must be taken along, or still be there.
+func (s *suite) holdAgainstFinish(t *testing.T) {
+	const frames = 40
+	c := s.open(t, s.admit(t))
+	c, _ = s.move(t, c.ID, signal.Take(1, signal.Frame{Data: []byte("1")}, "owner", now))
+
+	var wg sync.WaitGroup
+	for n := int64(2); n <= frames; n++ {
+		wg.Go(func() {
+			me, f := strconv.FormatInt(n, 10), signal.Frame{Data: []byte(strconv.FormatInt(n, 10))}
+			lane := c.Lane
+			for {
+				step := lane.Arrive(n, f, me, now)
+				if step.Move == nil {
+					if step.Settled {
+						t.Errorf("frame %d: settled with %v before it was posted", n, step.Code)
+					}
+					return
+				}
+				after, made := s.move(t, c.ID, *step.Move)
+				if made && step.Move.Kind == signal.KindTake {
+					t.Errorf("frame %d was taken while the owner is at work", n)
+				}
+				if made {
+					return
+				}
+				lane = after.Lane
+			}
+		})
+	}
+	var taken []int64
+	for lane := c.Lane; len(taken) < frames-1; {
+		m := finish(lane)
+		after, made := s.move(t, c.ID, m)
+		if made {
+			for _, f := range m.Run {
+				taken = append(taken, f.N)
+			}
+		}
+		lane = after.Lane
+	}
+	wg.Wait()
+	if !slices.IsSorted(taken) || len(slices.Compact(taken)) != frames-1 {
+		t.Fatalf("taken along: %v", taken)
+	}
+}
+
+// finish ends an owner's turn and takes the next frame, but never leaves the
+// lane idle.
+func finish(l signal.Lane) signal.Move {
+	m := signal.Move{
+		Kind:   signal.KindFinish,
+		Guard:  signal.Guard{Done: l.Done, Turn: l.Turn, Owner: "owner", Held: len(l.Held)},
+		Change: signal.Change{Done: l.Done, Turn: l.Turn, Owner: "owner", TurnAt: now},
+	}
+	if h, ok := l.Held[l.Turn+1]; ok {
+		m.Run = []signal.Numbered{{N: l.Turn + 1, Frame: h.Frame}}
+		m.Change.Unhold, m.Change.Done, m.Change.Turn = m.Run, l.Turn, l.Turn+1
+	}
+	return m
+}
+
+func (s *suite) each(t *testing.T) {
+	want := make(map[signal.ConnectionID]bool)
+	for range 30 {
+		want[s.admit(t).ID] = true
+	}
+	gone := s.admit(t)
+	if _, err := s.Drop(ctx, gone.ID); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	err := s.Each(ctx, now, func(c signal.Connection) {
+		mu.Lock()
+		defer mu.Unlock()
+		delete(want, c.ID)
+		if c.ID == gone.ID {
+			t.Error("a dropped connection was seen")
+		}
+	})
+	if err != nil || len(want) > 0 {
+		t.Fatalf("%v; not seen: %v", err, want)
+	}
+	err = s.Each(ctx, now.Add(time.Hour), func(c signal.Connection) { t.Errorf("expired connection %s was seen", c.ID) })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func equal(t *testing.T, got, want signal.Connection, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(normal(got), normal(want)) {
+		t.Fatalf("record\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// normal is a record in which nothing is told apart that means the same.
+func normal(c signal.Connection) signal.Connection {
+	if len(c.Lane.Held) == 0 {
+		c.Lane.Held = nil
+	}
+	if len(c.Lane.Faults) == 0 {
+		c.Lane.Faults = nil
+	}
+	return c
+}
+
+func byID(a, b signal.Peer) int { return cmp.Compare(a.ID, b.ID) }

@@ -1,0 +1,194 @@
+// Package jsonproto is the subprotocol owt.signal.v1: JSON objects over
+// WebSocket, for everything that is not an OWT SDK. docs/protocol.md describes
+// it. The package is pure: frames in, frames out.
+package jsonproto
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/rawjson"
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// The types of frames. Messages, pings and presence go both ways.
+const (
+	typeOpen       = "open"
+	typeWelcome    = "welcome"
+	typeMessage    = "message"
+	typeStored     = "stored"
+	typeAck        = "ack"
+	typeError      = "error"
+	typePresence   = "presence"
+	typePing       = "ping"
+	typePong       = "pong"
+	typeSuperseded = "superseded"
+	typeLeave      = "leave"
+	typeNothing    = "nothing"
+)
+
+// maxMembers is how many members a client's frame may have.
+const maxMembers = 16
+
+// Protocol implements apigw.Protocol. Idle and MaxPayload are told to clients.
+type Protocol struct {
+	Idle       time.Duration // after which a silent connection is closed
+	MaxPayload int           // bytes in one frame
+}
+
+// Decode reads a frame. What is wrong with one is answered, and costs nothing
+// else.
+func (p Protocol) Decode(_ signal.ConnectionID, frame []byte) (signal.Input, []byte, error) {
+	f, err := read(frame)
+	if err != nil {
+		return nil, failure(0, signal.CodeClient, false), err
+	}
+	switch f.kind {
+	case typeMessage:
+		in, err := f.message()
+		if err != nil && in.Number == signal.NoNumber {
+			return nil, failure(0, signal.CodeClient, false), err
+		}
+		return in, nil, err
+	case typePing:
+		return nil, object(typePong).end(), nil
+	case typePresence:
+		if err := signal.CheckUserName(f.user); err != nil {
+			return nil, failure(0, signal.CodeClient, false), err
+		}
+		return signal.Query{User: f.user}, nil, nil
+	case typeLeave:
+		return signal.Leave{}, nil, nil
+	default:
+		return nil, failure(0, signal.CodeUnsupported, false), errors.New("unknown type of frame")
+	}
+}
+
+// frame is what a client's frame may say.
+type frame struct {
+	kind     string
+	id       json.RawMessage
+	to, user signal.UserName
+	data     json.RawMessage
+}
+
+func read(b []byte) (frame, error) {
+	var f frame
+	members, err := rawjson.Members(b, maxMembers)
+	if err != nil {
+		return f, fmt.Errorf("read frame: %w", err)
+	}
+	for _, m := range members {
+		switch text, _ := rawjson.Text(m.Value); m.Name {
+		case "type":
+			f.kind = text
+		case "to":
+			f.to = signal.UserName(text)
+		case "user":
+			f.user = signal.UserName(text)
+		case "id":
+			f.id = m.Value
+		case "data":
+			f.data = m.Value
+		}
+	}
+	return f, nil
+}
+
+// message is a message, whose number is valid if there is one. One that cannot
+// be delivered still has its place in the order.
+func (f frame) message() (signal.Send, error) {
+	in := signal.Send{Number: signal.NoNumber, Frame: signal.Frame{To: f.to, Data: f.data}}
+	if f.id != nil {
+		n, err := strconv.ParseInt(string(f.id), 10, 64)
+		if err != nil || n < 1 || n > signal.MaxNumber {
+			return in, fmt.Errorf("message id is not a whole number from 1 to %d", signal.MaxNumber)
+		}
+		in.Number = n
+	}
+	err := signal.CheckUserName(f.to)
+	if err == nil && f.data == nil {
+		err = errors.New("message without data")
+	}
+	if err != nil {
+		in.Frame = signal.Frame{Code: signal.CodeClient}
+	}
+	return in, err
+}
+
+// Encode is the frame that tells a client of an event.
+func (p Protocol) Encode(e signal.Event) [][]byte {
+	if b := p.encode(e); b != nil {
+		return [][]byte{b}
+	}
+	return nil
+}
+
+func (p Protocol) encode(e signal.Event) []byte {
+	switch e := e.(type) {
+	case signal.Opened:
+		return object(typeOpen).text("connection", string(e.Connection)).text("protocol", string(signal.JSON)).
+			number("idle", int64(p.Idle.Seconds())).number("maxPayload", int64(p.MaxPayload)).
+			number("maxInFlight", signal.MaxHeld).end()
+	case signal.Welcome:
+		return object(typeWelcome).text("user", string(e.User)).text("epoch", e.Epoch).number("seq", e.Seq).end()
+	case signal.Ack:
+		if e.Code != signal.OK {
+			return failure(e.Number, e.Code, false)
+		}
+		return object(typeAck).number("id", e.Number).end()
+	case signal.Stored:
+		return object(typeStored).number("id", e.Number).end()
+	case signal.Delivery:
+		return object(typeMessage).text("from", string(e.From)).text("epoch", e.Epoch).number("seq", e.Seq).raw("data", e.Data).end()
+	case signal.Superseded:
+		return object(typeSuperseded).end()
+	case signal.Refused:
+		return failure(0, e.Code, true)
+	case signal.Presence:
+		return object(typePresence).text("user", string(e.User)).raw("online", strconv.AppendBool(nil, e.Online)).end()
+	case signal.Failed:
+		return failure(0, e.Code, false)
+	case signal.Ping:
+		return object(typePing).end()
+	default:
+		return nil
+	}
+}
+
+// Nothing is a frame that says nothing.
+func (p Protocol) Nothing() []byte { return object(typeNothing).end() }
+
+// failure is an error frame: for the message with that id, or, with zero, for
+// whatever came before; closing, if it is the connection's last.
+func failure(id int64, code signal.Code, closing bool) []byte {
+	o := object(typeError)
+	if id > 0 {
+		o = o.number("id", id)
+	}
+	o = o.number("code", int64(code)).text("message", code.String())
+	if closing {
+		o = o.raw("closing", []byte("true"))
+	}
+	return o.end()
+}
+
+// builder is a JSON object being written.
+type builder []byte
+
+func object(kind string) builder { return builder(`{"type":"` + kind + `"`) }
+
+func (b builder) name(name string) builder {
+	return append(append(append(b, `,"`...), name...), `":`...)
+}
+
+func (b builder) text(name, v string) builder { return rawjson.AppendString(b.name(name), v) }
+
+func (b builder) number(name string, v int64) builder { return strconv.AppendInt(b.name(name), v, 10) }
+
+func (b builder) raw(name string, v []byte) builder { return append(b.name(name), v...) }
+
+func (b builder) end() []byte { return append(b, '}') }

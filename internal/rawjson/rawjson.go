@@ -1,0 +1,140 @@
+// Package rawjson takes JSON apart without decoding it: the parts are the exact
+// bytes of the whole, so that a relay passes on what it was given.
+package rawjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxDepth is how many arrays and objects may be within each other; the JSON
+// parsers of the Android and C++ clients recurse.
+const MaxDepth = 128
+
+// What is wrong with JSON, without any of its content.
+var (
+	ErrSyntax = errors.New("invalid JSON")
+	ErrDepth  = errors.New("JSON nested too deeply")
+	ErrCount  = errors.New("too many elements")
+)
+
+// Check tells whether data is one JSON value (RFC 8259), nested at most
+// [MaxDepth] deep, without white space before it.
+func Check(data []byte) error {
+	s := scanner{data: data}
+	if err := s.value(0); err != nil {
+		return err
+	}
+	return s.end()
+}
+
+// Elements gives the elements of a JSON array of at most limit elements, each
+// a part of data.
+func Elements(data []byte, limit int) ([]json.RawMessage, error) {
+	s := scanner{data: data}
+	if s.peek() != '[' {
+		return nil, ErrSyntax
+	}
+	s.pos++
+	elements := make([]json.RawMessage, 0, 2)
+	for {
+		more, err := s.more(len(elements) == 0, ']')
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			return elements, s.end()
+		}
+		if len(elements) == limit {
+			return nil, ErrCount
+		}
+		start := s.pos
+		if err := s.value(1); err != nil {
+			return nil, err
+		}
+		elements = append(elements, data[start:s.pos:s.pos])
+	}
+}
+
+// Member is a member of a JSON object. Its value is a part of the object.
+type Member struct {
+	Name  string
+	Value json.RawMessage
+}
+
+// Members gives the members of a JSON object of at most limit members, in
+// their order. A name may occur more than once.
+func Members(data []byte, limit int) ([]Member, error) {
+	s := scanner{data: data}
+	if s.peek() != '{' {
+		return nil, ErrSyntax
+	}
+	s.pos++
+	members := make([]Member, 0, 4)
+	for {
+		more, err := s.more(len(members) == 0, '}')
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			return members, s.end()
+		}
+		if len(members) == limit {
+			return nil, ErrCount
+		}
+		start := s.pos
+		if err := s.string(); err != nil {
+			return nil, err
+		}
+		name, _ := Text(data[start:s.pos])
+		if err := s.colon(); err != nil {
+			return nil, err
+		}
+		start = s.pos
+		if err := s.value(1); err != nil {
+			return nil, err
+		}
+		members = append(members, Member{name, data[start:s.pos:s.pos]})
+	}
+}
+
+// Text gives the text of a JSON string that has been checked; ok is false if
+// the value is something else.
+func Text(value json.RawMessage) (text string, ok bool) {
+	if len(value) < 2 || value[0] != '"' {
+		return "", false
+	}
+	if bytes.IndexByte(value, '\\') < 0 {
+		return string(value[1 : len(value)-1]), true
+	}
+	err := json.Unmarshal(value, &text)
+	return text, err == nil
+}
+
+// AppendString appends s as a JSON string, with the escapes of JSON.stringify and no others. What is not UTF-8 in s
+// becomes U+FFFD.
+func AppendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r >= ' ':
+			dst = utf8.AppendRune(dst, r)
+		default:
+			dst = appendControl(dst, byte(r))
+		}
+	}
+	return append(dst, '"')
+}
+
+func appendControl(dst []byte, c byte) []byte {
+	if short := strings.IndexByte("\b\t\n\f\r", c); short >= 0 {
+		return append(dst, '\\', "btnfr"[short])
+	}
+	const hex = "0123456789abcdef"
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
+}

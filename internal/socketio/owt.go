@@ -1,0 +1,273 @@
+package socketio
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/rawjson"
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// The events that OWT's clients and server emit (owt-server-p2p,
+// src/socketio_server.js).
+const (
+	eventMessage       = "owt-message"
+	eventAuthenticate  = "authentication"
+	eventAuthenticated = "server-authenticated"
+	eventDisconnect    = "server-disconnect"
+)
+
+// maxMembers is how many members an object of a client may have. OWT's have
+// two.
+const maxMembers = 16
+
+// Heartbeat is how often a connection is to show that it lives. EIO3 clients
+// ping every Interval and wait Timeout for the answer; EIO4 clients must be
+// pinged, and give up Interval and Timeout after the last ping. Interval must
+// stay well below the 10 minutes after which API Gateway closes an idle
+// connection.
+type Heartbeat struct{ Interval, Timeout time.Duration }
+
+// DefaultHeartbeat has EIO4 clients live through a ping that comes 4 minutes
+// late, and every connection active twice within API Gateway's idle time.
+var DefaultHeartbeat = Heartbeat{Interval: 5 * time.Minute, Timeout: 4 * time.Minute}
+
+// OWT maps the packets of OWT's clients to the domain, and back. It is the
+// apigw.Protocol of Socket.IO.
+type OWT struct {
+	Version   Version
+	Heartbeat Heartbeat
+	// MaxPayload is told to clients: bytes in one message.
+	MaxPayload int
+}
+
+// Decode reads a frame. What cannot be answered otherwise ends the connection,
+// as it does on a Socket.IO server; a frame with an ack id is always answered
+// by an ack.
+func (o OWT) Decode(id signal.ConnectionID, frame []byte) (signal.Input, []byte, error) {
+	engine, err := DecodeEngine(frame)
+	if err != nil {
+		return signal.Reject{Code: signal.CodeClient}, nil, err
+	}
+	switch engine.Type {
+	case EngineMessage:
+		return o.decodePacket(id, engine.Data)
+	case EnginePing:
+		return nil, EnginePacket{Type: EnginePong, Data: engine.Data}.Append(nil), nil
+	case EngineClose:
+		return signal.Leave{}, nil, nil
+	case EngineOpen:
+		return signal.Reject{Code: signal.CodeClient}, nil, malformed("open packet from a client")
+	default:
+		return nil, o.Nothing(), nil
+	}
+}
+
+func (o OWT) decodePacket(id signal.ConnectionID, payload []byte) (signal.Input, []byte, error) {
+	p, err := Decode(payload)
+	switch {
+	case errors.Is(err, ErrBinary):
+		return signal.Reject{Code: signal.CodeUnsupported}, nil, err
+	case err != nil:
+		return signal.Reject{Code: signal.CodeClient}, nil, err
+	case p.Namespace != "/":
+		return nil, o.foreign(p), nil
+	}
+	switch p.Type {
+	case Connect:
+		return nil, connected(id), nil
+	case Disconnect:
+		return signal.Leave{}, nil, nil
+	case Event:
+		return o.decodeEvent(p)
+	default: // the server asks for no ack, and sends no errors to be answered
+		return nil, o.Nothing(), nil
+	}
+}
+
+// foreign answers a packet of another namespace than the main one, which is
+// all that there is.
+func (o OWT) foreign(p Packet) []byte {
+	if p.Type != Connect {
+		return o.Nothing()
+	}
+	name, _, _ := strings.Cut(p.Namespace, "?")
+	return Packet{Type: ConnectError, Namespace: name, Data: []byte(`{"message":"Invalid namespace"}`)}.Append(nil)
+}
+
+func (o OWT) decodeEvent(p Packet) (signal.Input, []byte, error) {
+	number := signal.NoNumber
+	if p.HasID {
+		number = p.ID
+	}
+	name, args, err := p.Event()
+	switch {
+	case err != nil && !p.HasID:
+		return signal.Reject{Code: signal.CodeClient}, nil, err
+	case err != nil:
+		return signal.Send{Number: number, Frame: signal.Frame{Code: signal.CodeClient}}, nil, err
+	case name == eventMessage:
+		f, err := message(args)
+		return signal.Send{Number: number, Frame: f}, nil, err
+	case name == eventAuthenticate:
+		token, err := token(args)
+		return signal.Authenticate{Number: number, Token: token, Malformed: err != nil}, nil, err
+	case p.HasID:
+		return signal.Send{Number: number, Frame: signal.Frame{Code: signal.CodeUnsupported}}, nil, nil
+	default:
+		return nil, o.Nothing(), nil
+	}
+}
+
+// message reads the argument of a message: {to, data}.
+func message(args []json.RawMessage) (signal.Frame, error) {
+	refused := signal.Frame{Code: signal.CodeClient}
+	if len(args) == 0 {
+		return refused, malformed("message without an argument")
+	}
+	members, err := rawjson.Members(args[0], maxMembers)
+	if err != nil {
+		return refused, malformed("message is not an object")
+	}
+	var f signal.Frame
+	for _, m := range members {
+		switch m.Name {
+		case "to":
+			to, _ := rawjson.Text(m.Value)
+			f.To = signal.UserName(to)
+		case "data":
+			f.Data = m.Value
+		}
+	}
+	if err := signal.CheckUserName(f.To); err != nil {
+		return refused, err
+	}
+	if f.Data == nil {
+		return refused, malformed("message without data")
+	}
+	return f, nil
+}
+
+// token reads the argument of an authentication: {token}. An empty token and
+// none are the same.
+func token(args []json.RawMessage) (string, error) {
+	if len(args) == 0 {
+		return "", malformed("authentication without an argument")
+	}
+	members, err := rawjson.Members(args[0], maxMembers)
+	if err != nil {
+		return "", malformed("authentication is not an object")
+	}
+	var token string
+	for _, m := range members {
+		if m.Name != "token" || string(m.Value) == "null" {
+			continue
+		}
+		text, ok := rawjson.Text(m.Value)
+		if !ok {
+			return "", malformed("token is not a string")
+		}
+		token = text
+	}
+	return token, nil
+}
+
+// Encode is the packets that tell a client of an event.
+func (o OWT) Encode(e signal.Event) [][]byte {
+	switch e := e.(type) {
+	case signal.Opened:
+		return [][]byte{Handshake{
+			SID: string(e.Connection), PingInterval: o.Heartbeat.Interval, PingTimeout: o.Heartbeat.Timeout, MaxPayload: o.MaxPayload,
+		}.Append(nil)}
+	case signal.Admitted:
+		if o.Version == EIO3 {
+			return [][]byte{Packet{Type: Connect}.Append(nil)}
+		}
+		return nil // EIO4 clients ask for it
+	case signal.Welcome:
+		return o.welcome(e)
+	case signal.Ack:
+		return [][]byte{ack(e.Number, code(e.Code))}
+	case signal.Delivery:
+		return [][]byte{delivery(e)}
+	case signal.Superseded:
+		return [][]byte{event(eventDisconnect, nil), Packet{Type: Disconnect}.Append(nil)}
+	case signal.Refused:
+		return o.refused(e)
+	case signal.Ping:
+		return [][]byte{{byte(EnginePing)}}
+	default:
+		return nil
+	}
+}
+
+// Nothing is Engine.IO's no-op packet.
+func (o OWT) Nothing() []byte { return []byte{byte(EngineNoop)} }
+
+func (o OWT) welcome(w signal.Welcome) [][]byte {
+	uid := append(rawjson.AppendString([]byte(`{"uid":`), string(w.User)), '}')
+	frames := [][]byte{event(eventAuthenticated, uid)}
+	if w.Number != signal.NoNumber {
+		frames = append(frames, ack(w.Number, uid))
+	}
+	return frames
+}
+
+// refused ends with a DISCONNECT, after which no client reconnects by itself.
+func (o OWT) refused(r signal.Refused) [][]byte {
+	number := strconv.Itoa(int(r.Code))
+	bye := Packet{Type: Disconnect}.Append(nil)
+	switch {
+	case r.Number != signal.NoNumber:
+		return [][]byte{ack(r.Number, []byte(`{"error":`+number+`}`)), bye}
+	case o.Version == EIO3:
+		return [][]byte{Packet{Type: ConnectError, Data: []byte(`"` + number + `"`)}.Append(nil), bye}
+	default:
+		data := `{"message":"` + number + `","data":{"code":` + number + `}}`
+		return [][]byte{Packet{Type: ConnectError, Data: []byte(data)}.Append(nil), bye}
+	}
+}
+
+// connected is the answer to an EIO4 client's CONNECT.
+func connected(id signal.ConnectionID) []byte {
+	sid := append(rawjson.AppendString([]byte(`{"sid":`), string(id)), '}')
+	return Packet{Type: Connect, Data: sid}.Append(nil)
+}
+
+// code is the argument of a failure's ack, a number; a success has none:
+// Android's client takes any for a failure, JavaScript's only a number.
+func code(c signal.Code) []byte {
+	if c == signal.OK {
+		return nil
+	}
+	return strconv.AppendInt(nil, int64(c), 10)
+}
+
+func ack(id int64, argument []byte) []byte {
+	data := append(append([]byte{'['}, argument...), ']')
+	return Packet{Type: Ack, HasID: true, ID: id, Data: data}.Append(nil)
+}
+
+func event(name string, argument []byte) []byte {
+	data := rawjson.AppendString([]byte{'['}, name)
+	if argument != nil {
+		data = append(append(data, ','), argument...)
+	}
+	return Packet{Type: Event, Data: append(data, ']')}.Append(nil)
+}
+
+// delivery is the message that the sender wrote, with its name instead of the
+// receiver's, and its place among the receiver's messages.
+func delivery(d signal.Delivery) []byte {
+	b := make([]byte, 0, len(d.Data)+len(d.From)+len(d.Epoch)+80)
+	b = append(b, byte(EngineMessage), '0'+byte(Event))
+	b = append(b, `["`+eventMessage+`",{"data":`...)
+	b = append(b, d.Data...)
+	b = rawjson.AppendString(append(b, `,"from":`...), string(d.From))
+	b = rawjson.AppendString(append(b, `,"epoch":`...), d.Epoch)
+	b = strconv.AppendInt(append(b, `,"seq":`...), d.Seq, 10)
+	return append(b, `}]`...)
+}

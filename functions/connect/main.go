@@ -1,0 +1,25 @@
+// Command connect is the Lambda function of the route $connect.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/owt-signal/owt-signal/internal/app"
+)
+
+func main() {
+	if err := run(context.Background()); err != nil {
+		slog.Error("function ended", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	handler, err := app.FromEnvironment()
+	if err != nil {
+		return err
+	}
+	return app.Serve(ctx, handler.Connect)
+}

@@ -1,0 +1,31 @@
+// Command disconnect is the Lambda function of the route $disconnect.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/owt-signal/owt-signal/internal/app"
+)
+
+func main() {
+	if err := run(); err != nil {
+		slog.Error("function ended", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	handler, err := app.FromEnvironment()
+	if err != nil {
+		return err
+	}
+	lambda.Start(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
+		return handler.Disconnect(ctx, ev), nil
+	})
+	return nil
+}

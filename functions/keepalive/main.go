@@ -1,0 +1,28 @@
+// Command keepalive is the Lambda function that a schedule invokes: it pings
+// the connections whose clients wait for that.
+package main
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/owt-signal/owt-signal/internal/app"
+)
+
+func main() {
+	if err := run(); err != nil {
+		slog.Error("function ended", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	handler, err := app.FromEnvironment()
+	if err != nil {
+		return err
+	}
+	lambda.Start(handler.Service.Keepalive)
+	return nil
+}

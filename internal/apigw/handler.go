@@ -1,0 +1,117 @@
+// Package apigw is the edge to API Gateway: its WebSocket events in, answers
+// and @connections operations out.
+package apigw
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+type (
+	request  = events.APIGatewayWebsocketProxyRequest
+	response = events.APIGatewayProxyResponse
+)
+
+// Handler handles the routes of a WebSocket API. It never fails: API Gateway
+// answers for a failed handler with a frame of its own, which no Socket.IO
+// client can read.
+type Handler struct {
+	Service   *signal.Service
+	Protocols Protocols
+	// Endpoint is the @connections endpoint of the API that an event is from.
+	Endpoint func(events.APIGatewayWebsocketProxyRequestContext) string
+	Log      *slog.Logger
+}
+
+// Connect handles $connect. What follows the answer, the first frames on the
+// connection among it, is for the caller to run.
+func (h *Handler) Connect(ctx context.Context, ev *request) (response, signal.After) {
+	hs, subprotocol, err := h.handshake(ev)
+	if err != nil {
+		h.Log.InfoContext(ctx, "handshake refused", "connection", ev.RequestContext.ConnectionID, "error", err)
+		return response{StatusCode: http.StatusBadRequest, Body: err.Error()}, nil
+	}
+	after, err := h.Service.Connect(ctx, hs)
+	if err != nil {
+		h.Log.ErrorContext(ctx, "connect failed", "connection", hs.Peer.ID, "error", err)
+		return response{StatusCode: http.StatusServiceUnavailable}, nil
+	}
+	r := response{StatusCode: http.StatusOK}
+	if subprotocol != "" {
+		r.Headers = map[string]string{subprotocolHeader: subprotocol}
+	}
+	return r, after
+}
+
+// Disconnect handles $disconnect.
+func (h *Handler) Disconnect(ctx context.Context, ev *request) response {
+	id := signal.ConnectionID(ev.RequestContext.ConnectionID)
+	if err := h.Service.Disconnect(ctx, id); err != nil {
+		h.Log.ErrorContext(ctx, "disconnect failed", "connection", id, "error", err)
+	}
+	return response{StatusCode: http.StatusOK}
+}
+
+// Message handles $default: one frame of a client.
+func (h *Handler) Message(ctx context.Context, ev *request) (r response, after signal.After) {
+	name := h.Protocols.of(ev.Body)
+	protocol, p := h.Protocols[name], h.peer(ev, name)
+	var in signal.Input
+	defer func() {
+		if failure := recover(); failure != nil {
+			h.Log.ErrorContext(ctx, "message failed", "connection", p.ID, "panic", fmt.Sprint(failure), "stack", string(debug.Stack()))
+			r, after = h.answer(ctx, p, []signal.Event{signal.Failure(in)}), nil
+		}
+	}()
+	in, answer, err := protocol.Decode(p.ID, []byte(ev.Body))
+	if err != nil {
+		h.Log.InfoContext(ctx, "frame not understood", "connection", p.ID, "error", err)
+	}
+	if in == nil {
+		return frame(answer), nil
+	}
+	reply := h.Service.Receive(ctx, p, in)
+	return h.answer(ctx, p, reply.Events), reply.After
+}
+
+// answer is the response that tells of events. Of several frames only the last
+// can be a response; the others are posted before it.
+func (h *Handler) answer(ctx context.Context, p signal.Peer, told []signal.Event) response {
+	protocol := h.Protocols[p.Protocol]
+	for i, e := range told {
+		if i < len(told)-1 {
+			h.post(ctx, p, e)
+			continue
+		}
+		if frames := protocol.Encode(e); len(frames) == 1 {
+			return frame(frames[0])
+		}
+		h.post(ctx, p, e)
+	}
+	return frame(protocol.Nothing())
+}
+
+func (h *Handler) post(ctx context.Context, p signal.Peer, e signal.Event) {
+	if err := h.Service.Pusher.Post(ctx, p, e); err != nil {
+		h.Log.InfoContext(ctx, "post failed", "connection", p.ID, "error", err)
+	}
+}
+
+func (h *Handler) peer(ev *request, protocol signal.Protocol) signal.Peer {
+	return signal.Peer{
+		ID:       signal.ConnectionID(ev.RequestContext.ConnectionID),
+		Endpoint: h.Endpoint(ev.RequestContext),
+		Protocol: protocol,
+	}
+}
+
+func frame(body []byte) response {
+	return response{StatusCode: http.StatusOK, Body: string(body)}
+}

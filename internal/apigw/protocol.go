@@ -1,0 +1,32 @@
+package apigw
+
+import "github.com/owt-signal/owt-signal/internal/signal"
+
+// Protocol is what a kind of client speaks: frames in, frames out. It is pure.
+type Protocol interface {
+	// Decode reads a frame of the connection. A frame that concerns the
+	// protocol alone it answers itself, and there is no input. An error says
+	// what was wrong with the frame, for the log; what is to be done about it
+	// the input and the answer say.
+	Decode(id signal.ConnectionID, frame []byte) (in signal.Input, answer []byte, err error)
+	// Encode is the frames that tell a client of an event: in order, possibly
+	// none.
+	Encode(e signal.Event) [][]byte
+	// Nothing is the answer to a frame when there is none: what API Gateway
+	// does with an empty one is not documented.
+	Nothing() []byte
+}
+
+// Protocols are the protocols that are served, by the name that a connection's
+// record has.
+type Protocols map[signal.Protocol]Protocol
+
+// of is the protocol that a frame is in: Engine.IO packets begin with a digit,
+// and nothing else does. Between the two versions of Engine.IO, what clients
+// send does not differ.
+func (p Protocols) of(frame string) signal.Protocol {
+	if len(frame) > 0 && '0' <= frame[0] && frame[0] <= '9' {
+		return signal.EIO4
+	}
+	return signal.JSON
+}

@@ -1,0 +1,66 @@
+// Package app puts the parts together: the same handlers on a store, behind
+// whatever serves as API Gateway.
+package app
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/owt-signal/owt-signal/internal/apigw"
+	"github.com/owt-signal/owt-signal/internal/jsonproto"
+	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/socketio"
+)
+
+// What API Gateway takes ("Quotas for configuring and running a WebSocket API
+// in API Gateway"); clients are told.
+const (
+	maxPayload = 128 << 10
+	idle       = 10 * time.Minute
+)
+
+// Config is what differs between places to run at.
+type Config struct {
+	Store       signal.Store
+	Connections apigw.Connections
+	Endpoint    func(events.APIGatewayWebsocketProxyRequestContext) string
+	Versions    signal.Versions    // nil: signal.DefaultVersions
+	Heartbeat   socketio.Heartbeat // zero: socketio.DefaultHeartbeat
+	Idle        time.Duration      // of the gateway; zero: API Gateway's
+	Log         *slog.Logger
+}
+
+// New is the handlers of the service.
+func New(c Config) *apigw.Handler {
+	if c.Heartbeat == (socketio.Heartbeat{}) {
+		c.Heartbeat = socketio.DefaultHeartbeat
+	}
+	if c.Idle == 0 {
+		c.Idle = idle
+	}
+	protocols := apigw.Protocols{
+		signal.EIO3: socketio.OWT{Version: socketio.EIO3, Heartbeat: c.Heartbeat, MaxPayload: maxPayload},
+		signal.EIO4: socketio.OWT{Version: socketio.EIO4, Heartbeat: c.Heartbeat, MaxPayload: maxPayload},
+		signal.JSON: jsonproto.Protocol{Idle: c.Idle, MaxPayload: maxPayload},
+	}
+	return &apigw.Handler{
+		Service: &signal.Service{
+			Store:         c.Store,
+			Pusher:        apigw.Pusher{Connections: c.Connections, Protocols: protocols},
+			Authenticator: signal.TokenIsName{Random: random},
+			Clock:         signal.SystemClock{},
+			Random:        random,
+			Versions:      c.Versions,
+			Log:           c.Log,
+		},
+		Protocols: protocols,
+		Endpoint:  c.Endpoint,
+		Log:       c.Log,
+	}
+}
+
+// random fills b; crypto/rand's Read never fails.
+func random(b []byte) { _, _ = rand.Read(b) }

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/owt-signal/owt-signal/internal/apigw"
+	"github.com/owt-signal/owt-signal/internal/awsenv"
+	"github.com/owt-signal/owt-signal/internal/dynamo"
+	"github.com/owt-signal/owt-signal/internal/extension"
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// The environment of a function, as template.yaml sets it.
+const (
+	variableTable    = "TABLE_NAME"
+	variableVersions = "ACCEPTED_VERSIONS" // separated by commas; empty: signal.DefaultVersions
+)
+
+// Route handles one route of the API.
+type Route func(context.Context, *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, signal.After)
+
+// FromEnvironment is the handlers as the environment of a Lambda function
+// configures them.
+func FromEnvironment() (*apigw.Handler, error) {
+	table := os.Getenv(variableTable)
+	if table == "" {
+		return nil, errors.New("read environment: " + variableTable + " is not set")
+	}
+	config := awsenv.Config()
+	client := dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
+		o.BaseEndpoint = awsenv.Endpoint("DYNAMODB")
+	})
+	endpoint := apigw.Endpoint(config.Region)
+	if fixed := awsenv.Endpoint("APIGATEWAYMANAGEMENTAPI"); fixed != nil {
+		endpoint = func(events.APIGatewayWebsocketProxyRequestContext) string { return *fixed }
+	}
+	return New(Config{
+		Store:       dynamo.New(client, table),
+		Connections: apigw.NewManagement(config),
+		Endpoint:    endpoint,
+		Versions:    signal.ParseVersions(os.Getenv(variableVersions)),
+		Log:         slog.New(lambdacontext.NewLogHandler()),
+	}), nil
+}
+
+// Serve runs a route as a Lambda function; what follows its answers runs once
+// they are out. It returns only if it cannot begin.
+func Serve(ctx context.Context, route Route) error {
+	after, err := extension.Register(ctx, os.Getenv("AWS_LAMBDA_RUNTIME_API"), "after-response")
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	after.Start(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
+		r, work := route(ctx, ev)
+		if work != nil {
+			after.Go(work)
+		}
+		return r, nil
+	})
+	return nil
+}

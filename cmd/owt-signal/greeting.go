@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strings"
+)
+
+// greeting says what is served, and how to point a client at it.
+func (s *server) greeting() string {
+	var b strings.Builder
+	b.WriteString("OWT signaling server. Ctrl-C ends it.\n\n")
+	base := ""
+	for _, at := range []struct {
+		ws, http string
+		listener net.Listener
+	}{{"ws", "http", s.plain}, {"wss", "https", s.secure}} {
+		if at.listener == nil {
+			continue
+		}
+		host := hostPort(at.listener.Addr())
+		fmt.Fprintf(&b, "  OWT SDKs and Socket.IO  %s://%s/socket.io/\n", at.http, host)
+		fmt.Fprintf(&b, "  JSON over WebSocket     %s://%s/%s\n", at.ws, host, s.stage)
+		if base == "" {
+			base = at.http + "://" + host
+		}
+	}
+	fmt.Fprintf(&b, "\nPoint an OWT client, or any Socket.IO client, at %s over WebSocket:\n", base)
+	fmt.Fprintf(&b, "  io('%s', {transports: ['websocket']})\n", base)
+	return b.String()
+}
+
+// hostPort is an address as a client on this machine writes it.
+func hostPort(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}

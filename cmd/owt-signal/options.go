@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"regexp"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/socketio"
+)
+
+// options is what the command line says.
+type options struct {
+	plain, secure string // addresses; empty: off
+	cert, key     string // files; empty: a certificate is made
+	stage         string
+	dynamodb      string // endpoint; empty: the memory of this process
+	table         string
+	versions      string
+	heartbeat     socketio.Heartbeat
+	idle          time.Duration
+	duration      time.Duration
+	level         slog.Level
+}
+
+// stageName is what API Gateway allows.
+var stageName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// parse reads the command line. For -help it writes the flags to out and
+// returns flag.ErrHelp.
+func parse(args []string, out io.Writer) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("owt-signal", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&o.plain, "plain", ":8095", "`address` for http and ws; empty turns it off")
+	fs.StringVar(&o.secure, "secure", ":8096", "`address` for https and wss; empty turns it off")
+	fs.StringVar(&o.cert, "cert", "", "certificate `file` (PEM) for -secure; made at start if not given")
+	fs.StringVar(&o.key, "key", "", "key `file` (PEM) of -cert")
+	fs.StringVar(&o.stage, "stage", "prod", "`name` of the stage, served at /name")
+	fs.StringVar(&o.dynamodb, "dynamodb", "", "keep the records in the DynamoDB at this `URL`, not in memory; the table is created if absent")
+	fs.StringVar(&o.table, "table", "owt-signal", "`name` of the table, with -dynamodb")
+	fs.StringVar(&o.versions, "versions", "", "accepted client versions, `list` separated by commas, such as 4.3.1,5.x (default: all of OWT's)")
+	fs.DurationVar(&o.heartbeat.Interval, "ping-interval", socketio.DefaultHeartbeat.Interval, "between two pings on a Socket.IO connection")
+	fs.DurationVar(&o.heartbeat.Timeout, "ping-timeout", socketio.DefaultHeartbeat.Timeout, "how late a ping or its answer may come")
+	fs.DurationVar(&o.idle, "idle-timeout", gateway.DefaultIdle, "after which a silent connection is closed")
+	fs.DurationVar(&o.duration, "max-duration", gateway.DefaultDuration, "after which any connection is closed")
+	fs.TextVar(&o.level, "log", slog.LevelInfo, "lowest `level` of log lines: debug, info, warn, error")
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(out, "owt-signal is a signaling server for Open WebRTC Toolkit clients.\n\nFlags:")
+		fs.SetOutput(out)
+		fs.PrintDefaults()
+		return o, err
+	}
+	if err != nil {
+		return o, fmt.Errorf("%w (see -help)", err)
+	}
+	return o, o.check(fs.Args())
+}
+
+func (o options) check(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("unexpected argument %q (see -help)", rest[0])
+	case o.plain == "" && o.secure == "":
+		return errors.New("nothing to serve: -plain and -secure are both empty")
+	case (o.cert == "") != (o.key == ""):
+		return errors.New("-cert and -key go together")
+	case !stageName.MatchString(o.stage):
+		return fmt.Errorf("-stage %q: letters, digits, - and _ only", o.stage)
+	case o.heartbeat.Interval <= 0 || o.heartbeat.Timeout <= 0 || o.idle <= 0 || o.duration <= 0:
+		return errors.New("-ping-interval, -ping-timeout, -idle-timeout and -max-duration must be more than zero")
+	}
+	return nil
+}

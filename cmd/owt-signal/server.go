@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/owt-signal/owt-signal/internal/awsenv"
+	"github.com/owt-signal/owt-signal/internal/dynamo"
+	"github.com/owt-signal/owt-signal/internal/memory"
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// How long a client may take to say what it wants, and the server to end.
+const (
+	readHeader = 10 * time.Second
+	shutdown   = 5 * time.Second
+)
+
+// server is the local API on its listeners.
+type server struct {
+	api    *localAPI
+	http   *http.Server
+	plain  net.Listener // nil: off
+	secure net.Listener // nil: off
+	stage  string
+}
+
+func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) {
+	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: o.level}))
+	store, err := newStore(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{api: newLocalAPI(o, store, log), stage: o.stage}
+	s.http = &http.Server{
+		Handler:           s.api.gateway,
+		ReadHeaderTimeout: readHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	if err := s.listen(o); err != nil {
+		s.closeListeners()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newStore is the store that the options ask for.
+func newStore(ctx context.Context, o options) (signal.Store, error) {
+	if o.dynamodb == "" {
+		return memory.New(), nil
+	}
+	client := dynamodb.NewFromConfig(awsenv.ConfigOr("us-east-1", "local"), func(d *dynamodb.Options) {
+		d.BaseEndpoint = &o.dynamodb
+	})
+	store := dynamo.New(client, o.table)
+	if err := store.EnsureTable(ctx); err != nil {
+		return nil, fmt.Errorf("use DynamoDB at %s: %w", o.dynamodb, err)
+	}
+	return store, nil
+}
+
+func (s *server) listen(o options) (err error) {
+	if o.plain != "" {
+		if s.plain, err = net.Listen("tcp", o.plain); err != nil {
+			return err
+		}
+	}
+	if o.secure == "" {
+		return nil
+	}
+	certificate, err := loadCertificate(o.cert, o.key)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", o.secure)
+	if err != nil {
+		return err
+	}
+	s.secure = tls.NewListener(l, &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		Certificates: []tls.Certificate{certificate},
+		NextProtos:   []string{"http/1.1"}, // a WebSocket begins in HTTP/1.1
+	})
+	return nil
+}
+
+func (s *server) listeners() []net.Listener {
+	var all []net.Listener
+	for _, l := range []net.Listener{s.plain, s.secure} {
+		if l != nil {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+func (s *server) closeListeners() {
+	for _, l := range s.listeners() {
+		_ = l.Close()
+	}
+}
+
+// serve serves until ctx ends, then closes every connection.
+func (s *server) serve(ctx context.Context) error {
+	failed := make(chan error, 2)
+	for _, l := range s.listeners() {
+		go func() { failed <- s.http.Serve(l) }()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go s.api.keepalive(ctx)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	cancel()
+	return errors.Join(err, s.close())
+}
+
+func (s *server) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdown)
+	defer cancel()
+	s.closeListeners()
+	if err := s.api.close(ctx); err != nil {
+		return err
+	}
+	return s.http.Shutdown(ctx)
+}

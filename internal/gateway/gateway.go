@@ -1,0 +1,161 @@
+// Package gateway is a local stand-in for an API Gateway WebSocket API: it holds the sockets, invokes a function for
+// each connect, message and disconnect by the contract of Lambda proxy integrations, and serves the @connections
+// operations. It keeps API Gateway's limits, error frames and close codes, so that handlers meet on one machine what
+// they will meet on AWS, including frames of one connection being handled concurrently and in any order.
+//
+// Where the service's behaviour is known, the package follows it; where nobody published it, a comment says so, and
+// handlers should not depend on what was chosen here. Not imitated: authorizers, route selection other than $default,
+// account throttles, IAM.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Config describes one stage of one WebSocket API. The zero value of each field has a meaning.
+type Config struct {
+	Routes Routes
+
+	// APIID, Region, Stage and DomainName appear in every event; handlers build the @connections endpoint from them.
+	// Stage is also the path the gateway is served at. Zero values: "local", "us-east-1", "default" and
+	// {APIID}.execute-api.{Region}.amazonaws.com.
+	APIID      string
+	Region     string
+	Stage      string
+	DomainName string
+
+	// Mappings are the API mapping keys of a custom domain: further paths, without slashes around them, at which the
+	// same stage is served. "socket.io" serves /socket.io and /socket.io/; the empty key serves /.
+	Mappings []string
+
+	// Idle, Duration and IntegrationTimeout are DefaultIdle, DefaultDuration and DefaultIntegrationTimeout if zero.
+	Idle               time.Duration
+	Duration           time.Duration
+	IntegrationTimeout time.Duration
+
+	// Log gets failed functions as warnings, and connections coming and going at debug level; never message data.
+	// Nil logs nothing.
+	Log *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.APIID == "" {
+		c.APIID = "local"
+	}
+	if c.Region == "" {
+		c.Region = "us-east-1"
+	}
+	if c.Stage == "" {
+		c.Stage = "default"
+	}
+	if c.DomainName == "" {
+		c.DomainName = c.APIID + ".execute-api." + c.Region + ".amazonaws.com"
+	}
+	if c.Idle == 0 {
+		c.Idle = DefaultIdle
+	}
+	if c.Duration == 0 {
+		c.Duration = DefaultDuration
+	}
+	if c.IntegrationTimeout == 0 {
+		c.IntegrationTimeout = DefaultIntegrationTimeout
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Gateway is one stage of one WebSocket API. Its methods may be called concurrently. It is itself the handler of the
+// WebSocket endpoint; Management is the handler of the @connections endpoint.
+type Gateway struct {
+	config Config
+
+	// base is the context of every invocation; cancelled when Close gives up waiting.
+	base   context.Context
+	cancel context.CancelFunc
+
+	// work counts handshakes, connections, writers and invocations under way.
+	work sync.WaitGroup
+
+	mu          sync.RWMutex // protects what follows
+	closed      bool
+	connections map[string]*connection // from the 101 until the socket is closed
+}
+
+// New makes a gateway. Close it when done.
+func New(config Config) *Gateway {
+	g := &Gateway{config: config.withDefaults(), connections: make(map[string]*connection)}
+	g.base, g.cancel = context.WithCancel(context.Background())
+	return g
+}
+
+// Close closes every connection with 1001 "Going away" and waits until their $disconnect and all other invocations
+// under way have returned. When ctx ends first, Close cuts the sockets, cancels the contexts of the invocations, and
+// returns the error of ctx without waiting further. New handshakes get 503 from the start.
+func (g *Gateway) Close(ctx context.Context) error {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	for _, c := range g.all() {
+		c.end(goingAway, true)
+	}
+
+	idle := make(chan struct{})
+	go func() {
+		g.work.Wait()
+		close(idle)
+	}()
+	defer g.cancel()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		for _, c := range g.all() {
+			c.wire.Close()
+		}
+		return fmt.Errorf("close gateway: %w", ctx.Err())
+	}
+}
+
+// enter counts a handshake as work under way, unless the gateway is closed. Whoever enters calls work.Done.
+func (g *Gateway) enter() bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.closed {
+		return false
+	}
+	g.work.Add(1)
+	return true
+}
+
+// join makes c known to the @connections operations and reports whether the gateway is still open.
+func (g *Gateway) join(c *connection) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.connections[c.id] = c
+	return !g.closed
+}
+
+func (g *Gateway) leave(c *connection) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.connections, c.id)
+}
+
+func (g *Gateway) all() []*connection {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	all := make([]*connection, 0, len(g.connections))
+	for _, c := range g.connections {
+		all = append(all, c)
+	}
+	return all
+}
+
+var _ http.Handler = (*Gateway)(nil)

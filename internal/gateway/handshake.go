@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/coder/websocket"
+)
+
+// ServeHTTP is the WebSocket endpoint: /{stage} and /{mapping}, each with or without a trailing slash. It holds the
+// handshake's answer back until the Connect function has returned, and returns itself once the connection is
+// established or refused; the connection lives on. w must let its connection be taken over (http.ResponseController).
+//
+// Refusals are JSON, {"message":…}: 403 for any other path, 414 past MaxURL, 426 without an upgrade to WebSocket, 400
+// for a malformed one, 502 when the Connect function failed, 503 when the gateway is closed. A status of the Connect
+// function other than 2xx becomes the answer, with its body. Any Origin is accepted, as by API Gateway.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if refusal := g.refuse(r); refusal != nil {
+		refusal.write(w)
+		return
+	}
+	if !g.enter() {
+		(&httpError{status: http.StatusServiceUnavailable, message: "Service Unavailable"}).write(w)
+		return
+	}
+	defer g.work.Done()
+
+	c := g.newConnection(r)
+	response, err := g.connect(c, r)
+	switch {
+	case err != nil || response.StatusCode < 200 || response.StatusCode > 599:
+		(&httpError{status: http.StatusBadGateway, message: messageInternalError}).write(w)
+	case response.StatusCode > 299:
+		w.WriteHeader(response.StatusCode)
+		fmt.Fprint(w, response.Body)
+	default:
+		g.upgrade(c, w, r, response)
+	}
+}
+
+// refuse judges a request before any function hears of it, the handshake by RFC 6455 section 4.2.1.
+func (g *Gateway) refuse(r *http.Request) *httpError {
+	switch {
+	case !g.serves(r.URL.Path):
+		return &httpError{status: http.StatusForbidden, message: messageForbidden}
+	case len(r.RequestURI) > MaxURL:
+		return &httpError{status: http.StatusRequestURITooLong, message: "Request URI too long"}
+	case r.Method != http.MethodGet, !names(r.Header, "Connection", "upgrade"), !names(r.Header, "Upgrade", "websocket"):
+		return &httpError{status: http.StatusUpgradeRequired, message: "Upgrade Required"}
+	case r.Header.Get("Sec-Websocket-Version") != "13", !validKey(r.Header.Values("Sec-Websocket-Key")):
+		return &httpError{status: http.StatusBadRequest, message: "Bad Request"}
+	}
+	return nil
+}
+
+func (g *Gateway) serves(path string) bool {
+	key := strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/")
+	return key == g.config.Stage || slices.Contains(g.config.Mappings, key)
+}
+
+// names reports whether a comma-separated header has the token, which must be in lower case.
+func names(h http.Header, key, token string) bool {
+	for _, value := range h.Values(key) {
+		for item := range strings.SplitSeq(value, ",") {
+			if strings.ToLower(strings.TrimSpace(item)) == token {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func validKey(keys []string) bool {
+	if len(keys) != 1 {
+		return false
+	}
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0]))
+	return err == nil && len(raw) == 16
+}
+
+// connect asks the Connect function and waits for it, for the integration timeout at most.
+func (g *Gateway) connect(c *connection, r *http.Request) (response events.APIGatewayProxyResponse, err error) {
+	if g.config.Routes.Connect == nil {
+		return events.APIGatewayProxyResponse{StatusCode: http.StatusOK}, nil
+	}
+	event := g.connectEvent(c, r)
+	answered := make(chan struct{})
+	g.work.Go(func() {
+		g.invoke(g.config.Routes.Connect, event, func(answer events.APIGatewayProxyResponse, failure error) {
+			response, err = answer, failure
+			close(answered)
+		})
+	})
+	<-answered
+	return response, err
+}
+
+// upgrade writes the 101 and starts the connection. If the 101 cannot be written the connection was never established,
+// and there will be no $disconnect.
+func (g *Gateway) upgrade(c *connection, w http.ResponseWriter, r *http.Request, response events.APIGatewayProxyResponse) {
+	if protocol := header(response, "Sec-WebSocket-Protocol"); protocol != "" {
+		w.Header().Set("Sec-WebSocket-Protocol", protocol)
+	}
+	h := &hijacker{ResponseWriter: w}
+	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true,
+		CompressionMode:    websocket.CompressionDisabled,
+		OnPingReceived:     c.pong,
+	})
+	if err != nil {
+		g.config.Log.Warn("accept connection", "connection", c.id, "error", err)
+		return
+	}
+	c.start(ws, h.wire)
+}
+
+// header finds a header of a response in either form, in any case; the multi-value form wins, as on AWS.
+func header(response events.APIGatewayProxyResponse, name string) string {
+	for key, values := range response.MultiValueHeaders {
+		if strings.EqualFold(key, name) && len(values) > 0 {
+			return values[0]
+		}
+	}
+	for key, value := range response.Headers {
+		if strings.EqualFold(key, name) {
+			return value
+		}
+	}
+	return ""
+}

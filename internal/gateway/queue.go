@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+)
+
+// queue is what a connection has accepted for its client and not yet written. The connection's mu protects it.
+type queue struct {
+	out      *batch // frames to write next; nil if none
+	messages int    // in out and in the batch being written
+	bytes    int    // payload of those
+	flushing bool   // a goroutine is writing
+	room     sync.Cond
+}
+
+// batch is a run of encoded frames, to be written at once.
+type batch struct {
+	frames   []byte
+	messages int
+	bytes    int // payload
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// send accepts a message for the client. It fails with ErrPayloadTooLarge; with ErrGone; and, unless it is to wait for
+// room, with ErrLimitExceeded. It copies the message.
+func send[T string | []byte](c *connection, message T, wait bool) error {
+	if len(message) > MaxMessage {
+		return ErrPayloadTooLarge
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.admit(len(message), wait); err != nil {
+		return err
+	}
+	c.queue.out.frames = appendText(c.queue.out.frames, message)
+	c.touch()
+	c.flushSoon()
+	return nil
+}
+
+// pong answers a ping of the client in turn with its messages, so that the reading goroutine never waits for a client
+// that does not read, and drops the answer when the queue is full (RFC 6455 section 5.5.3 lets a later one do for it).
+// Its result keeps websocket.Conn from answering.
+func (c *connection) pong(_ context.Context, payload []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.admit(len(payload), false) == nil {
+		c.queue.out.frames = append(appendHeader(c.queue.out.frames, frameFinal|opPong, len(payload)), payload...)
+		c.flushSoon()
+	}
+	return false
+}
+
+// admit makes room for n bytes of payload in queue.out. c.mu is held, but while it waits.
+func (c *connection) admit(n int, wait bool) error {
+	q := &c.queue
+	for !c.ended && (q.messages+1 > MaxQueuedMessages || q.bytes+n > MaxQueuedBytes) {
+		if !wait {
+			return ErrLimitExceeded
+		}
+		q.room.Wait()
+	}
+	if c.ended {
+		return ErrGone
+	}
+	if q.out == nil {
+		q.out = batches.Get().(*batch)
+	}
+	q.messages, q.out.messages = q.messages+1, q.out.messages+1
+	q.bytes, q.out.bytes = q.bytes+n, q.out.bytes+n
+	return nil
+}
+
+// flushSoon sees to it that a goroutine writes the queue. c.mu is held.
+func (c *connection) flushSoon() {
+	if !c.queue.flushing {
+		c.queue.flushing = true
+		c.gateway.work.Go(c.flush)
+	}
+}
+
+// flush writes until the queue is empty, and then the close frame, if there is to be one.
+func (c *connection) flush() {
+	for {
+		out, why, tell := c.next()
+		if tell {
+			c.ws.Close(why.code, why.reason) // waits 5 s for the client to take it, and 5 s for its answer
+			close(c.told)
+		}
+		if out == nil {
+			return
+		}
+		if _, err := c.wire.Write(out.frames); err != nil {
+			c.end(abnormal, false)
+			c.wire.Close()
+		}
+		c.written(out)
+	}
+}
+
+// next takes what is to be written: a batch; or the close frame, after all batches; or nothing, and then the goroutine
+// that asked must write no more.
+func (c *connection) next() (out *batch, why closure, tell bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out, c.queue.out = c.queue.out, nil
+	if out != nil {
+		return out, closure{}, false
+	}
+	if c.told != nil {
+		return nil, c.why, true // and flushing stays set: nothing is written after a close frame
+	}
+	c.queue.flushing = false
+	return nil, closure{}, false
+}
+
+func (c *connection) written(out *batch) {
+	c.mu.Lock()
+	c.queue.messages -= out.messages
+	c.queue.bytes -= out.bytes
+	c.queue.room.Broadcast()
+	c.mu.Unlock()
+	if cap(out.frames) <= keepBuffer {
+		*out = batch{frames: out.frames[:0]}
+		batches.Put(out)
+	}
+}

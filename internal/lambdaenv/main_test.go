@@ -1,0 +1,236 @@
+package lambdaenv_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/owt-signal/owt-signal/internal/lambdaenv"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 10 * time.Second
+
+// probe is the path of the function in testdata/probe.
+var probe string
+
+func TestMain(m *testing.M) {
+	folder, err := os.MkdirTemp("", "lambdaenv")
+	if err == nil {
+		probe = filepath.Join(folder, "probe", "bootstrap")
+		err = build("./testdata/probe", probe)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(folder)
+		os.Exit(code)
+	}))
+}
+
+// build builds a function as it is built for Lambda, but for this machine.
+func build(source, bootstrap string) error {
+	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", bootstrap, source)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", source, err, output)
+	}
+	return nil
+}
+
+// order and report are those of testdata/probe.
+type order struct {
+	Log, Gate, Fault, AfterGate, AfterFault string
+	Env                                     []string
+	Large                                   int
+	Child                                   bool
+}
+
+type report struct {
+	PID                          int
+	RequestID, ARN, Trace, Large string
+	Deadline                     time.Time
+	Env                          map[string]string
+}
+
+// function is a probe under test.
+type function struct {
+	*lambdaenv.Function
+	t    *testing.T
+	logs *logs
+}
+
+// start makes a function of the probe. It is closed after the test.
+func start(t *testing.T, config lambdaenv.Config) *function {
+	t.Helper()
+	f := &function{t: t, logs: &logs{}}
+	if config.Bootstrap == "" {
+		config.Bootstrap = probe
+	}
+	if config.Timeout == 0 {
+		config.Timeout = patience
+	}
+	config.Logs = f.logs
+	var err error
+	if f.Function, err = lambdaenv.New(config); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Close(context.Background()); err != nil {
+			t.Error("close:", err)
+		}
+		if t.Failed() {
+			t.Log("function's logs:\n" + f.logs.String())
+		}
+	})
+	return f
+}
+
+// try invokes the function once.
+func (f *function) try(o order) (report, error) {
+	var r report
+	err := f.InvokeJSON(context.Background(), o, &r)
+	return r, err
+}
+
+// do invokes the function, which must succeed.
+func (f *function) do(o order) report {
+	f.t.Helper()
+	r, err := f.try(o)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return r
+}
+
+// doWhenFree invokes the function as soon as it is not throttled any more.
+func (f *function) doWhenFree(o order) report {
+	f.t.Helper()
+	for end := time.Now().Add(patience); ; {
+		r, err := f.try(o)
+		switch {
+		case err == nil:
+			return r
+		case !errors.Is(err, lambdaenv.ErrThrottled) || time.Now().After(end):
+			f.t.Fatal(err)
+		}
+	}
+}
+
+// fails invokes the function, which must fail with a FunctionError of this type and a message that contains words.
+func (f *function) fails(o order, kind, words string) *lambdaenv.FunctionError {
+	f.t.Helper()
+	_, err := f.try(o)
+	var failure *lambdaenv.FunctionError
+	if !errors.As(err, &failure) {
+		f.t.Fatalf("got error %v, want a FunctionError", err)
+	}
+	if failure.Type != kind || !strings.Contains(failure.Message, words) {
+		f.t.Errorf("got %q: %q, want %q with %q", failure.Type, failure.Message, kind, words)
+	}
+	return failure
+}
+
+// background invokes the function and returns a function that waits for the result.
+func (f *function) background(ctx context.Context, o order) func() (report, error) {
+	var r report
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = f.InvokeJSON(ctx, o, &r)
+	}()
+	return func() (report, error) {
+		<-done
+		return r, err
+	}
+}
+
+// gate is a place that functions wait at until the test opens it.
+type gate struct {
+	URL     string
+	arrived chan struct{}
+	open    func()
+}
+
+func newGate(t *testing.T) *gate {
+	opened := make(chan struct{})
+	g := &gate{arrived: make(chan struct{}, 100), open: sync.OnceFunc(func() { close(opened) })}
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		g.arrived <- struct{}{}
+		select {
+		case <-opened:
+		case <-r.Context().Done():
+		}
+	}))
+	g.URL = server.URL
+	t.Cleanup(func() {
+		g.open()
+		server.Close()
+	})
+	return g
+}
+
+// await waits until somebody stands at the gate.
+func (g *gate) await(t *testing.T) {
+	t.Helper()
+	select {
+	case <-g.arrived:
+	case <-time.After(patience):
+		t.Fatal("nobody came to the gate")
+	}
+}
+
+// logs keeps the lines of a function.
+type logs struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logs) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, string(line))
+	return len(line), nil
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.lines, "")
+}
+
+// await waits for a line that contains words.
+func (l *logs) await(t *testing.T, words string) {
+	t.Helper()
+	for end := time.Now().Add(patience); !strings.Contains(l.String(), words); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no log line with %q", words)
+		}
+	}
+}
+
+// awaitNobody waits until all processes that this one has started are gone too; they are nobody's children then, and
+// init may take a moment to notice.
+func awaitNobody(t *testing.T, pid int) {
+	t.Helper()
+	for end := time.Now().Add(patience); syscall.Kill(-pid, 0) == nil; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("somebody of process group %d is still there", pid)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+// Package e2e holds the real server against real clients: Socket.IO's own
+// libraries from npm, and raw sockets.
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary is the server, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "owt-signal-e2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "owt-signal")
+	build := exec.Command("go", append(buildFlags, "-o", binary, "../cmd/owt-signal")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the server: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// server is a running owt-signal.
+type server struct {
+	Plain  string // http://127.0.0.1:port
+	Secure string // https://127.0.0.1:port
+	cmd    *exec.Cmd
+	logs   *lockedBuffer
+}
+
+var servedAt = regexp.MustCompile(`(https?)://(\S+)/socket\.io/`)
+
+// serve starts the server on free loopback ports. The test fails if the server
+// does not end cleanly with it, or reports a data race.
+func serve(t *testing.T, args ...string) *server {
+	t.Helper()
+	s := &server{logs: &lockedBuffer{}}
+	s.cmd = exec.Command(binary, append([]string{"-plain", "127.0.0.1:0", "-secure", "127.0.0.1:0"}, args...)...)
+	s.cmd.Stderr = s.logs
+	stdout, err := s.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	t.Cleanup(func() { s.end(t, ended) })
+	for lines := bufio.NewScanner(stdout); lines.Scan() && (s.Plain == "" || s.Secure == ""); {
+		if m := servedAt.FindStringSubmatch(lines.Text()); m != nil {
+			if m[1] == "http" {
+				s.Plain = "http://" + m[2]
+			} else {
+				s.Secure = "https://" + m[2]
+			}
+		}
+	}
+	go func() { ended <- s.cmd.Wait() }()
+	if s.Plain == "" || s.Secure == "" {
+		t.Fatalf("the server did not say where it serves: %s", s.logs)
+	}
+	return s
+}
+
+// end interrupts the server and sees that it goes as it should.
+func (s *server) end(t *testing.T, ended <-chan error) {
+	_ = s.cmd.Process.Signal(syscall.SIGINT)
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("server ended: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		_ = s.cmd.Process.Kill()
+		t.Error("server did not end within 10 s")
+	}
+	if bytes.Contains(s.logs.Bytes(), []byte("DATA RACE")) {
+		t.Error("server reported a data race")
+	}
+	if t.Failed() {
+		t.Logf("server logs:\n%s", s.logs)
+	}
+}
+
+// node runs a suite of Node's test runner against an endpoint.
+func node(t *testing.T, ctx context.Context, env []string, files ...string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs Node; not in -short")
+	}
+	if _, err := os.Stat("node_modules"); err != nil {
+		t.Fatalf("no clients: run `make test`, which installs them")
+	}
+	cmd := exec.CommandContext(ctx, "node", append([]string{"--test", "--test-reporter=spec"}, files...)...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Errorf("node: %v", err)
+	}
+}
+
+// lockedBuffer collects what a process writes.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) Bytes() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.b.Bytes())
+}
+
+func (l *lockedBuffer) String() string { return string(l.Bytes()) }

@@ -19,7 +19,7 @@ func TestClients(t *testing.T) {
 			s := serve(t, append(flags(t), "-log", "warn")...)
 			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 			defer cancel()
-			node(t, ctx, []string{"ENDPOINT=" + s.Plain + "/socket.io/"}, "clients/")
+			node(ctx, t, []string{"ENDPOINT=" + s.Plain + "/socket.io/"}, "clients/")
 		})
 	}
 }

@@ -103,7 +103,7 @@ func (s *server) end(t *testing.T, ended <-chan error) {
 }
 
 // node runs a suite of Node's test runner against an endpoint.
-func node(t *testing.T, ctx context.Context, env []string, files ...string) {
+func node(ctx context.Context, t *testing.T, env []string, files ...string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("runs Node; not in -short")

@@ -80,7 +80,7 @@ func (a *localAPI) follow(work signal.After) {
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
-			a.log.Error("work failed", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			a.log.ErrorContext(ctx, "work failed", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 		}
 	}()
 	work(ctx)
@@ -96,7 +96,7 @@ func (a *localAPI) keepalive(ctx context.Context) {
 			return
 		case <-tick.C:
 			if err := a.handler.Service.Keepalive(ctx); err != nil && ctx.Err() == nil {
-				a.log.Error("keepalive failed", "error", err)
+				a.log.ErrorContext(ctx, "keepalive failed", "error", err)
 			}
 		}
 	}

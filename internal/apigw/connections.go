@@ -108,8 +108,7 @@ func translate(err error) error {
 
 // status is the HTTP status of the service's answer, zero if there was none.
 func status(err error) int {
-	var response *smithyhttp.ResponseError
-	if errors.As(err, &response) {
+	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
 		return response.HTTPStatusCode()
 	}
 	return 0

@@ -51,8 +51,7 @@ func (s *Store) EnsureTable(ctx context.Context) error {
 		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String(attrKey), AttributeType: types.ScalarAttributeTypeS}},
 		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String(attrKey), KeyType: types.KeyTypeHash}},
 	})
-	var exists *types.ResourceInUseException
-	if errors.As(err, &exists) {
+	if _, exists := errors.AsType[*types.ResourceInUseException](err); exists {
 		return nil
 	}
 	if err != nil {
@@ -77,8 +76,8 @@ func (s *Store) EnsureTable(ctx context.Context) error {
 // refused returns the item that made a condition fail, and whether that is
 // what err says. The item is empty if there was none.
 func refused(err error) (item, bool) {
-	var failed *types.ConditionalCheckFailedException
-	if !errors.As(err, &failed) {
+	failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err)
+	if !ok {
 		return nil, false
 	}
 	return failed.Item, true

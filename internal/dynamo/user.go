@@ -55,9 +55,8 @@ func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
 	} else {
 		ownerID, claimedAt, id := e.path(attrOwner, attrID), e.path(attrClaimedAt), e.value(str(c.Peer.ID))
 		free := "attribute_not_exists(" + owner + ")"
-		older := e.path(attrUntil) + " <= " + at + " OR " + claimedAt + " < " + at + " OR (" + claimedAt + " = " + at + " AND " + ownerID + " < " + id + ")"
-		e.require("(attribute_not_exists("+attrKey+") OR", e.path(attrExpires), ">", now, "AND",
-			"("+free+" OR", ownerID, "<>", id, "AND", "("+older+")))")
+		e.require("(attribute_not_exists("+attrKey+") OR", e.path(attrExpires), ">", now, "AND ("+free, "OR",
+			ownerID, "<>", id, "AND ("+e.path(attrUntil), "<=", at, "OR", claimedAt, "<=", at+")))")
 		e.set(e.path(attrBefore), "if_not_exists("+owner+", "+none+")")
 		e.set(e.path(attrEpoch), "if_not_exists("+e.path(attrEpoch)+", "+epoch+")")
 		e.set(e.path(attrSeq), "if_not_exists("+e.path(attrSeq)+", "+zero+")")

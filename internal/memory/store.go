@@ -147,7 +147,7 @@ func (s *Store) Claim(_ context.Context, c signal.Claim) (signal.Claimed, error)
 	switch {
 	case u.owner != nil && u.owner.ID == c.Peer.ID:
 		return signal.Claimed{Before: u.before, Epoch: u.epoch, Seq: u.seq}, nil
-	case owned && (u.claimedAt > c.At || u.claimedAt == c.At && u.owner.ID > c.Peer.ID):
+	case owned && u.claimedAt > c.At:
 		return signal.Claimed{}, signal.ErrNewerClaim
 	}
 	owner := c.Peer

@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -148,9 +149,7 @@ func (l Lane) past(n int64) int64 {
 // with is the lane as if n were held, too.
 func (l Lane) with(n int64, f Frame) Lane {
 	held := make(map[int64]Held, len(l.Held)+1)
-	for k, h := range l.Held {
-		held[k] = h
-	}
+	maps.Copy(held, l.Held)
 	held[n] = Held{Frame: f}
 	l.Held = held
 	return l

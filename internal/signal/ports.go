@@ -53,7 +53,7 @@ type UserStore interface {
 type Claim struct {
 	User  UserName
 	Peer  Peer
-	At    Instant // of two claims the later wins; at the same instant, the greater connection id
+	At    Instant // the later wins; at the same instant, the one that is made last
 	Until Instant // the ownership's end
 	Epoch string  // the record's epoch if the claim begins one
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 )
 
 // Service is the signaling service. All its state is in the records of its
@@ -81,7 +83,7 @@ func (s *Service) refuse(ctx context.Context, p Peer, number int64, code Code) R
 	switch {
 	case err == nil:
 		p = c.Peer
-		for n := range c.Lane.Held {
+		for _, n := range slices.Sorted(maps.Keys(c.Lane.Held)) {
 			s.post(ctx, p, Ack{n, CodeUnknownUser})
 		}
 		if c.User != "" {
@@ -105,12 +107,10 @@ func (s *Service) nobody(ctx context.Context, p Peer, number int64) Reply {
 }
 
 // post sends what nobody waits for.
-func (s *Service) post(ctx context.Context, p Peer, e Event) bool {
+func (s *Service) post(ctx context.Context, p Peer, e Event) {
 	if err := s.Pusher.Post(ctx, p, e); err != nil {
 		s.Log.InfoContext(ctx, "post failed", "connection", p.ID, "error", err)
-		return false
 	}
-	return true
 }
 
 func (s *Service) close(ctx context.Context, p Peer) {

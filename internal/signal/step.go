@@ -59,13 +59,13 @@ func (l Lane) Arrive(n int64, f Frame, me string, now Instant) Step {
 // Watch decides what the invocation me does that answers for the held frame n:
 // it watches until n is finished, and helps if nobody else does.
 func (l Lane) Watch(n int64, me string, now Instant) Step {
-	lowest, any := l.lowest()
+	lowest, some := l.lowest()
 	switch {
 	case !l.Opened():
 		return inHand // whoever opens the lane takes the frame along
 	case !l.Idle() && l.dead(now):
 		return move(l.overtake(me))
-	case n <= l.Done || !any && l.Idle():
+	case n <= l.Done || !some && l.Idle():
 		return inHand
 	case !l.Idle():
 		return Step{Wait: l.TurnAt.Add(Patience).Sub(now) + time.Millisecond}

@@ -32,8 +32,8 @@ func (v Versions) Accept(version string) bool {
 		return true
 	}
 	for _, entry := range v {
-		family, any := strings.CutSuffix(entry, ".x")
-		if version == entry || any && (version == family || strings.HasPrefix(version, family+".")) {
+		family, whole := strings.CutSuffix(entry, ".x")
+		if version == entry || whole && (version == family || strings.HasPrefix(version, family+".")) {
 			return true
 		}
 	}

@@ -35,7 +35,7 @@ func Engine(t testing.TB) (endpoint string) {
 		t.Skip("starts a DynamoDB engine; not in -short")
 	}
 	_, file, _, _ := runtime.Caller(0)
-	binary := filepath.Join(filepath.Dir(file), "../../e2e/node_modules/@dynoxide/linux-x64/dynoxide")
+	binary := filepath.Join(filepath.Dir(file), "..", "..", "e2e", "node_modules", "@dynoxide", "linux-x64", "dynoxide")
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("no DynamoDB engine at %s: run `make test`, which installs it, or set %s", binary, EndpointVariable)
 	}

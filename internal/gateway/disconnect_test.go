@@ -44,16 +44,12 @@ func TestDisconnectTellsWhy(t *testing.T) {
 			c.Conn.(*net.TCPConn).CloseWrite()
 		}, 1006, ""},
 		{"deleted", func(t *testing.T, s *server, id string, c *raw) {
-			if err := s.Delete(t.Context(), id); err != nil {
-				t.Error(err)
-			}
+			eventually(t, "deleted", func() bool { return s.Delete(t.Context(), id) == nil })
 			c.wantFrame(t, final|opClose, closePayload(1000, "Connection Closed Normally"))
 			c.write(t, maskedFrame(final|opClose, closePayload(1000, "")))
 		}, 1000, "Connection Closed Normally"},
 		{"deleted, unanswered", func(t *testing.T, s *server, id string, c *raw) {
-			if err := s.Delete(t.Context(), id); err != nil {
-				t.Error(err)
-			}
+			eventually(t, "deleted", func() bool { return s.Delete(t.Context(), id) == nil })
 			c.wantCode(t, 1000)
 			c.Close()
 		}, 1000, "Connection Closed Normally"},

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -314,28 +313,26 @@ func (c *raw) wantCode(t testing.TB, code int) {
 	}
 }
 
-// bubble is a gateway on connections in memory, which can run in a bubble of synctest: time passes there only when
+// bubble is a gateway on connections in memory, to be made and used in a bubble of synctest: time passes there only when
 // everything waits, so the limits are those of AWS, and tested to the nanosecond.
 type bubble struct {
 	*gateway.Gateway
 	listener *pipeListener
 }
 
-func inBubble(t *testing.T, config gateway.Config, test func(*testing.T, *bubble)) {
-	synctest.Test(t, func(t *testing.T) {
-		b := &bubble{gateway.New(config), &pipeListener{make(chan net.Conn), make(chan struct{}), sync.Once{}}}
-		server := &http.Server{Handler: b}
-		go server.Serve(b.listener)
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
-			if err := b.Close(ctx); err != nil {
-				t.Error(err)
-			}
-			server.Close()
-		})
-		test(t, b)
+func newBubble(t *testing.T, config gateway.Config) *bubble {
+	b := &bubble{gateway.New(config), &pipeListener{make(chan net.Conn), make(chan struct{}), sync.Once{}}}
+	server := &http.Server{Handler: b}
+	go server.Serve(b.listener)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := b.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		server.Close()
 	})
+	return b
 }
 
 func (b *bubble) dial(t *testing.T) *raw {

@@ -49,7 +49,7 @@ func (g *Gateway) refuse(r *http.Request) *httpError {
 		return &httpError{status: http.StatusForbidden, message: messageForbidden}
 	case len(r.RequestURI) > MaxURL:
 		return &httpError{status: http.StatusRequestURITooLong, message: "Request URI too long"}
-	case r.Method != http.MethodGet, !names(r.Header, "Connection", "upgrade"), !names(r.Header, "Upgrade", "websocket"):
+	case r.Method != http.MethodGet, !r.ProtoAtLeast(1, 1), !names(r.Header, "Connection", "upgrade"), !names(r.Header, "Upgrade", "websocket"):
 		return &httpError{status: http.StatusUpgradeRequired, message: "Upgrade Required"}
 	case r.Header.Get("Sec-Websocket-Version") != "13", !validKey(r.Header.Values("Sec-Websocket-Key")):
 		return &httpError{status: http.StatusBadRequest, message: "Bad Request"}

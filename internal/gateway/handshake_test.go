@@ -64,6 +64,7 @@ func TestHandshakeRefusals(t *testing.T) {
 		{"plain", "GET", "/default", [2]string{"Upgrade", "X"}, 426, `{"message":"Upgrade Required"}`},
 		{"another upgrade", "GET", "/default", [2]string{"websocket", "h2c"}, 426, `{"message":"Upgrade Required"}`},
 		{"post", "POST", "/default", [2]string{}, 426, `{"message":"Upgrade Required"}`},
+		{"old HTTP", "GET", "/default", [2]string{"HTTP/1.1", "HTTP/1.0"}, 426, `{"message":"Upgrade Required"}`},
 		{"version", "GET", "/default", [2]string{"13", "8"}, 400, `{"message":"Bad Request"}`},
 		{"no key", "GET", "/default", [2]string{"Sec-WebSocket-Key", "X"}, 400, `{"message":"Bad Request"}`},
 		{"short key", "GET", "/default", [2]string{"dGhlIHNhbXBsZSBub25jZQ==", "dGhl"}, 400, `{"message":"Bad Request"}`},

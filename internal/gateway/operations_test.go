@@ -231,8 +231,9 @@ func TestQueueLimits(t *testing.T) {
 		"bytes":    {gateway.MaxMessage, gateway.MaxQueuedBytes / gateway.MaxMessage},
 	} {
 		t.Run(name, func(t *testing.T) {
-			connect := newRecorder()
-			inBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect}}, func(t *testing.T, b *bubble) {
+			synctest.Test(t, func(t *testing.T) {
+				connect := newRecorder()
+				b := newBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect}})
 				c, id := dialBubble(t, b, connect)
 				data := []byte(bytesOf(test.size))
 				for i := range test.fit {
@@ -259,8 +260,9 @@ func TestQueueLimits(t *testing.T) {
 }
 
 func TestResponsesWaitForRoom(t *testing.T) {
-	connect := newRecorder()
-	inBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Default: echo}}, func(t *testing.T, b *bubble) {
+	synctest.Test(t, func(t *testing.T) {
+		connect := newRecorder()
+		b := newBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Default: echo}})
 		c, id := dialBubble(t, b, connect)
 		for range gateway.MaxQueuedMessages {
 			if err := b.Post(t.Context(), id, []byte("x")); err != nil {
@@ -278,8 +280,9 @@ func TestResponsesWaitForRoom(t *testing.T) {
 }
 
 func TestResponsesToADeadConnectionAreDropped(t *testing.T) {
-	connect, disconnect := newRecorder(), newRecorder()
-	inBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Default: echo, Disconnect: disconnect}}, func(t *testing.T, b *bubble) {
+	synctest.Test(t, func(t *testing.T) {
+		connect, disconnect := newRecorder(), newRecorder()
+		b := newBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Default: echo, Disconnect: disconnect}})
 		c, id := dialBubble(t, b, connect)
 		for range gateway.MaxQueuedMessages {
 			if err := b.Post(t.Context(), id, []byte("x")); err != nil {

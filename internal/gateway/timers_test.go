@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,8 +55,9 @@ func wantGoingAway(t *testing.T, seen <-chan frameOrEnd, at time.Duration) {
 }
 
 func TestIdleTimeout(t *testing.T) {
-	connect, disconnect := newRecorder(), newRecorder()
-	inBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Disconnect: disconnect, Default: newRecorder()}}, func(t *testing.T, b *bubble) {
+	synctest.Test(t, func(t *testing.T) {
+		connect, disconnect := newRecorder(), newRecorder()
+		b := newBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Disconnect: disconnect, Default: newRecorder()}})
 		c, id := dialBubble(t, b, connect)
 		seen := c.listen()
 		time.Sleep(gateway.DefaultIdle - time.Nanosecond)
@@ -82,7 +84,8 @@ func TestIdleTimeout(t *testing.T) {
 }
 
 func TestDuration(t *testing.T) {
-	inBubble(t, gateway.Config{}, func(t *testing.T, b *bubble) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, gateway.Config{})
 		c := b.dial(t)
 		seen := c.listen()
 		const every = gateway.DefaultIdle / 2
@@ -103,7 +106,8 @@ func TestConfiguredTimeouts(t *testing.T) {
 		"duration": {Duration: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, config, func(t *testing.T, b *bubble) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, config)
 				wantGoingAway(t, b.dial(t).listen(), time.Second)
 			})
 		})
@@ -112,22 +116,23 @@ func TestConfiguredTimeouts(t *testing.T) {
 
 func TestIntegrationTimeout(t *testing.T) {
 	const timeout = gateway.DefaultIntegrationTimeout
-	finished := make(chan string, 3)
-	inBubble(t, gateway.Config{Routes: gateway.Routes{
-		Default: function(func(ctx context.Context, e *event) (response, error) {
-			start := time.Now()
-			if deadline, is := ctx.Deadline(); !is || deadline.Sub(start) != timeout {
-				t.Errorf("deadline in %v", deadline.Sub(start))
-			}
-			takes, err := time.ParseDuration(e.Body)
-			if err != nil {
-				t.Error(err)
-			}
-			time.Sleep(takes)
-			finished <- e.Body
-			return response{Body: e.Body}, nil
-		}),
-	}}, func(t *testing.T, b *bubble) {
+	synctest.Test(t, func(t *testing.T) {
+		finished := make(chan string, 3)
+		b := newBubble(t, gateway.Config{Routes: gateway.Routes{
+			Default: function(func(ctx context.Context, e *event) (response, error) {
+				start := time.Now()
+				if deadline, is := ctx.Deadline(); !is || deadline.Sub(start) != timeout {
+					t.Errorf("deadline in %v", deadline.Sub(start))
+				}
+				takes, err := time.ParseDuration(e.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				time.Sleep(takes)
+				finished <- e.Body
+				return response{Body: e.Body}, nil
+			}),
+		}})
 		c := b.dial(t)
 		seen := c.listen()
 		c.write(t, maskedFrame(final|opText, (timeout-time.Nanosecond).String()))
@@ -135,7 +140,7 @@ func TestIntegrationTimeout(t *testing.T) {
 		if f := <-seen; f.payload != "28.999999999s" || f.at != timeout-time.Nanosecond {
 			t.Errorf("at %v: %v", f.at, f)
 		}
-		if f := <-seen; len(f.payload) < 35 || f.payload[:35] != `{"message": "Internal server error"` || f.at != timeout {
+		if f := <-seen; !strings.HasPrefix(f.payload, `{"message": "Internal server error", "connectionId":"`) || f.at != timeout {
 			t.Errorf("at %v: %v", f.at, f)
 		}
 		time.Sleep(time.Second)
@@ -146,8 +151,9 @@ func TestIntegrationTimeout(t *testing.T) {
 }
 
 func TestWriteStall(t *testing.T) {
-	connect, disconnect := newRecorder(), newRecorder()
-	inBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Disconnect: disconnect}}, func(t *testing.T, b *bubble) {
+	synctest.Test(t, func(t *testing.T) {
+		connect, disconnect := newRecorder(), newRecorder()
+		b := newBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Disconnect: disconnect}})
 		c, id := dialBubble(t, b, connect)
 		post := func() {
 			t.Helper()
@@ -184,8 +190,9 @@ func TestWriteStall(t *testing.T) {
 }
 
 func TestUnansweredCloseFrame(t *testing.T) {
-	connect, disconnect := newRecorder(), newRecorder()
-	inBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Disconnect: disconnect}}, func(t *testing.T, b *bubble) {
+	synctest.Test(t, func(t *testing.T) {
+		connect, disconnect := newRecorder(), newRecorder()
+		b := newBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Disconnect: disconnect}})
 		c, id := dialBubble(t, b, connect)
 		start := time.Now()
 		if err := b.Delete(t.Context(), id); err != nil {
@@ -206,8 +213,9 @@ func TestUnansweredCloseFrame(t *testing.T) {
 }
 
 func TestDeleteOfAStalledConnection(t *testing.T) {
-	connect, disconnect := newRecorder(), newRecorder()
-	inBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Disconnect: disconnect}}, func(t *testing.T, b *bubble) {
+	synctest.Test(t, func(t *testing.T) {
+		connect, disconnect := newRecorder(), newRecorder()
+		b := newBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Disconnect: disconnect}})
 		_, id := dialBubble(t, b, connect)
 		if err := b.Post(t.Context(), id, []byte("never read")); err != nil {
 			t.Fatal(err)

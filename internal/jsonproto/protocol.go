@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/owt-signal/owt-signal/internal/rawjson"
 	"github.com/owt-signal/owt-signal/internal/signal"
@@ -77,6 +78,9 @@ type frame struct {
 
 func read(b []byte) (frame, error) {
 	var f frame
+	if !utf8.Valid(b) { // another client's WebSocket would fail on it
+		return f, errors.New("read frame: not UTF-8")
+	}
 	members, err := rawjson.Members(b, maxMembers)
 	if err != nil {
 		return f, fmt.Errorf("read frame: %w", err)

@@ -32,7 +32,7 @@ func TestResponseComesBeforeTheWorkAfterIt(t *testing.T) {
 					t.Error("the work has failed")
 				}
 				g.open()
-				if next := f.doWhenFree(order{}); next.PID != first.PID {
+				if next := f.do(order{}); next.PID != first.PID {
 					t.Errorf("process %d after process %d", next.PID, first.PID)
 				}
 			}
@@ -57,7 +57,7 @@ func TestWorkEndsBeforeTheDeadline(t *testing.T) {
 	t.Parallel()
 	f := start(t, lambdaenv.Config{MaxConcurrency: 1, Timeout: 800 * time.Millisecond})
 	first := f.do(order{AfterGate: newGate(t).URL})
-	if next := f.doWhenFree(order{}); next.PID != first.PID {
+	if next := f.do(order{}); next.PID != first.PID {
 		t.Error("the environment was ended")
 	}
 	f.logs.await(t, "context deadline exceeded")
@@ -67,7 +67,7 @@ func TestWorkThatDoesNotEndEndsTheEnvironment(t *testing.T) {
 	t.Parallel()
 	f := start(t, lambdaenv.Config{MaxConcurrency: 1, Timeout: 500 * time.Millisecond})
 	first := f.do(order{AfterFault: "hang"})
-	if next := f.doWhenFree(order{}); next.PID == first.PID {
+	if next := f.do(order{}); next.PID == first.PID {
 		t.Error("the environment was not ended")
 	}
 	f.logs.await(t, first.RequestID+" Task timed out after 0.50 seconds")
@@ -77,7 +77,7 @@ func TestWorkThatPanics(t *testing.T) {
 	t.Parallel()
 	f := start(t, lambdaenv.Config{MaxConcurrency: 1})
 	first := f.do(order{AfterFault: "panic"})
-	if next := f.doWhenFree(order{}); next.PID != first.PID {
+	if next := f.do(order{}); next.PID != first.PID {
 		t.Error("the environment was ended")
 	}
 	f.logs.await(t, "oh no")
@@ -102,7 +102,8 @@ func TestExit(t *testing.T) {
 	t.Parallel()
 	f := start(t, lambdaenv.Config{MaxConcurrency: 1})
 	first := f.do(order{})
-	f.fails(order{Fault: "exit"}, lambdaenv.TypeExit, "Error: Runtime exited with error: exit status 1")
+	f.fails(order{Fault: "exit", Child: true}, lambdaenv.TypeExit, "Error: Runtime exited with error: exit status 1")
+	awaitNobody(t, first.PID)
 	second := f.do(order{})
 	if second.PID == first.PID {
 		t.Error("an invocation went to a process that is gone")
@@ -116,7 +117,7 @@ func TestExitWhileIdle(t *testing.T) {
 	t.Parallel()
 	f := start(t, lambdaenv.Config{MaxConcurrency: 1})
 	first := f.do(order{})
-	f.do(order{}) // the environment is free after the first, or this had been throttled
+	time.Sleep(50 * time.Millisecond) // it is idle by then, most likely
 	if err := syscall.Kill(first.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +172,7 @@ func TestPanic(t *testing.T) {
 	if !strings.Contains(string(failure.Payload), "stackTrace") {
 		t.Errorf("payload %s", failure.Payload)
 	}
-	if next := f.doWhenFree(order{}); next.PID == first.PID {
+	if next := f.do(order{}); next.PID == first.PID {
 		t.Error("the process is still there") // aws-lambda-go exits after a panic
 	}
 	if strings.Contains(f.logs.String(), "after:") {
@@ -180,7 +181,7 @@ func TestPanic(t *testing.T) {
 }
 
 func TestLogs(t *testing.T) {
-	f := start(t, lambdaenv.Config{})
+	f := start(t, lambdaenv.Config{MaxConcurrency: 1})
 	f.do(order{Log: "one\ntwo\nthree"})
 	f.do(order{Log: " and four\n"})
 	f.do(order{Log: "five"})

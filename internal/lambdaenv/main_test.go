@@ -107,34 +107,30 @@ func (f *function) try(o order) (report, error) {
 	return r, err
 }
 
-// do invokes the function, which must succeed.
+// whenFree invokes the function as soon as it is not throttled.
+func (f *function) whenFree(o order) (report, error) {
+	for end := time.Now().Add(patience); ; {
+		r, err := f.try(o)
+		if !errors.Is(err, lambdaenv.ErrThrottled) || time.Now().After(end) {
+			return r, err
+		}
+	}
+}
+
+// do invokes the function as soon as it is not throttled, and must succeed.
 func (f *function) do(o order) report {
 	f.t.Helper()
-	r, err := f.try(o)
+	r, err := f.whenFree(o)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	return r
 }
 
-// doWhenFree invokes the function as soon as it is not throttled any more.
-func (f *function) doWhenFree(o order) report {
-	f.t.Helper()
-	for end := time.Now().Add(patience); ; {
-		r, err := f.try(o)
-		switch {
-		case err == nil:
-			return r
-		case !errors.Is(err, lambdaenv.ErrThrottled) || time.Now().After(end):
-			f.t.Fatal(err)
-		}
-	}
-}
-
-// fails invokes the function, which must fail with a FunctionError of this type and a message that contains words.
+// fails invokes the function as soon as it is not throttled, which must fail with a FunctionError of this type and a message that contains words.
 func (f *function) fails(o order, kind, words string) *lambdaenv.FunctionError {
 	f.t.Helper()
-	_, err := f.try(o)
+	_, err := f.whenFree(o)
 	var failure *lambdaenv.FunctionError
 	if !errors.As(err, &failure) {
 		f.t.Fatalf("got error %v, want a FunctionError", err)

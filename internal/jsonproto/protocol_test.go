@@ -1,0 +1,113 @@
+package jsonproto_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/jsonproto"
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+var protocol = jsonproto.Protocol{Idle: 10 * time.Minute, MaxPayload: 131072}
+
+const malformed = `{"type":"error","code":2110,"message":"client error"}`
+
+func TestDecode(t *testing.T) {
+	send := func(n int64, to, data string) signal.Send {
+		return signal.Send{Number: n, Frame: signal.Frame{To: signal.UserName(to), Data: json.RawMessage(data)}}
+	}
+	for _, c := range []struct {
+		frame  string
+		in     signal.Input
+		answer string
+	}{
+		{`{"type":"message","id":1,"to":"bob","data":{"z":1.10, "a":[]}}`, send(1, "bob", `{"z":1.10, "a":[]}`), ""},
+		{`{"data":null,"to":"bob","type":"message","id":9007199254740991}`, send(signal.MaxNumber, "bob", "null"), ""},
+		{`{"type":"message","to":"bob","data":""}`, send(signal.NoNumber, "bob", `""`), ""},
+		{`{"type":"message","id":1,"data":""}`, signal.Send{Number: 1, Frame: signal.Frame{Code: signal.CodeClient}}, ""},
+		{`{"type":"message","id":1,"to":"bob"}`, signal.Send{Number: 1, Frame: signal.Frame{Code: signal.CodeClient}}, ""},
+		{`{"type":"message","data":""}`, nil, malformed},
+		{`{"type":"message","id":0,"to":"bob","data":1}`, nil, malformed},
+		{`{"type":"message","id":-1,"to":"bob","data":1}`, nil, malformed},
+		{`{"type":"message","id":9007199254740992,"to":"bob","data":1}`, nil, malformed},
+		{`{"type":"message","id":1.5,"to":"bob","data":1}`, nil, malformed},
+		{`{"type":"message","id":"1","to":"bob","data":1}`, nil, malformed},
+		{`{"type":"presence","user":"bob"}`, signal.Query{User: "bob"}, ""},
+		{`{"type":"presence"}`, nil, malformed},
+		{`{"type":"ping"}`, nil, `{"type":"pong"}`},
+		{`{"type":"leave"}`, signal.Leave{}, ""},
+		{`{"type":"dance"}`, nil, `{"type":"error","code":2103,"message":"not supported"}`},
+		{`{}`, nil, `{"type":"error","code":2103,"message":"not supported"}`},
+		{`{"type":`, nil, malformed},
+		{`[]`, nil, malformed},
+		{``, nil, malformed},
+		{"{\"type\":\"\xff\"}", nil, malformed},
+		{`{"type":"message","id":1,"to":"bob","data":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, nil, malformed},
+	} {
+		in, answer, err := protocol.Decode("id", []byte(c.frame))
+		if !reflect.DeepEqual(normal(in), normal(c.in)) || string(answer) != c.answer {
+			t.Errorf("%.60s\n got %+v, %s (%v)\nwant %+v, %s", c.frame, in, answer, err, c.in, c.answer)
+		}
+	}
+}
+
+// normal has data as plain bytes.
+func normal(in signal.Input) signal.Input {
+	if s, ok := in.(signal.Send); ok && s.Frame.Data != nil {
+		s.Frame.Data = append([]byte(nil), s.Frame.Data...)
+		return s
+	}
+	return in
+}
+
+func TestEncode(t *testing.T) {
+	for _, c := range []struct {
+		event signal.Event
+		want  string
+	}{
+		{signal.Opened{Connection: "id="}, `{"type":"open","connection":"id=","protocol":"owt.signal.v1","idle":600,"maxPayload":131072,"maxInFlight":128}`},
+		{signal.Admitted{}, ""},
+		{signal.Welcome{User: "用户1", Epoch: "e", Seq: 3}, `{"type":"welcome","user":"用户1","epoch":"e","seq":3}`},
+		{signal.Ack{Number: 5}, `{"type":"ack","id":5}`},
+		{signal.Ack{Number: 5, Code: signal.CodeUnreachable}, `{"type":"error","id":5,"code":2201,"message":"target unreachable"}`},
+		{signal.Stored{Number: 5}, `{"type":"stored","id":5}`},
+		{signal.Delivery{From: "a\"b", Data: []byte(`{"<":1.10}`), Epoch: "e", Seq: 7}, `{"type":"message","from":"a\"b","epoch":"e","seq":7,"data":{"<":1.10}}`},
+		{signal.Superseded{}, `{"type":"superseded"}`},
+		{signal.Refused{Number: 0, Code: signal.CodeWrongToken}, `{"type":"error","code":2121,"message":"wrong user name or token","closing":true}`},
+		{signal.Presence{User: "bob", Online: true}, `{"type":"presence","user":"bob","online":true}`},
+		{signal.Failed{Code: signal.CodeUnknownUser}, `{"type":"error","code":2120,"message":"not authenticated"}`},
+		{signal.Ping{}, `{"type":"ping"}`},
+	} {
+		var got string
+		for _, f := range protocol.Encode(c.event) {
+			got += string(f)
+		}
+		if got != c.want {
+			t.Errorf("%+v\n got %s\nwant %s", c.event, got, c.want)
+		}
+		if got != "" && !json.Valid([]byte(got)) {
+			t.Errorf("%+v: not JSON", c.event)
+		}
+	}
+	if !json.Valid(protocol.Nothing()) {
+		t.Errorf("nothing is %s", protocol.Nothing())
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{`{"type":"message","id":1,"to":"bob","data":{}}`, `{"type":"ping"}`, `{"type":"presence","user":"x"}`, `{"type":"leave"}`, `[`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		in, answer, _ := protocol.Decode("id", frame)
+		if (in == nil) == (answer == nil) {
+			t.Fatalf("%q: input %+v, answer %q", frame, in, answer)
+		}
+		if s, ok := in.(signal.Send); ok && s.Frame.Code == signal.OK && !json.Valid(s.Frame.Data) {
+			t.Errorf("%q: data %q", frame, s.Frame.Data)
+		}
+	})
+}

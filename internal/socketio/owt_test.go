@@ -1,0 +1,154 @@
+package socketio_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/socketio"
+)
+
+var owt3 = socketio.OWT{Version: socketio.EIO3, Heartbeat: socketio.DefaultHeartbeat, MaxPayload: 131072}
+var owt4 = socketio.OWT{Version: socketio.EIO4, Heartbeat: socketio.DefaultHeartbeat, MaxPayload: 131072}
+
+func send(n int64, to, data string) signal.Send {
+	return signal.Send{Number: n, Frame: signal.Frame{To: signal.UserName(to), Data: []byte(data)}}
+}
+
+func fails(n int64, code signal.Code) signal.Send {
+	return signal.Send{Number: n, Frame: signal.Frame{Code: code}}
+}
+
+// TestOWTDecode: the frames of OWT's clients, and those that no client should
+// send. Either there is an input or an answer.
+func TestOWTDecode(t *testing.T) {
+	const none = signal.NoNumber
+	for _, c := range []struct {
+		frame  string
+		in     signal.Input
+		answer string
+		bad    bool // the log is told
+	}{
+		{frame: `420["authentication",{"token":"alice"}]`, in: signal.Authenticate{Number: 0, Token: "alice"}},
+		{frame: `42["authentication",{"token":"alice"}]`, in: signal.Authenticate{Number: none, Token: "alice"}},
+		{frame: `421["authentication",{}]`, in: signal.Authenticate{Number: 1}},
+		{frame: `421["authentication",{"token":null}]`, in: signal.Authenticate{Number: 1}},
+		{frame: `421["authentication",{"token":{"toString":1}}]`, in: signal.Authenticate{Number: 1, Malformed: true}, bad: true},
+		{frame: `421["authentication",{"token":7}]`, in: signal.Authenticate{Number: 1, Malformed: true}, bad: true},
+		{frame: `421["authentication",null]`, in: signal.Authenticate{Number: 1, Malformed: true}, bad: true},
+		{frame: `421["authentication"]`, in: signal.Authenticate{Number: 1, Malformed: true}, bad: true},
+
+		{frame: `425["owt-message",{"to":"bob","data":"{\"a\": 1.10}"}]`, in: send(5, "bob", `"{\"a\": 1.10}"`)},
+		{frame: `425["owt-message",{"data":{ "z":1, "a":12345678901234567890 },"to":"\u7528户1"}]`, in: send(5, "用户1", `{ "z":1, "a":12345678901234567890 }`)},
+		{frame: `42["owt-message",{"to":"bob","data":null}]`, in: send(none, "bob", "null")},
+		{frame: `425["owt-message",{"to":"eve","to":"bob","from":"root","__proto__":1,"data":1}]`, in: send(5, "bob", "1")},
+		{frame: `425["owt-message",null]`, in: fails(5, signal.CodeClient), bad: true},
+		{frame: `425["owt-message"]`, in: fails(5, signal.CodeClient), bad: true},
+		{frame: `425["owt-message",{"data":1}]`, in: fails(5, signal.CodeClient), bad: true},
+		{frame: `425["owt-message",{"to":"bob"}]`, in: fails(5, signal.CodeClient), bad: true},
+		{frame: `425["owt-message",{"to":["bob"],"data":1}]`, in: fails(5, signal.CodeClient), bad: true},
+		{frame: `425["owt-message",{"to":"` + strings.Repeat("x", signal.MaxUserName+1) + `","data":1}]`, in: fails(5, signal.CodeClient), bad: true},
+		{frame: `425["other",1]`, in: fails(5, signal.CodeUnsupported)},
+		{frame: `42["other",1]`, answer: "6"},
+		{frame: `425[7]`, in: fails(5, signal.CodeClient), bad: true},
+		{frame: `42[7]`, in: signal.Reject{Code: signal.CodeClient}, bad: true},
+
+		{frame: `2`, answer: `3`},
+		{frame: `2probe`, answer: `3probe`},
+		{frame: `3`, answer: `6`},
+		{frame: `5`, answer: `6`},
+		{frame: `6`, answer: `6`},
+		{frame: `40`, answer: `40{"sid":"id="}`},
+		{frame: `40{"token":"x"}`, answer: `40{"sid":"id="}`},
+		{frame: `40/admin?a=1,`, answer: `44/admin,{"message":"Invalid namespace"}`},
+		{frame: `42/admin,1["owt-message",{"to":"bob","data":1}]`, answer: `6`},
+		{frame: `431[]`, answer: `6`},
+		{frame: `41`, in: signal.Leave{}},
+		{frame: `1`, in: signal.Leave{}},
+
+		{frame: `0{}`, in: signal.Reject{Code: signal.CodeClient}, bad: true},
+		{frame: ``, in: signal.Reject{Code: signal.CodeClient}, bad: true},
+		{frame: `4`, in: signal.Reject{Code: signal.CodeClient}, bad: true},
+		{frame: `42{}`, in: signal.Reject{Code: signal.CodeClient}, bad: true},
+		{frame: `429007199254740992["owt-message",{"to":"bob","data":1}]`, in: signal.Reject{Code: signal.CodeClient}, bad: true},
+		{frame: `451-["x",{"_placeholder":true,"num":0}]`, in: signal.Reject{Code: signal.CodeUnsupported}, bad: true},
+	} {
+		in, answer, err := owt4.Decode("id=", []byte(c.frame))
+		if !reflect.DeepEqual(in, c.in) && !equalSend(in, c.in) || string(answer) != c.answer || (err != nil) != c.bad {
+			t.Errorf("%.60s\n got %+v, %q, %v\nwant %+v, %q", c.frame, in, answer, err, c.in, c.answer)
+		}
+	}
+}
+
+// equalSend compares data by its bytes: those of a frame are a part of it.
+func equalSend(a, b signal.Input) bool {
+	x, ok := a.(signal.Send)
+	y, ok2 := b.(signal.Send)
+	return ok && ok2 && x.Number == y.Number && x.Frame.To == y.Frame.To && string(x.Frame.Data) == string(y.Frame.Data) && x.Frame.Code == y.Frame.Code
+}
+
+// TestOWTEncode: to the byte what OWT's clients expect.
+func TestOWTEncode(t *testing.T) {
+	const none = signal.NoNumber
+	for _, c := range []struct {
+		event signal.Event
+		v3    string
+		v4    string // empty: as v3
+	}{
+		{event: signal.Opened{Connection: "id="}, v3: `0{"sid":"id=","upgrades":[],"pingInterval":300000,"pingTimeout":240000,"maxPayload":131072}`},
+		{event: signal.Admitted{Connection: "id="}, v3: `40`, v4: "-"},
+		{event: signal.Welcome{Number: none, User: "用户1"}, v3: `42["server-authenticated",{"uid":"用户1"}]`},
+		{event: signal.Welcome{Number: 7, User: "a\"b"}, v3: `42["server-authenticated",{"uid":"a\"b"}] 437[{"uid":"a\"b"}]`},
+		{event: signal.Ack{Number: 0}, v3: `430[]`},
+		{event: signal.Ack{Number: signal.MaxNumber, Code: signal.CodeUnreachable}, v3: `439007199254740991[2201]`},
+		{event: signal.Stored{Number: 1}, v3: "-"},
+		{event: signal.Delivery{From: "bob", Data: []byte(`{"<": 1.10}`), Epoch: "e", Seq: 12}, v3: `42["owt-message",{"data":{"<": 1.10},"from":"bob","epoch":"e","seq":12}]`},
+		{event: signal.Superseded{}, v3: `42["server-disconnect"] 41`},
+		{event: signal.Refused{Number: none, Code: signal.CodeUnsupported}, v3: `44"2103" 41`, v4: `44{"message":"2103","data":{"code":2103}} 41`},
+		{event: signal.Refused{Number: 4, Code: signal.CodeWrongToken}, v3: `434[{"error":2121}] 41`},
+		{event: signal.Ping{}, v3: `2`},
+		{event: signal.Failed{Code: signal.CodeServer}, v3: "-"},
+		{event: signal.Presence{User: "bob"}, v3: "-"},
+	} {
+		if c.v4 == "" {
+			c.v4 = c.v3
+		}
+		for o, want := range map[socketio.OWT]string{owt3: c.v3, owt4: c.v4} {
+			var frames []string
+			for _, f := range o.Encode(c.event) {
+				frames = append(frames, string(f))
+			}
+			if got := strings.Join(frames, " "); got != strings.TrimPrefix(want, "-") {
+				t.Errorf("EIO%d %+v\n got %s\nwant %s", o.Version, c.event, got, want)
+			}
+		}
+	}
+}
+
+// FuzzOWTDecode: whatever comes, there is exactly one of an input and an
+// answer, and a frame with an ack id is never left without either.
+func FuzzOWTDecode(f *testing.F) {
+	for _, seed := range []string{
+		`420["authentication",{"token":"alice"}]`, `425["owt-message",{"to":"bob","data":"x"}]`, `40/a,`, `2probe`, `41`, `451-["x"]`,
+		`42["owt-message",{"to":"bob","data":[1,{"a":null}]}]`, `421["x"]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		in, answer, _ := owt4.Decode("id=", frame)
+		if (in == nil) == (answer == nil) {
+			t.Fatalf("%q: input %+v, answer %q", frame, in, answer)
+		}
+		s, ok := in.(signal.Send)
+		if !ok || s.Frame.Code != signal.OK {
+			return
+		}
+		if !strings.Contains(string(frame), string(s.Frame.Data)) || signal.CheckUserName(s.Frame.To) != nil {
+			t.Errorf("%q: data %q for %q", frame, s.Frame.Data, s.Frame.To)
+		}
+		if s.Number < signal.NoNumber || s.Number > signal.MaxNumber {
+			t.Errorf("%q: number %d", frame, s.Number)
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,6 +27,10 @@ type Management struct {
 }
 
 var _ Connections = (*Management)(nil)
+
+// throttledPause is the longest pause before a throttled frame is sent again,
+// so that all tries fit into [signal.PostWithin].
+const throttledPause = 200 * time.Millisecond
 
 // NewManagement is the @connections operations of whatever endpoints the
 // records name.
@@ -77,6 +82,7 @@ func (m *Management) client(endpoint string) *apigatewaymanagementapi.Client {
 		c = apigatewaymanagementapi.NewFromConfig(m.config, func(o *apigatewaymanagementapi.Options) {
 			o.BaseEndpoint = &endpoint
 			o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) {
+				o.Backoff = retry.NewExponentialJitterBackoff(throttledPause)
 				o.Retryables = []retry.IsErrorRetryable{retry.IsErrorRetryableFunc(throttled)}
 			})
 		})

@@ -93,7 +93,7 @@ func TestWorkOfAHandlerThatFails(t *testing.T) {
 		e.Go(func(context.Context) { ran = true })
 		return nil, failure
 	})
-	if err != failure {
+	if !errors.Is(err, failure) {
 		t.Errorf("got error %v, want the handler's own", err)
 	}
 	p.awaitAsked()

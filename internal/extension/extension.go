@@ -84,6 +84,6 @@ func (e *Extension) follow(ctx context.Context, event invokeEvent) {
 		return
 	}
 	if ctx.Err() == nil {
-		slog.Warn("invocation did not reach the handler in time", "extension", e.name, "requestId", event.RequestID)
+		slog.WarnContext(ctx, "invocation did not reach the handler in time", "extension", e.name, "request", event.RequestID)
 	}
 }

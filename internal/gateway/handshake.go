@@ -112,7 +112,7 @@ func (g *Gateway) upgrade(c *connection, w http.ResponseWriter, r *http.Request,
 		OnPingReceived:     c.pong,
 	})
 	if err != nil {
-		g.config.Log.Warn("accept connection", "connection", c.id, "error", err)
+		g.config.Log.WarnContext(r.Context(), "accept connection", "connection", c.id, "error", err)
 		return
 	}
 	c.start(ws, h.wire)

@@ -2,9 +2,9 @@ package gateway
 
 import "time"
 
-// Limits of API Gateway, from the page "Quotas for configuring and running a WebSocket API in API Gateway". They cannot
-// be raised there, so they cannot be set here. The account's throttles (500 new connections and 10,000 requests per
-// second) are not imitated.
+// Limits of API Gateway, from the page "Quotas for configuring and running a WebSocket API in API Gateway". The sizes
+// are fixed, as they are there; the times are what Config means by zero. The account's throttles (500 new connections
+// and 10,000 requests per second) are not imitated.
 const (
 	// MaxMessage is the largest message in bytes, in either direction, inclusive. A larger one from the client closes
 	// its connection with 1009; a larger one posted is ErrPayloadTooLarge.

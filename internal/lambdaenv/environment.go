@@ -80,13 +80,13 @@ func (e *environment) start() error {
 	}
 	process, err := startProcess(f.config, listener.Addr().String(), f.logs)
 	if err != nil {
-		listener.Close()
+		_ = listener.Close()
 		return fmt.Errorf("start process: %w", err)
 	}
 	e.state, e.process = stateStarting, process
 	e.limit(f.config.InitTimeout)
-	server := &http.Server{Handler: e.routes()}
-	f.alive.Go(func() { server.Serve(listener) })
+	server := &http.Server{Handler: e.routes(), ReadHeaderTimeout: ShutdownGrace}
+	f.alive.Go(func() { _ = server.Serve(listener) })
 	f.alive.Go(func() { e.watch(server) })
 	return nil
 }
@@ -96,8 +96,8 @@ func (e *environment) watch(server *http.Server) {
 	e.exited(e.process.wait())
 	ctx, cancel := context.WithTimeout(context.Background(), ShutdownGrace)
 	defer cancel()
-	server.Shutdown(ctx)
-	server.Close()
+	_ = server.Shutdown(ctx)
+	_ = server.Close()
 }
 
 // dispatch gives the current invocation to the runtime and to the extensions that want to know. e.mu is held.

@@ -8,9 +8,9 @@ import (
 )
 
 var (
-	// ErrThrottled: as many environments as may be are at work; Lambda answers 429 TooManyRequestsException.
+	// ErrThrottled says that as many environments as may be are at work; Lambda answers 429 TooManyRequestsException.
 	ErrThrottled = errors.New("throttled: all environments are busy")
-	// ErrClosed: the function has been closed.
+	// ErrClosed says that the function has been closed.
 	ErrClosed = errors.New("the function is closed")
 )
 

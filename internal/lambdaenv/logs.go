@@ -20,7 +20,7 @@ type logSink struct {
 func (s *logSink) writeLine(line []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.w.Write(line)
+	_, _ = s.w.Write(line)
 }
 
 func (s *logSink) printf(format string, args ...any) {

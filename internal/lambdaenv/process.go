@@ -40,7 +40,7 @@ func startProcess(config Config, runtimeAPI string, logs *logSink) (*process, er
 // Call it once.
 func (p *process) wait() string {
 	// The error tells nothing that the state does not.
-	p.cmd.Wait()
+	_ = p.cmd.Wait()
 	p.mu.Lock()
 	// End what it has started and left. The number of a group that has somebody in it is not given to another process.
 	signalGroup(p.cmd.Process.Pid, syscall.SIGKILL)

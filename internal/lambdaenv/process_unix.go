@@ -11,4 +11,4 @@ import (
 func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
 // signalGroup sends a signal to a process group. That nobody is left in it is no error.
-func signalGroup(pid int, signal syscall.Signal) { syscall.Kill(-pid, signal) }
+func signalGroup(pid int, signal syscall.Signal) { _ = syscall.Kill(-pid, signal) }

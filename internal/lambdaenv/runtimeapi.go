@@ -127,9 +127,9 @@ func (e *environment) runtimeInitError(w http.ResponseWriter, r *http.Request) {
 
 // readReport reads an error that the runtime reports; ok is false if it could not be read, and the runtime has been told.
 func readReport(w http.ResponseWriter, r *http.Request) (report *FunctionError, ok bool) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxPayload))
-	if err != nil {
-		refuse(w, http.StatusBadRequest, typeInvalidRequest, "read error: "+err.Error())
+	body, failure := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxPayload))
+	if failure != nil {
+		refuse(w, http.StatusBadRequest, typeInvalidRequest, "read error: "+failure.Error())
 		return nil, false
 	}
 	return reportedError(r.Header.Get(headerErrorType), body), true
@@ -147,5 +147,5 @@ func refuse(w http.ResponseWriter, status int, kind, message string) {
 func writeJSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(value)
+	_ = json.NewEncoder(w).Encode(value)
 }

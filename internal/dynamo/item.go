@@ -27,7 +27,6 @@ const (
 	attrForgotten = "forgotten"
 
 	attrOwner     = "owner"
-	attrBefore    = "before"
 	attrClaimedAt = "claimedAt"
 	attrUntil     = "until"
 	attrEpoch     = "epoch"

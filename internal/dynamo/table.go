@@ -6,7 +6,7 @@
 //
 //	conn#<connectionId>   protocol, endpoint, user, expires, and the lane:
 //	                      open, done, turn, owner, turnAt, held, size, faults, forgotten
-//	user#<name>           owner, before, claimedAt, until, epoch, seq, expires
+//	user#<name>           owner, claimedAt, until, epoch, seq, expires
 //
 // The attribute expires is DynamoDB's time to live, in seconds since the Unix
 // epoch. DynamoDB deletes expired items late, so every read and condition here

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,8 +15,7 @@ import (
 // claimTries bounds how often a claim meets a record that expires under it.
 const claimTries = 4
 
-// Claim implements [signal.UserStore]. The owner before is copied within the
-// write that replaces it, so that even a claim whose answer is lost names it.
+// Claim implements [signal.UserStore].
 func (s *Store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error) {
 	expired := false
 	for range claimTries {
@@ -32,10 +32,11 @@ func (s *Store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, erro
 			expired = now
 			continue
 		}
-		if owner := r.peer(r.child(old, attrOwner)); owner != nil && owner.ID == c.Peer.ID {
-			return readClaimed(old)
+		claimed, err := readClaimed(old)
+		if err == nil && claimed.Owner.ID != c.Peer.ID && signal.Instant(r.num(old, attrClaimedAt)) > c.At {
+			return signal.Claimed{}, signal.ErrNewerClaim
 		}
-		return signal.Claimed{}, signal.ErrNewerClaim
+		return claimed, err
 	}
 	return signal.Claimed{}, fmt.Errorf("claim name: %w", signal.ErrBusy)
 }
@@ -46,18 +47,16 @@ func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
 	e := newExpression()
 	owner := e.path(attrOwner)
 	now, at := e.value(num(seconds(c.At))), e.value(num(c.At))
-	none, epoch, zero := e.value(&types.AttributeValueMemberM{Value: item{}}), e.value(str(c.Epoch)), e.value(num(0))
+	epoch, zero := e.value(str(c.Epoch)), e.value(num(0))
 	if expired {
 		e.require(e.path(attrExpires), "<=", now)
-		e.set(e.path(attrBefore), none)
 		e.set(e.path(attrEpoch), epoch)
 		e.set(e.path(attrSeq), zero)
 	} else {
-		ownerID, claimedAt, id := e.path(attrOwner, attrID), e.path(attrClaimedAt), e.value(str(c.Peer.ID))
-		free := "attribute_not_exists(" + owner + ")"
-		e.require("(attribute_not_exists("+attrKey+") OR", e.path(attrExpires), ">", now, "AND ("+free, "OR",
-			ownerID, "<>", id, "AND ("+e.path(attrUntil), "<=", at, "OR", claimedAt, "<=", at+")))")
-		e.set(e.path(attrBefore), "if_not_exists("+owner+", "+none+")")
+		ownerID, expect := e.path(attrOwner, attrID), e.value(str(c.Expect))
+		e.require("(attribute_not_exists("+attrKey+") OR", e.path(attrExpires), ">", now,
+			"AND (attribute_not_exists("+owner+") OR", e.path(attrUntil), "<=", at, "AND", ownerID, "<>", e.value(str(c.Peer.ID)),
+			"OR", ownerID, "=", expect, "AND", e.path(attrClaimedAt), "<=", at+"))")
 		e.set(e.path(attrEpoch), "if_not_exists("+e.path(attrEpoch)+", "+epoch+")")
 		e.set(e.path(attrSeq), "if_not_exists("+e.path(attrSeq)+", "+zero+")")
 	}
@@ -79,12 +78,11 @@ func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
 
 func readClaimed(it item) (signal.Claimed, error) {
 	var r reader
-	c := signal.Claimed{
-		Before: r.peer(r.child(it, attrBefore)),
-		Epoch:  r.str(it, attrEpoch),
-		Seq:    r.num(it, attrSeq),
+	owner := r.peer(r.child(it, attrOwner))
+	if owner == nil {
+		return signal.Claimed{}, errors.New("read claim: the record has no owner")
 	}
-	return c, r.err
+	return signal.Claimed{Owner: *owner, Epoch: r.str(it, attrEpoch), Seq: r.num(it, attrSeq)}, r.err
 }
 
 // Release implements [signal.UserStore].
@@ -92,7 +90,6 @@ func (s *Store) Release(ctx context.Context, name signal.UserName, id signal.Con
 	e := newExpression()
 	e.require(e.path(attrOwner, attrID), "=", e.value(str(id)))
 	e.remove(e.path(attrOwner))
-	e.remove(e.path(attrBefore))
 	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:                 &s.table,
 		Key:                       key(userKey(name)),
@@ -134,8 +131,7 @@ func (s *Store) Route(ctx context.Context, name signal.UserName, now signal.Inst
 	var r reader
 	owner := r.peer(r.child(out.Attributes, attrOwner))
 	if owner == nil {
-		r.fail(attrOwner, nil)
-		return signal.Route{}, r.err
+		return signal.Route{}, errors.New("read route: the record has no owner")
 	}
 	return signal.Route{Peer: *owner, Epoch: r.str(out.Attributes, attrEpoch), Seq: r.num(out.Attributes, attrSeq)}, r.err
 }

@@ -25,7 +25,6 @@ var _ signal.Store = (*Store)(nil)
 type user struct {
 	owner     *signal.Peer // nil: released
 	claimedAt signal.Instant
-	before    *signal.Peer   // the owner before that claim
 	until     signal.Instant // the ownership's end
 	epoch     string
 	seq       int64
@@ -146,13 +145,19 @@ func (s *Store) Claim(_ context.Context, c signal.Claim) (signal.Claimed, error)
 	owned := u.owner != nil && u.until > c.At
 	switch {
 	case u.owner != nil && u.owner.ID == c.Peer.ID:
-		return signal.Claimed{Before: u.before, Epoch: u.epoch, Seq: u.seq}, nil
+		return u.claimed(), nil
 	case owned && u.claimedAt > c.At:
 		return signal.Claimed{}, signal.ErrNewerClaim
+	case owned && u.owner.ID != c.Expect:
+		return u.claimed(), nil
 	}
 	owner := c.Peer
-	u.before, u.owner, u.claimedAt, u.until = u.owner, &owner, c.At, c.Until
-	return signal.Claimed{Before: u.before, Epoch: u.epoch, Seq: u.seq}, nil
+	u.owner, u.claimedAt, u.until = &owner, c.At, c.Until
+	return u.claimed(), nil
+}
+
+func (u *user) claimed() signal.Claimed {
+	return signal.Claimed{Owner: *u.owner, Epoch: u.epoch, Seq: u.seq}
 }
 
 // Release implements [signal.UserStore].
@@ -163,7 +168,7 @@ func (s *Store) Release(_ context.Context, name signal.UserName, id signal.Conne
 	if !ok || u.owner == nil || u.owner.ID != id {
 		return false, nil
 	}
-	u.owner, u.before = nil, nil
+	u.owner = nil
 	return true, nil
 }
 

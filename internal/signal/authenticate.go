@@ -9,6 +9,10 @@ import (
 // errOpened: the lane is open; a repeated invocation got there first.
 var errOpened = errors.New("connection has authenticated already")
 
+// claimTries bounds how often a claim meets a new owner. Each time means that
+// another connection has got the name meanwhile.
+const claimTries = 64
+
 // authenticate makes a connection somebody. The one that owned the name before
 // is fenced off, told, and closed.
 func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Reply {
@@ -46,18 +50,16 @@ func (s *Service) identify(ctx context.Context, in Authenticate) (UserName, erro
 // enter claims the name and opens the lane.
 func (s *Service) enter(ctx context.Context, c Connection, user UserName, in Authenticate) Reply {
 	number := in.Number
-	claimed, err := s.Store.Claim(ctx, Claim{
-		User: user, Peer: c.Peer, At: s.Clock.Now(), Until: c.Expires, Epoch: s.randomID(),
-	})
-	if errors.Is(err, ErrNewerClaim) {
+	claimed, superseded, err := s.claim(ctx, c, user)
+	if err != nil {
+		s.supersede(ctx, superseded...)
+	}
+	switch {
+	case errors.Is(err, ErrNewerClaim):
 		s.supersede(ctx, c.Peer)
 		return Reply{}
-	}
-	if err != nil {
+	case err != nil:
 		return s.fail(ctx, c.Peer, number, err)
-	}
-	if claimed.Before != nil {
-		s.fence(ctx, *claimed.Before, user)
 	}
 	if number > 0 { // a reconnect: frames sent just before may still be on their way
 		_ = s.Clock.Sleep(ctx, Settle)
@@ -69,39 +71,53 @@ func (s *Service) enter(ctx context.Context, c Connection, user UserName, in Aut
 		if w.conn.User != user {
 			s.release(ctx, user, c.ID)
 		}
+		s.supersede(ctx, superseded...)
 		return s.authenticateAgain(ctx, w.conn, in)
 	case err != nil:
 		s.release(ctx, user, c.ID)
+		s.supersede(ctx, superseded...)
 		return s.fail(ctx, c.Peer, number, err)
 	}
 	s.Log.InfoContext(ctx, "authenticated", "connection", c.ID, "user", user)
 	return Reply{
 		Events: []Event{Welcome{number, user, claimed.Epoch, claimed.Seq}},
 		After: func(ctx context.Context) {
-			if claimed.Before != nil {
-				s.supersede(ctx, *claimed.Before)
-			}
+			s.supersede(ctx, superseded...)
 			w.carry(ctx, run)
 		},
 	}
 }
 
-// fence makes a superseded connection nobody. From then on it can send no
-// more; that it receives no more the claim has seen to.
-func (s *Service) fence(ctx context.Context, before Peer, user UserName) {
-	s.Log.InfoContext(ctx, "takeover", "connection", before.ID, "user", user)
-	if _, err := s.Store.Drop(ctx, before.ID); err != nil && !errors.Is(err, ErrNoConnection) {
-		s.Log.ErrorContext(ctx, "fence failed", "connection", before.ID, "error", err)
+// claim claims the name for the connection. Whoever owns it is made nobody
+// before, so that from the moment the claim commits the name has one owner, even
+// if this invocation gets no further; and is returned, to be told.
+func (s *Service) claim(ctx context.Context, c Connection, user UserName) (claimed Claimed, superseded []Peer, err error) {
+	claim := Claim{User: user, Peer: c.Peer, At: s.Clock.Now(), Until: c.Expires, Epoch: s.randomID()}
+	for range claimTries {
+		claimed, err = s.Store.Claim(ctx, claim)
+		if err != nil || claimed.Owner.ID == c.ID {
+			return claimed, superseded, err
+		}
+		owner := claimed.Owner
+		s.Log.InfoContext(ctx, "takeover", "connection", owner.ID, "user", user)
+		if _, err = s.Store.Drop(ctx, owner.ID); err != nil && !errors.Is(err, ErrNoConnection) {
+			return claimed, superseded, fmt.Errorf("fence connection %s: %w", owner.ID, err)
+		}
+		superseded = append(superseded, owner)
+		claim.Expect = owner.ID
 	}
+	return claimed, superseded, fmt.Errorf("claim name: %w", ErrBusy)
 }
 
-// supersede tells a connection that it has lost its name, and closes it.
-func (s *Service) supersede(ctx context.Context, p Peer) {
-	if _, err := s.Store.Drop(ctx, p.ID); err != nil && !errors.Is(err, ErrNoConnection) {
-		s.Log.ErrorContext(ctx, "drop failed", "connection", p.ID, "error", err)
+// supersede tells connections that they have lost their name, and closes them.
+func (s *Service) supersede(ctx context.Context, peers ...Peer) {
+	for _, p := range peers {
+		if _, err := s.Store.Drop(ctx, p.ID); err != nil && !errors.Is(err, ErrNoConnection) {
+			s.Log.ErrorContext(ctx, "drop failed", "connection", p.ID, "error", err)
+		}
+		s.post(ctx, p, Superseded{})
+		s.close(ctx, p)
 	}
-	s.post(ctx, p, Superseded{})
-	s.close(ctx, p)
 }
 
 // fail refuses a connection that could not authenticate.

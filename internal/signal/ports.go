@@ -35,9 +35,11 @@ type ConnectionStore interface {
 
 // UserStore keeps a record for each user.
 type UserStore interface {
-	// Claim makes a connection the owner of a name. The newest claim wins:
-	// [ErrNewerClaim] if there is a newer one. A repeated claim of one
-	// connection changes nothing and is answered like the first.
+	// Claim makes a connection the owner of a name that nobody owns, or whose
+	// owner is the one that the claim expects. If another connection owns it,
+	// the claim is not made, and that one is returned; [ErrNewerClaim] if its
+	// claim is newer. A repeated claim of one connection changes nothing and is
+	// answered like the first.
 	Claim(ctx context.Context, c Claim) (Claimed, error)
 	// Release ends the ownership of a connection. It reports false, and changes
 	// nothing, if another connection owns the name, or none.
@@ -51,17 +53,17 @@ type UserStore interface {
 
 // Claim is a connection's claim of a name.
 type Claim struct {
-	User  UserName
-	Peer  Peer
-	At    Instant // the later wins; at the same instant, the one that is made last
-	Until Instant // the ownership's end
-	Epoch string  // the record's epoch if the claim begins one
+	User   UserName
+	Peer   Peer
+	At     Instant      // the later wins; at the same instant, the one that is made last
+	Until  Instant      // the ownership's end
+	Epoch  string       // the record's epoch if the claim begins one
+	Expect ConnectionID // the owner to replace; empty: none
 }
 
 // Claimed is a claim's answer.
 type Claimed struct {
-	// Before is the owner before, nil if there was none: it is superseded.
-	Before *Peer
+	Owner Peer // who owns the name now
 	// Epoch and Seq are where the user's sequence numbers stand.
 	Epoch string
 	Seq   int64

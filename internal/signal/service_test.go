@@ -255,7 +255,7 @@ func TestReceiverMovesWhileRouted(t *testing.T) {
 			}
 			moved = true
 			_, err := w.Store.Claim(t.Context(), signal.Claim{
-				User: "bob", Peer: signal.Peer{ID: "b2"}, At: w.Clock.Now() + 1, Until: w.Clock.Now().Add(time.Hour),
+				User: "bob", Peer: signal.Peer{ID: "b2"}, At: w.Clock.Now() + 1, Until: w.Clock.Now().Add(time.Hour), Expect: "b",
 			})
 			return errors.Join(err, signal.ErrGone)
 		}

@@ -43,6 +43,7 @@ func Run(t *testing.T, store signal.Store) {
 		{"each sees every connection", s.each},
 		{"claim, route, release", s.ownership},
 		{"a repeated claim is answered like the first", s.repeatedClaim},
+		{"a claim is made over the owner that it expects", s.expectedOwner},
 		{"the newest claim wins", s.newestClaim},
 		{"50 concurrent claims have one winner", s.concurrentClaims},
 		{"a late release changes nothing", s.lateRelease},

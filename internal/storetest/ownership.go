@@ -10,13 +10,26 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
-func (s *suite) claim(t testing.TB, name signal.UserName, p signal.Peer, at, until signal.Instant) signal.Claimed {
+// claim makes a claim over whoever owns the name, and returns the owners that
+// it met.
+func (s *suite) claim(t testing.TB, name signal.UserName, p signal.Peer, at, until signal.Instant) (signal.Claimed, []signal.Peer) {
 	t.Helper()
-	c, err := s.Claim(ctx, signal.Claim{User: name, Peer: p, At: at, Until: until, Epoch: s.unique()})
+	claimed, met, err := s.takeOver(signal.Claim{User: name, Peer: p, At: at, Until: until, Epoch: s.unique()})
 	if err != nil {
 		t.Fatalf("claim: %v", err)
 	}
-	return c
+	return claimed, met
+}
+
+func (s *suite) takeOver(c signal.Claim) (claimed signal.Claimed, met []signal.Peer, err error) {
+	for {
+		claimed, err = s.Claim(ctx, c)
+		if err != nil || claimed.Owner.ID == c.Peer.ID {
+			return claimed, met, err
+		}
+		met = append(met, claimed.Owner)
+		c.Expect = claimed.Owner.ID
+	}
 }
 
 func (s *suite) ownership(t *testing.T) {
@@ -25,8 +38,8 @@ func (s *suite) ownership(t *testing.T) {
 	if _, err := s.Route(ctx, name, now); !errors.Is(err, signal.ErrOffline) {
 		t.Fatalf("route to a user who never was: %v", err)
 	}
-	first := s.claim(t, name, a, now, until)
-	if first.Before != nil || first.Seq != 0 || first.Epoch == "" {
+	first, met := s.claim(t, name, a, now, until)
+	if met != nil || first.Seq != 0 || first.Epoch == "" {
 		t.Fatalf("first claim: %+v", first)
 	}
 	if owner, err := s.Owner(ctx, name, now); err != nil || owner != a {
@@ -36,9 +49,9 @@ func (s *suite) ownership(t *testing.T) {
 	if err != nil || r.Peer != a || r.Seq != 1 || r.Epoch != first.Epoch {
 		t.Fatalf("route %+v, %v", r, err)
 	}
-	second := s.claim(t, name, b, now+1, until)
-	if second.Before == nil || *second.Before != a || second.Seq != 1 || second.Epoch != first.Epoch {
-		t.Fatalf("takeover: %+v", second)
+	second, met := s.claim(t, name, b, now+1, until)
+	if len(met) != 1 || met[0] != a || second.Seq != 1 || second.Epoch != first.Epoch {
+		t.Fatalf("takeover: %+v, met %v", second, met)
 	}
 	if r, err = s.Route(ctx, name, now); err != nil || r.Peer != b || r.Seq != 2 {
 		t.Fatalf("route after takeover %+v, %v", r, err)
@@ -52,8 +65,8 @@ func (s *suite) ownership(t *testing.T) {
 	if _, err := s.Owner(ctx, name, now); !errors.Is(err, signal.ErrOffline) {
 		t.Fatalf("owner after release: %v", err)
 	}
-	third := s.claim(t, name, a, now, until) // earlier than the last, but nobody owns the name
-	if third.Before != nil || third.Seq != 2 || third.Epoch != first.Epoch {
+	third, met := s.claim(t, name, a, now, until) // earlier than the last, but nobody owns the name
+	if met != nil || third.Seq != 2 || third.Epoch != first.Epoch {
 		t.Fatalf("claim after release: %+v", third)
 	}
 }
@@ -61,19 +74,34 @@ func (s *suite) ownership(t *testing.T) {
 func (s *suite) repeatedClaim(t *testing.T) {
 	name, a, b := signal.UserName(s.unique()), s.peer(), s.peer()
 	s.claim(t, name, a, now, now.Add(time.Hour))
-	first := s.claim(t, name, b, now+1, now.Add(time.Hour))
-	for _, at := range []signal.Instant{now + 1, now + 2} {
-		again := s.claim(t, name, b, at, now.Add(time.Hour))
-		if again.Before == nil || *again.Before != *first.Before || again.Epoch != first.Epoch || again.Seq != first.Seq {
-			t.Fatalf("first %+v, repeated %+v", first, again)
+	first, _ := s.claim(t, name, b, now+1, now.Add(time.Hour))
+	for _, c := range []signal.Claim{{At: now + 1, Expect: a.ID}, {At: now + 1}, {At: now + 2}, {At: now}} {
+		c.User, c.Peer, c.Until, c.Epoch = name, b, now.Add(time.Hour), "other"
+		if again, err := s.Claim(ctx, c); err != nil || again != first {
+			t.Fatalf("first %+v, repeated %+v, %v", first, again, err)
 		}
+	}
+}
+
+// expectedOwner: a claim is made only over the owner that it expects.
+func (s *suite) expectedOwner(t *testing.T) {
+	name, a, b, c := signal.UserName(s.unique()), s.peer(), s.peer(), s.peer()
+	s.claim(t, name, a, now, now.Add(time.Hour))
+	for _, expect := range []signal.ConnectionID{"", b.ID} {
+		claimed, err := s.Claim(ctx, signal.Claim{User: name, Peer: c, At: now, Until: now.Add(time.Hour), Expect: expect})
+		if err != nil || claimed.Owner != a {
+			t.Errorf("expecting %q: %+v, %v", expect, claimed, err)
+		}
+	}
+	if owner, err := s.Owner(ctx, name, now); err != nil || owner != a {
+		t.Errorf("owner %+v, %v", owner, err)
 	}
 }
 
 func (s *suite) newestClaim(t *testing.T) {
 	name, a, b := signal.UserName(s.unique()), s.peer(), s.peer()
 	s.claim(t, name, b, now+1, now.Add(time.Hour))
-	_, err := s.Claim(ctx, signal.Claim{User: name, Peer: a, At: now, Until: now.Add(time.Hour), Epoch: "e"})
+	_, err := s.Claim(ctx, signal.Claim{User: name, Peer: a, At: now, Until: now.Add(time.Hour), Epoch: "e", Expect: b.ID})
 	if !errors.Is(err, signal.ErrNewerClaim) {
 		t.Fatalf("an older claim: %v", err)
 	}
@@ -82,8 +110,8 @@ func (s *suite) newestClaim(t *testing.T) {
 	}
 }
 
-// concurrentClaims: whoever does not own the name in the end is named as the
-// owner before to exactly one other, or was told that a newer one owns it.
+// concurrentClaims: whoever does not own the name in the end was met as the
+// owner by another that then replaced it, or was told that a newer one owns it.
 func (s *suite) concurrentClaims(t *testing.T) {
 	const claims = 50
 	for _, spread := range []int64{0, 1} { // all at the same instant; each at its own
@@ -95,7 +123,7 @@ func (s *suite) concurrentClaims(t *testing.T) {
 			p := s.peer()
 			all = append(all, p)
 			wg.Go(func() {
-				c, err := s.Claim(ctx, signal.Claim{User: name, Peer: p, At: now + signal.Instant(int64(i)*spread), Until: now.Add(time.Hour), Epoch: "e"})
+				_, met, err := s.takeOver(signal.Claim{User: name, Peer: p, At: now + signal.Instant(int64(i)*spread), Until: now.Add(time.Hour), Epoch: "e"})
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -103,8 +131,8 @@ func (s *suite) concurrentClaims(t *testing.T) {
 					superseded = append(superseded, p)
 				case err != nil:
 					t.Errorf("claim: %v", err)
-				case c.Before != nil:
-					superseded = append(superseded, *c.Before)
+				case len(met) > 0: // of all it met it has replaced the last
+					superseded = append(superseded, met[len(met)-1])
 				}
 			})
 		}
@@ -172,17 +200,17 @@ func (s *suite) sequence(t *testing.T) {
 
 func (s *suite) epochs(t *testing.T) {
 	name, until := signal.UserName(s.unique()), now.Add(time.Hour)
-	first := s.claim(t, name, s.peer(), now, until)
+	first, _ := s.claim(t, name, s.peer(), now, until)
 	if _, err := s.Route(ctx, name, now); err != nil {
 		t.Fatal(err)
 	}
-	kept := s.claim(t, name, s.peer(), until.Add(signal.EpochLife)-1000, until)
+	kept, _ := s.claim(t, name, s.peer(), until.Add(signal.EpochLife)-1000, until)
 	if kept.Epoch != first.Epoch || kept.Seq != 1 {
 		t.Fatalf("within its life the epoch went from %+v to %+v", first, kept)
 	}
 	later := until.Add(signal.EpochLife)
-	next := s.claim(t, name, s.peer(), later, later.Add(time.Hour))
-	if next.Epoch == first.Epoch || next.Seq != 0 || next.Before != nil {
+	next, met := s.claim(t, name, s.peer(), later, later.Add(time.Hour))
+	if next.Epoch == first.Epoch || next.Seq != 0 || met != nil {
 		t.Fatalf("after its life the epoch went from %+v to %+v", first, next)
 	}
 }

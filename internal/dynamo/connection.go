@@ -90,8 +90,10 @@ func (e *expression) guard(m signal.Move) {
 	if g.Held != signal.Any {
 		e.require("size("+e.path(attrHeld)+")", "=", e.value(num(g.Held)))
 	}
+	for _, n := range g.Vacant {
+		e.require("attribute_not_exists(" + e.path(attrHeld, strconv.FormatInt(n, 10)) + ")")
+	}
 	if h := m.Change.Hold; h != nil {
-		e.require("attribute_not_exists(" + e.path(attrHeld, strconv.FormatInt(h.N, 10)) + ")")
 		e.require("size("+e.path(attrHeld)+")", "<", e.value(num(signal.MaxHeld)))
 		e.require(e.path(attrSize), "<=", e.value(num(signal.MaxHeldBytes-h.Len())))
 	}

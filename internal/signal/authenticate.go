@@ -21,13 +21,13 @@ func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Rep
 	case errors.Is(err, ErrNoConnection):
 		return s.nobody(ctx, p, in.Number)
 	case err != nil:
-		return s.fail(ctx, p, in.Number, err)
+		return s.fail(ctx, p, "", in.Number, err)
 	case c.Lane.Opened():
 		return s.authenticateAgain(ctx, c, in)
 	}
 	user, err := s.identify(ctx, in)
 	if err != nil {
-		return s.fail(ctx, c.Peer, in.Number, err)
+		return s.fail(ctx, c.Peer, "", in.Number, err)
 	}
 	return s.enter(ctx, c, user, in)
 }
@@ -59,7 +59,7 @@ func (s *Service) enter(ctx context.Context, c Connection, user UserName, in Aut
 		s.supersede(ctx, c.Peer)
 		return Reply{}
 	case err != nil:
-		return s.fail(ctx, c.Peer, number, err)
+		return s.fail(ctx, c.Peer, user, number, err)
 	}
 	if number > 0 { // a reconnect: frames sent just before may still be on their way
 		_ = s.Clock.Sleep(ctx, Settle)
@@ -69,14 +69,13 @@ func (s *Service) enter(ctx context.Context, c Connection, user UserName, in Aut
 	switch {
 	case errors.Is(err, errOpened):
 		if w.conn.User != user {
-			s.release(ctx, user, c.ID)
+			_, _ = s.Store.Release(ctx, user, c.ID)
 		}
 		s.supersede(ctx, superseded...)
 		return s.authenticateAgain(ctx, w.conn, in)
 	case err != nil:
-		s.release(ctx, user, c.ID)
 		s.supersede(ctx, superseded...)
-		return s.fail(ctx, c.Peer, number, err)
+		return s.fail(ctx, c.Peer, user, number, err)
 	}
 	s.Log.InfoContext(ctx, "authenticated", "connection", c.ID, "user", user)
 	return Reply{
@@ -121,9 +120,9 @@ func (s *Service) supersede(ctx context.Context, peers ...Peer) {
 }
 
 // fail refuses a connection that could not authenticate.
-func (s *Service) fail(ctx context.Context, p Peer, number int64, err error) Reply {
+func (s *Service) fail(ctx context.Context, p Peer, user UserName, number int64, err error) Reply {
 	s.Log.InfoContext(ctx, "authentication failed", "connection", p.ID, "error", err)
-	return s.refuse(ctx, p, number, codeOf(err))
+	return s.refuse(ctx, p, user, number, codeOf(err))
 }
 
 // authenticateAgain answers an authentication on a connection that has one: it

@@ -94,22 +94,31 @@ func (s *Service) greet(ctx context.Context, p Peer) bool {
 
 // Disconnect ends a connection, if that has not been done.
 func (s *Service) Disconnect(ctx context.Context, id ConnectionID) error {
+	_, err := s.end(ctx, "", id)
+	return err
+}
+
+// end ends a connection: first it is nobody, then its name is free. The other
+// way round, one that dies in between would leave a connection that can send
+// under a name that another may claim. The user may be empty if it is not
+// known; then it is that of the record, if there is one. It returns that record.
+func (s *Service) end(ctx context.Context, user UserName, id ConnectionID) (Connection, error) {
 	c, err := s.Store.Drop(ctx, id)
-	if errors.Is(err, ErrNoConnection) {
-		return nil
+	if err != nil && !errors.Is(err, ErrNoConnection) {
+		return c, fmt.Errorf("drop connection %s: %w", id, err)
 	}
+	if user == "" {
+		user = c.User
+	}
+	if user == "" {
+		return c, nil
+	}
+	released, err := s.Store.Release(ctx, user, id)
 	if err != nil {
-		return fmt.Errorf("drop connection %s: %w", id, err)
+		return c, fmt.Errorf("release the name of connection %s: %w", id, err)
 	}
-	if c.User == "" {
-		return nil
-	}
-	released, err := s.Store.Release(ctx, c.User, id)
-	if err != nil {
-		return fmt.Errorf("release the name of connection %s: %w", id, err)
-	}
-	s.Log.InfoContext(ctx, "disconnected", "connection", id, "user", c.User, "released", released)
-	return nil
+	s.Log.InfoContext(ctx, "connection ended", "connection", id, "user", user, "released", released)
+	return c, nil
 }
 
 // leave ends a connection as its client wishes.
@@ -121,23 +130,11 @@ func (s *Service) leave(ctx context.Context, p Peer) Reply {
 	return Reply{}
 }
 
-// vanish ends a connection that was found gone. The user's name may be empty
-// if it is not known.
+// vanish ends a connection that was found gone. What fails of it is tried again
+// by whoever finds it next.
 func (s *Service) vanish(ctx context.Context, user UserName, id ConnectionID) {
-	s.Log.InfoContext(ctx, "connection gone", "connection", id, "user", user)
-	if user != "" {
-		s.release(ctx, user, id)
-	}
-	if err := s.Disconnect(ctx, id); err != nil {
-		s.Log.WarnContext(ctx, "disconnect failed", "connection", id, "error", err)
-	}
-}
-
-// release ends an ownership, if it is that connection's. What remains of it if
-// that fails ends when the connection is found gone.
-func (s *Service) release(ctx context.Context, user UserName, id ConnectionID) {
-	if _, err := s.Store.Release(ctx, user, id); err != nil {
-		s.Log.WarnContext(ctx, "release failed", "connection", id, "user", user, "error", err)
+	if _, err := s.end(ctx, user, id); err != nil {
+		s.Log.WarnContext(ctx, "ending a connection that is gone failed", "connection", id, "user", user, "error", err)
 	}
 }
 

@@ -84,10 +84,8 @@ func (l Lane) dead(now Instant) bool { return !l.Idle() && now.Sub(l.TurnAt) > P
 
 // Outcome is how number n, which is finished, ended: OK if it was delivered.
 func (l Lane) Outcome(n int64) Code {
-	for _, f := range l.Faults {
-		if f.From <= n && n <= f.To {
-			return f.Code
-		}
+	if code := l.fault(n); code != OK {
+		return code
 	}
 	switch {
 	case n == l.Open:
@@ -97,6 +95,17 @@ func (l Lane) Outcome(n int64) Code {
 	default:
 		return OK
 	}
+}
+
+// fault is the code under which number n is remembered as undelivered, OK if it
+// is not.
+func (l Lane) fault(n int64) Code {
+	for _, f := range l.Faults {
+		if f.From <= n && n <= f.To {
+			return f.Code
+		}
+	}
+	return OK
 }
 
 // lowest is the lowest number held; ok is false if none is.

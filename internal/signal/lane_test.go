@@ -129,6 +129,30 @@ func TestStragglerAfterOpening(t *testing.T) {
 	}
 }
 
+// A frame that the run under way leaves out is told so at once: whoever carries
+// the run does not know of it.
+func TestTooLateForTheRunUnderWay(t *testing.T) {
+	l, run := opened(7, 1, 3)
+	if numbers(run) != "1 3" {
+		t.Fatalf("run %q", numbers(run))
+	}
+	if _, step := arrive(t, &l, 2, "late", start); !step.Settled || step.Code != CodeServer {
+		t.Errorf("2, while 1 and 3 are being posted: %+v", step)
+	}
+}
+
+// A repeated frame may be held before a gap below it is skipped; its other
+// invocation must not take it then.
+func TestHeldFrameIsNotTakenBlindly(t *testing.T) {
+	l, _ := opened(0)
+	arrive(t, &l, 2, "a", start)
+	late := start.Add(Patience) + 1
+	l.Apply(*l.Watch(2, "a", late).Move)
+	if run, step := arrive(t, &l, 2, "again", late); len(run) > 0 || step != inHand {
+		t.Errorf("taken again: %q, %+v", numbers(run), step)
+	}
+}
+
 func TestInOrder(t *testing.T) {
 	l, _ := opened(0)
 	for n := int64(1); n <= 3; n++ {
@@ -263,6 +287,18 @@ func TestUnknownStartSettles(t *testing.T) {
 	step := l.Watch(7, "b", now)
 	if step.Move == nil || numbers(step.Move.Run) != "7 8" {
 		t.Fatalf("when it has settled: %+v", step)
+	}
+}
+
+// After a reconnect it is known which number follows the authentication's.
+func TestKnownStartIsWaitedFor(t *testing.T) {
+	l, _ := opened(160)
+	arrive(t, &l, 162, "a", start)
+	if step := l.Watch(162, "a", start.Add(Patience)); step.Wait <= 0 {
+		t.Errorf("162 does not wait for 161: %+v", step)
+	}
+	if run, _ := arrive(t, &l, 161, "b", start); numbers(run) != "161 162" {
+		t.Errorf("161 came to %q", numbers(run))
 	}
 }
 

@@ -29,13 +29,13 @@ type Move struct {
 }
 
 // Guard is what must hold for a move. A move that holds a frame asks, besides,
-// that its number is not held yet and that there is room for it: [MaxHeld] and
-// [MaxHeldBytes].
+// that there is room for it: [MaxHeld] and [MaxHeldBytes].
 type Guard struct {
 	Done, Turn int64
 	Owner      string  // empty: any
 	TurnAt     Instant // zero: any
 	Held       int     // how many frames are held; [Any]
+	Vacant     []int64 // numbers that are not held
 }
 
 // Change is what a move makes of a lane. Done and Turn are always set.
@@ -76,11 +76,12 @@ func (l Lane) Allows(m Move) bool {
 		g.Held != Any && len(l.Held) != g.Held {
 		return false
 	}
-	if h := m.Change.Hold; h != nil {
-		_, taken := l.Held[h.N]
-		return !taken && l.room(h.Frame)
+	for _, n := range g.Vacant {
+		if _, held := l.Held[n]; held {
+			return false
+		}
 	}
-	return true
+	return m.Change.Hold == nil || l.room(m.Change.Hold.Frame)
 }
 
 // room reports whether f can be held.

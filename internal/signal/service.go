@@ -3,7 +3,6 @@ package signal
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -46,7 +45,7 @@ func (s *Service) Receive(ctx context.Context, p Peer, in Input) Reply {
 	case Leave:
 		return s.leave(ctx, p)
 	case Reject:
-		return s.refuse(ctx, p, NoNumber, in.Code)
+		return s.refuse(ctx, p, "", NoNumber, in.Code)
 	default:
 		return reply(Failed{CodeClient})
 	}
@@ -76,21 +75,18 @@ func (s *Service) randomID() string {
 }
 
 // refuse ends a connection that cannot be served. What is held of it is
-// answered, too.
-func (s *Service) refuse(ctx context.Context, p Peer, number int64, code Code) Reply {
+// answered, too. The user is the one whose name it may own already, if any.
+func (s *Service) refuse(ctx context.Context, p Peer, user UserName, number int64, code Code) Reply {
 	s.Log.InfoContext(ctx, "refused", "connection", p.ID, "code", int(code))
-	c, err := s.Store.Drop(ctx, p.ID)
-	switch {
-	case err == nil:
+	c, err := s.end(ctx, user, p.ID)
+	if err != nil {
+		s.Log.WarnContext(ctx, "ending a refused connection failed", "connection", p.ID, "error", err)
+	}
+	if c.ID != "" {
 		p = c.Peer
-		for _, n := range slices.Sorted(maps.Keys(c.Lane.Held)) {
-			s.post(ctx, p, Ack{n, CodeUnknownUser})
-		}
-		if c.User != "" {
-			s.release(ctx, c.User, c.ID)
-		}
-	case !errors.Is(err, ErrNoConnection):
-		s.Log.WarnContext(ctx, "drop failed", "connection", p.ID, "error", err)
+	}
+	for _, n := range slices.Sorted(maps.Keys(c.Lane.Held)) {
+		s.post(ctx, p, Ack{n, CodeUnknownUser})
 	}
 	s.post(ctx, p, Refused{number, code})
 	s.close(ctx, p)

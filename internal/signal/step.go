@@ -20,12 +20,13 @@ func settled(code Code) Step { return Step{Settled: true, Code: code} }
 var inHand = Step{}
 
 // Take is the move for number n when nothing is out of the ordinary: the lane
-// is idle just below n. It is made unseen; if it fails, the lane comes back
-// and [Lane.Arrive] decides.
+// is idle just below n, and n not held: a repeated invocation may have held it
+// before a gap below it was skipped. It is made unseen; if it fails, the lane
+// comes back and [Lane.Arrive] decides.
 func Take(n int64, f Frame, me string, now Instant) Move {
 	return Move{
 		Kind:   KindTake,
-		Guard:  Guard{Done: n - 1, Turn: n - 1, Held: Any},
+		Guard:  Guard{Done: n - 1, Turn: n - 1, Held: Any, Vacant: []int64{n}},
 		Change: Change{Done: n - 1, Turn: n, Owner: me, TurnAt: now},
 		Run:    []Numbered{{n, f}},
 	}
@@ -42,6 +43,8 @@ func (l Lane) Arrive(n int64, f Frame, me string, now Instant) Step {
 		return settled(l.Outcome(n))
 	case l.Opened() && l.dead(now):
 		return move(l.overtake(me))
+	case n <= l.Turn && l.fault(n) != OK:
+		return settled(l.fault(n)) // left out of the run that is under way: too late
 	case n <= l.Turn:
 		return inHand
 	}
@@ -83,8 +86,9 @@ func (l Lane) Watch(n int64, me string, now Instant) Step {
 }
 
 // patience is how long the lowest held frame waits for the numbers before it.
+// Where nobody knows whether there are any, it is not long.
 func (l Lane) patience() time.Duration {
-	if l.Turn == UnknownStart {
+	if l.Turn == UnknownStart && l.Open == UnknownStart {
 		return Settle
 	}
 	return Patience
@@ -139,16 +143,17 @@ func (l Lane) finish(faults []Fault, more bool, me string, now Instant) Move {
 func (l Lane) hold(n int64, f Frame, me string, now Instant) Move {
 	return Move{
 		Kind:   KindHold,
-		Guard:  Guard{Done: l.Done, Turn: l.Turn, Held: Any},
+		Guard:  Guard{Done: l.Done, Turn: l.Turn, Held: Any, Vacant: []int64{n}},
 		Change: Change{Done: l.Done, Turn: l.Turn, Hold: &HeldFrame{n, Held{Frame: f, By: me, At: now}}},
 	}
 }
 
-// renew says that owner me is still at work.
+// renew says that owner me is still at work. The turn's time is asked for, so
+// that a write that takes effect late does not turn it back.
 func (l Lane) renew(me string, now Instant) Move {
 	return Move{
 		Kind:   KindRenew,
-		Guard:  Guard{Done: l.Done, Turn: l.Turn, Owner: me, Held: Any},
+		Guard:  Guard{Done: l.Done, Turn: l.Turn, Owner: me, TurnAt: l.TurnAt, Held: Any},
 		Change: Change{Done: l.Done, Turn: l.Turn, Owner: me, TurnAt: now},
 	}
 }

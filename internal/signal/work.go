@@ -185,8 +185,8 @@ func (w *work) carry(ctx context.Context, run []Numbered) {
 	}
 }
 
-// watch answers for the held frame n until it is finished. It returns a run
-// that this invocation has taken, if it had to.
+// watch answers for the held frame n until it is finished, whatever fails on
+// the way. It returns a run that this invocation has taken, if it had to.
 func (w *work) watch(ctx context.Context, n int64) []Numbered {
 	pause := watchFirst
 	for ctx.Err() == nil {
@@ -195,20 +195,23 @@ func (w *work) watch(ctx context.Context, n int64) []Numbered {
 		case step.Move != nil:
 			before := w.conn.Lane
 			made, err := w.move(ctx, *step.Move)
-			if err != nil {
+			switch {
+			case errors.Is(err, ErrNoConnection):
 				return nil
-			}
-			if made && step.Move.Kind == KindOvertake {
+			case err != nil:
+				step.Wait = pause
+			case made && step.Move.Kind == KindOvertake:
 				w.tellOvertaken(ctx, before)
-			}
-			if made && step.Move.Kind == KindAdopt {
+			case made && step.Move.Kind == KindAdopt:
 				return step.Move.Run
 			}
-			continue
+			if err == nil {
+				continue
+			}
 		case step.Wait == 0:
 			return nil
 		}
-		if w.Clock.Sleep(ctx, min(step.Wait, pause)) != nil || w.look(ctx) != nil {
+		if w.Clock.Sleep(ctx, min(step.Wait, pause)) != nil || errors.Is(w.look(ctx), ErrNoConnection) {
 			return nil
 		}
 		pause = min(2*pause, watchMost)

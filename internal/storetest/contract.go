@@ -217,6 +217,9 @@ func drawMove(r *rapid.T, l signal.Lane) signal.Move {
 		Owner: owner.Draw(r, "owner"),
 		Held:  rapid.SampledFrom([]int{signal.Any, signal.Any, len(l.Held), len(l.Held) + 1}).Draw(r, "held"),
 	}}
+	if rapid.IntRange(0, 2).Draw(r, "ask vacancy") == 0 {
+		m.Guard.Vacant = rapid.SliceOfN(rapid.Int64Range(0, 9), 1, 2).Draw(r, "vacant")
+	}
 	if rapid.IntRange(0, 3).Draw(r, "ask time") == 0 {
 		m.Guard.TurnAt = l.TurnAt
 	}
@@ -228,7 +231,7 @@ func drawMove(r *rapid.T, l signal.Lane) signal.Move {
 	case 0:
 		c.Opening = &signal.Opening{User: "alice", At: rapid.Int64Range(-1, 9).Draw(r, "open")}
 	case 1:
-		c.Hold = &signal.HeldFrame{N: rapid.Int64Range(0, 9).Draw(r, "hold"), Held: signal.Held{
+		hold := signal.HeldFrame{N: rapid.Int64Range(0, 9).Draw(r, "hold"), Held: signal.Held{
 			Frame: signal.Frame{
 				To:      signal.UserName(rapid.String().Draw(r, "to")),
 				Data:    rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(r, "data"),
@@ -237,6 +240,7 @@ func drawMove(r *rapid.T, l signal.Lane) signal.Move {
 			},
 			By: owner.Draw(r, "by"), At: now,
 		}}
+		c.Hold, m.Guard.Vacant = &hold, append(m.Guard.Vacant, hold.N)
 	case 2:
 		for _, n := range slices.Sorted(maps.Keys(l.Held)) {
 			if rapid.Bool().Draw(r, "unhold") {
@@ -268,7 +272,7 @@ func (s *suite) frames(t *testing.T) {
 func (s *suite) hold(t testing.TB, c signal.Connection, n int64, h signal.Held) (signal.Connection, bool) {
 	return s.move(t, c.ID, signal.Move{
 		Kind:   signal.KindHold,
-		Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: signal.Any},
+		Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: signal.Any, Vacant: []int64{n}},
 		Change: signal.Change{Done: c.Lane.Done, Turn: c.Lane.Turn, Hold: &signal.HeldFrame{N: n, Held: h}},
 	})
 }

@@ -1,0 +1,133 @@
+package dynamo_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/owt-signal/owt-signal/internal/awsenv"
+	"github.com/owt-signal/owt-signal/internal/dynamo"
+	"github.com/owt-signal/owt-signal/internal/storetest"
+)
+
+func TestLinearizable(t *testing.T) {
+	storetest.Linearizable(t, newStore(t))
+}
+
+// Without retries an operation whose answer is lost fails, and may take effect.
+func TestLinearizableWithoutAnswers(t *testing.T) {
+	storetest.Linearizable(t, newLossyStore(t, aws.NopRetryer{}))
+}
+
+// With the SDK's retries it is answered by a later attempt, which a condition
+// refuses if an earlier one took effect. That a move was made is then told by
+// [signal.Move.Made]; a claim is answered as owned; a release is reported as
+// not made, a connection as dropped already; and a route may skip a number.
+func TestLinearizableWithRetries(t *testing.T) {
+	storetest.Linearizable(t, newLossyStore(t, retry.NewStandard(func(o *retry.StandardOptions) {
+		o.RateLimiter = ratelimit.None // as for a client that seldom meets an error
+		o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return time.Millisecond, nil })
+	})))
+}
+
+func TestRepeatedClaim(t *testing.T) {
+	storetest.RepeatedClaim(t, newStore(t))
+}
+
+// newLossyStore is a store over a network that loses requests and answers.
+func newLossyStore(t *testing.T, retryer aws.Retryer) *dynamo.Store {
+	t.Helper()
+	endpoint := storetest.Engine(t)
+	config := awsenv.ConfigOr("us-east-1", "test")
+	config.BaseEndpoint = &endpoint
+	table := fmt.Sprintf("owt-signal-test-%d", time.Now().UnixNano())
+	client := dynamodb.NewFromConfig(config)
+	if err := dynamo.New(client, table).EnsureTable(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	network := &lossy{network: config.HTTPClient}
+	t.Cleanup(func() {
+		network.late.Wait()
+		if _, err := client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &table}); err != nil {
+			t.Errorf("delete table: %v", err)
+		}
+	})
+	return dynamo.New(dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
+		o.HTTPClient, o.Retryer = network, retryer
+	}), table)
+}
+
+// lossy is a network that now and then loses a request, or the answer to one,
+// or brings a request late, when its sender has given up.
+type lossy struct {
+	network dynamodb.HTTPClient
+	late    sync.WaitGroup
+}
+
+// One in lossEvery requests is lost in each way; one that is late is so by
+// lateBy at most.
+const (
+	lossEvery = 30
+	lateBy    = 20 * time.Millisecond
+)
+
+var errLost = errors.New("the network lost it")
+
+// Do implements [dynamodb.HTTPClient].
+func (l *lossy) Do(r *http.Request) (*http.Response, error) {
+	resp, err := l.send(r)
+	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
+		storetest.LoseAnswer(r.Context())
+	}
+	return resp, err
+}
+
+func (l *lossy) send(r *http.Request) (*http.Response, error) {
+	switch rand.IntN(lossEvery) {
+	case 0: // the request
+		return nil, errLost
+	case 1: // the answer
+		if resp, err := l.network.Do(r); err == nil {
+			discard(resp)
+		}
+		return nil, errLost
+	case 2: // patience
+		return nil, l.sendLate(r)
+	default:
+		return l.network.Do(r)
+	}
+}
+
+func (l *lossy) sendLate(r *http.Request) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	again := r.Clone(context.WithoutCancel(r.Context()))
+	again.Body = io.NopCloser(bytes.NewReader(body))
+	l.late.Go(func() {
+		time.Sleep(rand.N(lateBy))
+		if resp, err := l.network.Do(again); err == nil {
+			discard(resp)
+		}
+	})
+	return errLost
+}
+
+// discard leaves the connection fit for the next request.
+func discard(resp *http.Response) {
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+}

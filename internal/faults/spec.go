@@ -1,0 +1,147 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MaxDelay is the longest delay of a single call, inclusive: what a post has
+// until it is given up (signal.PostWithin), and well below the time after
+// which an invocation that owns a lane counts as dead (signal.Patience).
+const MaxDelay = time.Second
+
+// Spec says which faults there are. The zero value of each field turns its
+// fault off.
+type Spec struct {
+	// Delay is up to how much later each invocation begins, and each
+	// @connections operation has its effect or answers: 0 to MaxDelay.
+	Delay time.Duration
+	// Duplicate is the probability that a message's invocation runs twice.
+	Duplicate float64
+	// Crash is the probability that an invocation dies at a random step.
+	Crash float64
+	// Throttle is the probability that a request to post is answered 429.
+	Throttle float64
+	// LostDisconnect is the probability that a $disconnect never happens.
+	LostDisconnect float64
+	// SlowStore is up to how much later each call of the store has its effect
+	// or answers: 0 to MaxDelay.
+	SlowStore time.Duration
+	// Seed fixes the random decisions.
+	Seed uint64
+}
+
+// settings are the keys of a spec, in the order in which they are written.
+var settings = []struct {
+	key   string
+	field func(*Spec) any
+}{
+	{"delay", func(s *Spec) any { return &s.Delay }},
+	{"duplicate", func(s *Spec) any { return &s.Duplicate }},
+	{"crash", func(s *Spec) any { return &s.Crash }},
+	{"throttle", func(s *Spec) any { return &s.Throttle }},
+	{"lost-disconnect", func(s *Spec) any { return &s.LostDisconnect }},
+	{"slow-store", func(s *Spec) any { return &s.SlowStore }},
+	{"seed", func(s *Spec) any { return &s.Seed }},
+}
+
+// Example is a spec with every setting, as [Parse] reads it.
+const Example = "delay=40ms,duplicate=0.02,crash=0.01,throttle=0.01,lost-disconnect=0.2,slow-store=20ms,seed=7"
+
+// Parse reads settings separated by commas, such as [Example], each at most
+// once. Without a seed, it draws one. No settings at all are nil.
+func Parse(text string) (*Spec, error) {
+	if text == "" {
+		return nil, nil
+	}
+	s := &Spec{Seed: uint64(rand.Uint32())} // short enough to be typed
+	given := make(map[string]bool)
+	for setting := range strings.SplitSeq(text, ",") {
+		key, value, _ := strings.Cut(setting, "=")
+		field := s.field(key)
+		switch {
+		case field == nil:
+			return nil, fmt.Errorf("unknown setting %q: there are %s", key, keys())
+		case given[key]:
+			return nil, fmt.Errorf("%s is given twice", key)
+		}
+		given[key] = true
+		if err := set(field, value); err != nil {
+			return nil, fmt.Errorf("%s %w", key, err)
+		}
+	}
+	return s, nil
+}
+
+// String is the spec as [Parse] reads it, with what is turned on, and the seed.
+func (s Spec) String() string {
+	var b strings.Builder
+	for _, setting := range settings {
+		switch v := setting.field(&s).(type) {
+		case *time.Duration:
+			if *v != 0 {
+				fmt.Fprintf(&b, "%s=%v,", setting.key, *v)
+			}
+		case *float64:
+			if *v != 0 {
+				fmt.Fprintf(&b, "%s=%v,", setting.key, *v)
+			}
+		case *uint64:
+			fmt.Fprintf(&b, "%s=%d", setting.key, *v)
+		}
+	}
+	return b.String()
+}
+
+// field is a pointer to the field that key sets, nil if there is none.
+func (s *Spec) field(key string) any {
+	for _, setting := range settings {
+		if setting.key == key {
+			return setting.field(s)
+		}
+	}
+	return nil
+}
+
+func keys() string {
+	all := make([]string, len(settings))
+	for i, setting := range settings {
+		all[i] = setting.key
+	}
+	return strings.Join(all, ", ")
+}
+
+// What a value must be.
+var (
+	errDuration    = fmt.Errorf("must be a duration from 0 to %v, such as 40ms", MaxDelay)
+	errProbability = errors.New("must be a probability from 0 to 1, such as 0.01")
+	errSeed        = errors.New("must be a whole number from 0 to 18446744073709551615")
+)
+
+func set(field any, value string) error {
+	switch field := field.(type) {
+	case *time.Duration:
+		d, err := time.ParseDuration(value)
+		if err != nil || d < 0 || d > MaxDelay {
+			return errDuration
+		}
+		*field = d
+	case *float64:
+		p, err := strconv.ParseFloat(value, 64)
+		if err != nil || !(p >= 0 && p <= 1) { // which NaN is not
+			return errProbability
+		}
+		*field = p
+	case *uint64:
+		n, err := strconv.ParseUint(value, 10, 64)
+		if err != nil {
+			return errSeed
+		}
+		*field = n
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/faults"
+	"github.com/owt-signal/owt-signal/internal/memory"
+	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/storetest"
+)
+
+func TestSlowStoreKeepsTheContract(t *testing.T) {
+	storetest.Run(t, inject(faults.Spec{SlowStore: 50 * time.Microsecond, Seed: 1}).Store(memory.New()))
+}
+
+func TestStoreIsSlow(t *testing.T) {
+	const most = 20 * time.Millisecond
+	for name, call := range map[string]func(ctx context.Context, s signal.Store) error{
+		"admit":   func(ctx context.Context, s signal.Store) error { return s.Admit(ctx, signal.Connection{}) },
+		"inspect": func(ctx context.Context, s signal.Store) error { _, err := s.Inspect(ctx, "c", 1); return err },
+		"move": func(ctx context.Context, s signal.Store) error {
+			_, _, err := s.Move(ctx, "c", signal.Move{}, 1)
+			return err
+		},
+		"drop":    func(ctx context.Context, s signal.Store) error { _, err := s.Drop(ctx, "c"); return err },
+		"each":    func(ctx context.Context, s signal.Store) error { return s.Each(ctx, 1, func(signal.Connection) {}) },
+		"claim":   func(ctx context.Context, s signal.Store) error { _, err := s.Claim(ctx, signal.Claim{}); return err },
+		"release": func(ctx context.Context, s signal.Store) error { _, err := s.Release(ctx, "u", "c"); return err },
+		"route":   func(ctx context.Context, s signal.Store) error { _, err := s.Route(ctx, "u", 1); return err },
+		"owner":   func(ctx context.Context, s signal.Store) error { _, err := s.Owner(ctx, "u", 1); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				records := memory.New()
+				s := inject(faults.Spec{SlowStore: most, Seed: 1}).Store(records)
+				want := call(t.Context(), records)
+				var longest time.Duration
+				for range 100 {
+					start := time.Now()
+					if err := call(t.Context(), s); !errors.Is(err, want) {
+						t.Fatalf("%v, not %v", err, want)
+					}
+					longest = max(longest, time.Since(start))
+				}
+				if longest < most*9/10 || longest > most {
+					t.Errorf("longest %v", longest)
+				}
+			})
+		})
+	}
+}
+
+// TestSlowStoreEffects sees calls that had their effect though their caller
+// learns nothing of it, and calls that had none.
+func TestSlowStoreEffects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		records := memory.New()
+		s := inject(faults.Spec{SlowStore: faults.MaxDelay, Seed: 1}).Store(records)
+		effects := 0
+		for range 100 {
+			_, _ = records.Drop(t.Context(), "c")
+			ctx, cancel := context.WithTimeout(t.Context(), time.Microsecond)
+			err := s.Admit(ctx, signal.Connection{Peer: signal.Peer{ID: "c"}, Expires: 2})
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			if _, err := records.Inspect(t.Context(), "c", 1); err == nil {
+				effects++
+			}
+		}
+		if effects < 30 || effects > 70 {
+			t.Errorf("%d of 100 had their effect", effects)
+		}
+	})
+}

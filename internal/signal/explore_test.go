@@ -1,0 +1,442 @@
+package signal
+
+import (
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sender is what one of the sending connections does.
+type sender struct {
+	user    int
+	auth    bool  // it has to authenticate; otherwise it has
+	at      int64 // with that number
+	numbers []int64
+}
+
+// config is one bounded world that is explored completely.
+type config struct {
+	name    string
+	senders [2]sender
+	moves   bool  // bob's name is taken over by connection Y
+	faults  fault // each may occur once, anywhere
+	slow    int   // ticks that may pass while somebody is at work
+	late    bool  // one frame, whichever, comes as late as it likes, or never
+	after   int64 // this frame comes once all else has come to rest
+	small   bool  // also with -short and -race
+}
+
+// model is a config to explore, and what decides in it.
+type model struct {
+	config
+	hooks
+}
+
+var frames = func() (out [16]Frame) {
+	for n := range out {
+		out[n] = Frame{To: "bob", Data: []byte{byte(n)}}
+	}
+	return out
+}()
+
+// moving reports whether bob's record may change. As long as it does not, a
+// route commutes with every other step, and need not be one.
+func (x *model) moving() bool { return x.moves || x.config.faults&(goneTo) != 0 }
+
+// begin is where the worlds of the config start: one, or one for each frame
+// that may be late.
+func (x *model) begin() []*world {
+	w := &world{faults: x.config.faults, slow: x.slow}
+	for i := range w.users {
+		w.users[i].owner = noConn
+	}
+	for i := range w.conns {
+		w.conns[i] = (&connState{}).seal()
+	}
+	for i, s := range x.senders {
+		w.connect(i, s.user, !s.auth && s.numbers != nil, s.numbers != nil)
+		if s.auth {
+			w.join(&plan{conn: i, user: userName[s.user], auth: true, n: s.at}, x.config.faults)
+		}
+		for _, n := range s.numbers {
+			w.join(&plan{conn: i, n: n, begins: n == x.after}, x.config.faults)
+		}
+	}
+	w.connect(connX, bob, true, true)
+	if x.moves {
+		w.connect(connY, bob, false, true)
+		w.join(&plan{conn: connY, user: "bob", auth: true}, 0)
+	}
+	if !x.config.late {
+		return []*world{w}
+	}
+	return w.delayed()
+}
+
+// connect is a connection that is there from the start.
+func (w *world) connect(i, user int, opened, there bool) {
+	c := Connection{Lane: NewLane()}
+	if opened {
+		m := c.Lane.open(userName[user], 0, "-", present)
+		c = c.Applied(m)
+		w.users[user].owner = i
+	}
+	w.conns[i] = (&connState{there: there, user: c.User, lane: c.Lane}).seal()
+}
+
+// join adds an invocation, and its repeat.
+func (w *world) join(p *plan, faults fault) {
+	p.of = w.n
+	p.me = fmt.Sprintf("%s%d", connName[p.conn], p.n)
+	if p.auth {
+		p.me = string(connName[p.conn]) + "*"
+	}
+	w.invs[w.n] = (&inv{plan: p}).seal()
+	w.n++
+	if faults&repeat != 0 && !p.begins {
+		again := *p
+		again.me += "'"
+		w.invs[w.n] = (&inv{plan: &again}).seal()
+		w.n++
+	}
+}
+
+// delayed are the worlds in each of which another frame may be late.
+func (w *world) delayed() []*world {
+	var out []*world
+	for i, v := range w.invs[:w.n] {
+		if v.auth || v.of != i || v.begins {
+			continue
+		}
+		late := *w
+		p := *v.plan
+		p.late = true
+		late.invs[i] = (&inv{plan: &p}).seal()
+		out = append(out, &late)
+	}
+	return out
+}
+
+// faultless reports whether nothing has been at fault so far.
+func (x *model) faultless(w *world) bool {
+	return w.faults == x.config.faults && w.slow == x.slow && !x.config.late
+}
+
+// nexts are all the steps that are possible in w. In a world at rest, where
+// nothing happens any more without a fault, atRest is true.
+func (x *model) nexts(w *world) (out []next, atRest bool) {
+	if i, ok := x.alone(w); ok {
+		return append(x.steps(w, i), x.crash(w, i)...), false
+	}
+	was := w.hash()
+	var whims []next
+	for i, v := range w.invs[:w.n] {
+		whims = append(whims, x.crash(w, i)...)
+		switch {
+		case v.pc == pcAway && v.begins:
+		case v.pc == pcAway && v.plan.late:
+			whims = append(whims, x.steps(w, i)...)
+		default:
+			out = append(out, changed(x.steps(w, i), was)...)
+		}
+	}
+	if w.late != nil {
+		whims = append(whims, x.land(w))
+	}
+	later := next{label{who: "..", what: "time passes"}, w.ticked()}
+	switch {
+	case len(out) == 0 && later.w.hash() != was: // nothing else to do: time passes
+		whims = append(whims, later)
+	case len(out) == 0:
+		out = x.last(w)
+		atRest = len(out) == 0
+	case w.slow > 0:
+		later.w.slow--
+		whims = append(whims, later)
+	}
+	return append(out, whims...), atRest
+}
+
+// alone is an invocation whose next step is an ack. That an ack is given does
+// not matter to any other step, nor do they to it: the acks given are a set, and
+// what one must be preceded by stays. So it may be given first, alone, and every
+// other order leads to the same worlds. Not so where the ack may find the
+// sender's socket gone, or time may pass before what follows on it.
+func (x *model) alone(w *world) (int, bool) {
+	if w.slow > 0 || w.faults&goneAck != 0 {
+		return 0, false
+	}
+	for i, v := range w.invs[:w.n] {
+		if v.pc == pcTell {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// changed are the steps that change something: a look that finds nothing new
+// does not.
+func changed(steps []next, was uint64) []next {
+	return slices.DeleteFunc(steps, func(s next) bool { return s.w.hash() == was })
+}
+
+// last is the frame that comes once all else has come to rest.
+func (x *model) last(w *world) []next {
+	for i, v := range w.invs[:w.n] {
+		if v.pc == pcAway && v.begins {
+			return x.steps(w, i)
+		}
+	}
+	return nil
+}
+
+// land is the late write taking effect, or not.
+func (x *model) land(w *world) next {
+	out := *w
+	a := act{model: x, w: &out}
+	m := w.late.m
+	if rec := w.conns[w.late.conn]; rec.there && x.allows(rec.lane, *m) {
+		a.apply(w.late.conn, m)
+	}
+	out.late = nil
+	return next{label{who: "..", what: "lands", kind: m.Kind}, &out}
+}
+
+// stalled says what has been left undone in a world at rest.
+func (x *model) stalled(w *world) string {
+	for _, v := range w.invs[:w.n] {
+		if v.pc != pcEnd && v.pc != pcAway {
+			return fmt.Sprintf("stall: %s never ends", v.me)
+		}
+	}
+	crashed := x.config.faults&crash != 0 && w.faults&crash == 0
+	for i := range x.senders {
+		c, t := w.conns[i], w.told[i]
+		if !c.there || w.gone[i] || !c.lane.Opened() && crashed {
+			continue
+		}
+		if n, held := c.lane.lowest(); held {
+			return fmt.Sprintf("stall: %d is held for ever", n)
+		}
+		for n := c.lane.Done + 1; n <= c.lane.Turn; n++ {
+			if !crashed || t.unknown&bit(n) == 0 {
+				return fmt.Sprintf("stall: %d is never finished", n)
+			}
+		}
+		if open := t.reached &^ (t.ok | t.fail | t.nobody | t.unknown); open != 0 {
+			return fmt.Sprintf("stall: the sender is never told of %v", list(open))
+		}
+	}
+	return x.nameless(w)
+}
+
+// nameless says which name ended up with a connection that is nobody.
+func (x *model) nameless(w *world) string {
+	for i, u := range w.users {
+		if u.owner != noConn && !w.conns[u.owner].there && x.faultless(w) {
+			return fmt.Sprintf("name: %s is owned by connection %s, which has no record", userName[i], connName[u.owner])
+		}
+	}
+	return ""
+}
+
+// result is what an exploration found.
+type result struct {
+	states, steps int
+	bad           string
+}
+
+// explore goes through all worlds of the model, depth first. Each is judged
+// once; a way that leads back to itself would be an endless run, and counts as
+// a stall.
+func (x *model) explore() result {
+	type level struct {
+		hash uint64
+		rest []next
+	}
+	var r result
+	onPath := make(map[uint64]bool) // every world seen: is it on the path?
+	var path []level
+	enter := func(w *world) string {
+		if w.bad != "" {
+			return w.bad
+		}
+		h := w.hash()
+		if on, seen := onPath[h]; seen {
+			if on && (len(path) == 0 || path[len(path)-1].hash != h) {
+				return "stall: a run without end"
+			}
+			return ""
+		}
+		r.states++
+		steps, atRest := x.nexts(w)
+		if atRest {
+			if bad := x.stalled(w); bad != "" {
+				return bad
+			}
+		}
+		onPath[h] = true
+		path = append(path, level{h, steps})
+		return ""
+	}
+	for _, w := range x.begin() {
+		if r.bad = enter(w); r.bad != "" {
+			return r
+		}
+		for len(path) > 0 {
+			top := &path[len(path)-1]
+			if len(top.rest) == 0 {
+				onPath[top.hash] = false
+				path = path[:len(path)-1]
+				continue
+			}
+			step := top.rest[len(top.rest)-1]
+			top.rest = top.rest[:len(top.rest)-1]
+			r.steps++
+			if r.bad = enter(step.w); r.bad != "" {
+				return r
+			}
+		}
+	}
+	return r
+}
+
+// shortest is a shortest trace to a broken property, breadth first. It keeps
+// of each world only how it was reached.
+func (x *model) shortest() string {
+	type node struct {
+		from   int32
+		choice int16
+		root   int16
+	}
+	type open struct {
+		w  *world
+		id int32
+	}
+	var nodes []node
+	seen := make(map[uint64]bool)
+	var level []open
+	add := func(w *world, n node) bool {
+		if h := w.hash(); w.bad == "" && seen[h] {
+			return false
+		} else {
+			seen[h] = true
+		}
+		nodes = append(nodes, n)
+		return true
+	}
+	trace := func(id int32, bad string) string {
+		var choices []int16
+		for ; nodes[id].from >= 0; id = nodes[id].from {
+			choices = append(choices, nodes[id].choice)
+		}
+		slices.Reverse(choices)
+		return x.retell(int(nodes[id].root), choices) + bad + "\n"
+	}
+	for i, w := range x.begin() {
+		if add(w, node{-1, 0, int16(i)}) {
+			level = append(level, open{w, int32(len(nodes) - 1)})
+		}
+	}
+	for len(level) > 0 {
+		var below []open
+		for _, o := range level {
+			steps, atRest := x.nexts(o.w)
+			if atRest {
+				if bad := x.stalled(o.w); bad != "" {
+					return trace(o.id, bad)
+				}
+			}
+			for i, s := range steps {
+				if !add(s.w, node{o.id, int16(i), 0}) {
+					continue
+				}
+				id := int32(len(nodes) - 1)
+				if s.w.bad != "" {
+					return trace(id, s.w.bad)
+				}
+				below = append(below, open{s.w, id})
+			}
+		}
+		level = below
+	}
+	return "a run without end\n"
+}
+
+// retell walks a trace again and writes it down.
+func (x *model) retell(root int, choices []int16) string {
+	var b strings.Builder
+	w := x.begin()[root]
+	for _, v := range w.invs[:w.n] {
+		if v.plan.late {
+			fmt.Fprintf(&b, "%s may be late\n", v.me)
+		}
+	}
+	for i, c := range choices {
+		steps, _ := x.nexts(w)
+		w = steps[c].w
+		fmt.Fprintf(&b, "%3d  %-40s%s\n", i+1, steps[c].label, w)
+	}
+	return b.String()
+}
+
+func one(numbers ...int64) [2]sender { return [2]sender{{user: alice, numbers: numbers}} }
+
+var configs = []config{
+	{name: "no fault, 4 frames", senders: one(1, 2, 3, 4), small: true},
+	{name: "crash+repeat, 4", senders: one(1, 2, 3, 4), faults: crash|repeat},
+	{name: "crash+lost, 4", senders: one(1, 2, 3, 4), faults: crash|lostMove},
+	{name: "lost+unknown+goneTo+stint, 4", senders: one(1, 2, 3, 4), faults: lostMove|unknown|goneTo|stint},
+	{name: "goneAck+goneTo+crash, 3", senders: one(1, 2, 3), faults: goneAck|goneTo|crash},
+	{name: "crash+late, 4", senders: one(1, 2, 3, 4), faults: crash, late: true},
+	{name: "repeat+late, 4", senders: one(1, 2, 3, 4), faults: repeat, late: true},
+	{name: "lateDup, 4", senders: one(1, 2, 3, 4), faults: lateDup},
+	{name: "slow+lateDup, 3", senders: one(1, 2, 3), faults: lateDup, slow: 2},
+	{name: "slow+crash, 3", senders: one(1, 2, 3), faults: crash, slow: 2},
+	{name: "slow+lost, 3", senders: one(1, 2, 3), faults: lostMove, slow: 2},
+	{name: "slow4, 2", senders: one(1, 2), slow: 4},
+	{name: "two", senders: [2]sender{{user: alice, numbers: []int64{1,2,3}}, {user: carol, numbers: []int64{1,2}}}, faults: goneTo},
+	{name: "opening", senders: [2]sender{{user: alice, auth: true, numbers: []int64{1,2,3}}}, small: true},
+	{name: "opening, faults", senders: [2]sender{{user: alice, auth: true, numbers: []int64{1,2,3}}}, faults: crash|repeat|lostMove},
+	{name: "reopening", senders: [2]sender{{user: alice, auth: true, at: 3, numbers: []int64{1,2,4,5}}}, small: true},
+	{name: "reopening, faults", senders: [2]sender{{user: alice, auth: true, at: 3, numbers: []int64{1,2,4}}}, faults: crash|repeat|lostMove},
+	{name: "unknown start", senders: [2]sender{{user: alice, auth: true, at: -1, numbers: []int64{0,1,2}}}, small: true},
+	{name: "unknown start at 2", senders: [2]sender{{user: alice, auth: true, at: -1, numbers: []int64{2,3,4}}}, small: true},
+	{name: "takeover", senders: [2]sender{{user: alice, numbers: []int64{1,2}}, {user: alice, auth: true, numbers: []int64{1,2}}}, small: true},
+	{name: "takeover of auth", senders: [2]sender{{user: alice, auth: true, numbers: []int64{1,2}}, {user: alice, auth: true, numbers: []int64{1}}}, small: true},
+	{name: "takeover, repeat", senders: [2]sender{{user: alice, auth: true, numbers: []int64{1}}, {user: alice, auth: true, numbers: []int64{1}}}, faults: repeat},
+	{name: "receiver moves", senders: one(1,2,3), moves: true, faults: crash|unknown},
+}
+
+// reduced reports whether only the small configs are to be explored.
+func reduced() bool {
+	info, _ := debug.ReadBuildInfo()
+	race := info != nil && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool {
+		return s.Key == "-race" && s.Value == "true"
+	})
+	return race || testing.Short()
+}
+
+// TestExplore goes through every interleaving of the steps of a few
+// invocations, in worlds that are small, but in which everything may happen
+// that the configs name.
+func TestExplore(t *testing.T) {
+	for _, c := range configs {
+		if reduced() && !c.small {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			x := &model{c, product()}
+			r := x.explore()
+			t.Logf("%9d states %10d steps %8s", r.states, r.steps, time.Since(began).Round(time.Millisecond))
+			if r.bad != "" {
+				t.Errorf("%s\n%s", r.bad, x.shortest())
+			}
+		})
+	}
+}

@@ -1,0 +1,224 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// checker sees what really happened, and judges it.
+type checker struct {
+	violations []string
+	order      map[orderKey]*message                   // the last accepted of a sender's connection, by receiver
+	owner      map[signal.UserName]signal.ConnectionID // by the claims that were committed
+	superseded map[signal.ConnectionID]time.Duration   // when another connection claimed its name
+	processes  []*process
+	calm       bool          // no faults any more
+	faulty     bool          // faults that may silence an ack were possible
+	gentle     bool          // no faults at all but reordering
+	nudged     time.Duration // when the last messages were sent
+}
+
+type orderKey struct {
+	from signal.ConnectionID
+	to   signal.UserName
+}
+
+func newChecker() checker {
+	return checker{
+		order:      make(map[orderKey]*message),
+		owner:      make(map[signal.UserName]signal.ConnectionID),
+		superseded: make(map[signal.ConnectionID]time.Duration),
+	}
+}
+
+func (s *Sim) violate(promise, format string, args ...any) {
+	v := fmt.Sprintf("%s: at %v: ", promise, s.now) + fmt.Sprintf(format, args...)
+	s.tracef("VIOLATION %s", v)
+	s.violations = append(s.violations, v)
+}
+
+// accept is an event that API Gateway has accepted for a socket.
+func (s *Sim) accept(k *socket, e signal.Event) {
+	s.tracef("%s gets %s", k.id, show(e))
+	switch e := e.(type) {
+	case signal.Delivery:
+		s.delivered(k, e)
+	case signal.Ack:
+		s.acked(k, e)
+	}
+	k.told[fmt.Sprintf("%T", e)] = true
+	s.after(s.latency(s.faults.Post)/2, func() { k.client.receive(k, e) })
+}
+
+func (s *Sim) delivered(k *socket, d signal.Delivery) {
+	id, err := strconv.Atoi(string(d.Data))
+	if err != nil || id >= len(s.messages) {
+		s.violate("bytes", "%s got %q", k.id, d.Data)
+		return
+	}
+	m := s.messages[id]
+	if m.to != k.client.user || d.From != m.from.client.user {
+		s.violate("address", "%s got message %d of %s for %s, from %s", k.id, id, m.from.id, m.to, d.From)
+	}
+	m.accepted = append(m.accepted, acceptance{k, s.now})
+	if len(m.accepted) > 1 {
+		s.violate("once", "message %d (number %d of %s) was accepted %d times", id, m.n, m.from.id, len(m.accepted))
+	}
+	key := orderKey{m.from.id, m.to}
+	if last := s.order[key]; last != nil && last.n >= m.n {
+		s.violate("order", "%s got number %d of %s after %d", k.id, m.n, m.from.id, last.n)
+	}
+	s.order[key] = m
+}
+
+func (s *Sim) acked(k *socket, a signal.Ack) {
+	m := s.sent(k, a.Number)
+	if m == nil {
+		return // an authentication's, or what an overtaker says of numbers that were never sent here
+	}
+	m.acks = append(m.acks, ack{a.Code, s.now})
+	if a.Code == signal.OK && len(m.accepted) == 0 {
+		s.violate("truth", "%s was told that number %d was delivered", k.id, a.Number)
+	}
+}
+
+// sent is the message that a connection sent under a number.
+func (s *Sim) sent(k *socket, n int64) *message {
+	for i := len(s.messages) - 1; i >= 0; i-- {
+		if m := s.messages[i]; m.from == k && m.n == n {
+			return m
+		}
+	}
+	return nil
+}
+
+func (s *Sim) arrived(in signal.Input, k *socket) {
+	if send, ok := in.(signal.Send); ok {
+		if m := s.sent(k, send.Number); m != nil && m.arrived == 0 {
+			m.arrived = s.now
+		}
+	}
+}
+
+func (s *Sim) lost(in signal.Input, k *socket) {
+	if send, ok := in.(signal.Send); ok {
+		if m := s.sent(k, send.Number); m != nil {
+			m.lost = true
+		}
+	}
+}
+
+// moved: whoever lost its name takes nothing on any more.
+func (s *Sim) moved(id signal.ConnectionID, m signal.Move) {
+	s.count(string(m.Kind))
+	if at, lost := s.superseded[id]; lost && len(m.Run) > 0 {
+		s.violate("owner", "%s made the move %s, although it lost its name at %v", id, m.Kind, at)
+	}
+}
+
+func (s *Sim) claimed(c signal.Claim) {
+	before := s.owner[c.User]
+	if before == c.Peer.ID {
+		return
+	}
+	if before != "" {
+		s.superseded[before] = s.now
+		s.count("takeovers")
+	}
+	s.owner[c.User] = c.Peer.ID
+}
+
+// routed: messages go to the owner only.
+func (s *Sim) routed(user signal.UserName, id signal.ConnectionID) {
+	if s.owner[user] != id {
+		s.violate("owner", "a message for %s was routed to %s, but %s owns the name", user, id, s.owner[user])
+	}
+}
+
+// stall is the longest that a frame may take where nothing fails but the one
+// number that never comes: it is waited for, and those that wait are carried.
+const stall = signal.Patience + 3*time.Second
+
+// judge judges what can be judged only in the end.
+func (s *Sim) judge() {
+	for _, m := range s.messages {
+		s.judgeMessage(m)
+	}
+	for _, id := range sorted(s.sockets) {
+		s.judgeSocket(s.sockets[id])
+	}
+	for _, c := range s.clients {
+		s.judgeUser(c)
+	}
+}
+
+func (s *Sim) judgeMessage(m *message) {
+	if m.from == nil {
+		return
+	}
+	if m.arrived != 0 && len(m.acks) == 0 && m.from.open && m.from.client.ready && (!s.faulty || m.arrived >= s.nudged && s.nudged > 0) {
+		s.violate("truth", "number %d of %s, message %d, was never answered", m.n, m.from.id, m.id)
+	}
+	ok, failed := false, false
+	for _, a := range m.acks {
+		ok, failed = ok || a.code == signal.OK, failed || a.code != signal.OK
+	}
+	if s.gentle && failed && (ok || len(m.accepted) > 0) {
+		s.violate("truth", "number %d of %s was delivered, and an error told: %v", m.n, m.from.id, m.acks)
+	}
+	if !s.faulty && len(m.acks) > 0 && m.from.open {
+		if took := m.acks[0].at - m.arrived; took > stall && m.arrived > 0 {
+			s.violate("stall", "number %d of %s took %v", m.n, m.from.id, took)
+		}
+	}
+}
+
+// judgeSocket: in the end every lane is at rest.
+func (s *Sim) judgeSocket(k *socket) {
+	c, err := s.records.Inspect(context.Background(), k.id, s.Now())
+	if err != nil || !k.open || !c.Lane.Opened() {
+		return
+	}
+	if !c.Lane.Idle() || len(c.Lane.Held) > 0 {
+		s.violate("stall", "the lane of %s does not come to rest: done %d, turn %d, held %d", k.id, c.Lane.Done, c.Lane.Turn, len(c.Lane.Held))
+	}
+	if _, lost := s.superseded[k.id]; lost && s.gentle {
+		s.violate("owner", "%s lost its name and was not closed", k.id)
+	}
+}
+
+// judgeUser: who is connected and welcome is online, and whoever was sent a
+// message and is not, is offline.
+func (s *Sim) judgeUser(c *client) {
+	owner, err := s.records.Owner(context.Background(), c.user, s.Now())
+	if err == nil && s.owner[c.user] == owner.ID {
+		if k := s.sockets[owner.ID]; !k.open && s.triedInVain(c.user) {
+			s.violate("online", "%s is online on %s, which is closed and was sent a message", c.user, owner.ID)
+		}
+	}
+	if _, lost := s.superseded[c.socketID()]; c.ready && c.socket.open && !lost && (errors.Is(err, signal.ErrOffline) || owner.ID != c.socket.id) {
+		s.violate("online", "%s is connected on %s, and owned by %q", c.user, c.socket.id, owner.ID)
+	}
+}
+
+// triedInVain reports whether a message for user was answered in the calm.
+func (s *Sim) triedInVain(user signal.UserName) bool {
+	for _, m := range s.messages {
+		if m.to == user && m.arrived >= s.nudged && len(m.acks) > 0 && m.acks[0].code == signal.CodeUnreachable {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *client) socketID() signal.ConnectionID {
+	if c.socket == nil {
+		return ""
+	}
+	return c.socket.id
+}

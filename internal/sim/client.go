@@ -1,0 +1,193 @@
+package sim
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// generation is a kind of client: how it authenticates and how it numbers.
+type generation int
+
+const (
+	generationJSON generation = iota // with the handshake; numbers begin at 1 on each connection
+	generationA                      // with the handshake; numbers go on across reconnects
+	generationB                      // by an event, after what was buffered; numbers go on
+	generationJava                   // by an event, before what was buffered; numbers go on
+	generations
+)
+
+// client is a user's program: it connects, sends, and reconnects when its
+// connection ends.
+type client struct {
+	sim    *Sim
+	user   signal.UserName
+	kind   generation
+	next   int64
+	socket *socket
+	ready  bool       // authenticated, as far as it knows
+	left   bool       // does not come back
+	queue  []*message // emitted while it was offline
+}
+
+// socket is a connection of a client.
+type socket struct {
+	id        signal.ConnectionID
+	protocol  signal.Protocol
+	client    *client
+	open      bool
+	opened    bool // was open once
+	greeted   bool
+	abandoned bool
+	shutAt    time.Duration
+	auth      int64 // the number of its authentication
+	told      map[string]bool
+}
+
+// message is one that a client sent.
+type message struct {
+	id       int
+	from     *socket
+	n        int64
+	to       signal.UserName
+	arrived  time.Duration // when an invocation first had it; 0: never
+	lost     bool
+	accepted []acceptance
+	acks     []ack
+}
+
+type acceptance struct {
+	by *socket
+	at time.Duration
+}
+
+type ack struct {
+	code signal.Code
+	at   time.Duration
+}
+
+func (s *Sim) newClient(user signal.UserName, kind generation) *client {
+	c := &client{sim: s, user: user, kind: kind}
+	s.clients = append(s.clients, c)
+	return c
+}
+
+// connect opens a new connection.
+func (c *client) connect() {
+	s := c.sim
+	if c.left || c.socket != nil && !c.socket.abandoned {
+		return
+	}
+	s.serial++
+	k := &socket{
+		id: signal.ConnectionID(string(c.user) + strconv.Itoa(len(s.sockets))), client: c,
+		protocol: signal.EIO4, told: make(map[string]bool), auth: signal.NoNumber,
+	}
+	c.socket, c.ready = k, false
+	var token *string
+	switch c.kind {
+	case generationJSON:
+		k.protocol, c.next = signal.JSON, 1
+		token = (*string)(&c.user)
+	case generationA:
+		k.protocol, token = signal.EIO3, (*string)(&c.user)
+	case generationJava:
+		k.protocol = signal.EIO3
+	}
+	s.tracef("%s connects as %s, kind %d, next number %d", c.user, k.id, c.kind, c.next)
+	s.connect(k, token)
+}
+
+// disconnected is how a client finds out that its connection has ended.
+func (c *client) disconnected(k *socket) {
+	k.abandoned = true
+	if c.socket != k {
+		return
+	}
+	c.socket, c.ready = nil, false
+	c.sim.after(10*time.Millisecond+c.sim.upTo(200*time.Millisecond), c.connect)
+}
+
+// greeted is called when the first packet has come.
+func (c *client) greeted(k *socket) {
+	if c.socket != k || k.greeted {
+		return
+	}
+	k.greeted = true
+	c.sim.after(authTimeout, func() {
+		if c.socket == k && !c.ready && k.open {
+			c.sim.shut(k, true)
+		}
+	})
+	switch c.kind {
+	case generationA:
+		c.flush()
+	case generationB:
+		c.flush()
+		c.authenticate(k)
+	case generationJava:
+		c.authenticate(k)
+		c.flush()
+	}
+}
+
+// authTimeout is how long a client waits to be authenticated.
+const authTimeout = 5 * time.Second
+
+func (c *client) authenticate(k *socket) {
+	k.auth = c.next
+	c.next++
+	c.sim.message(k, "auth "+string(k.id), signal.Authenticate{Number: k.auth, Token: string(c.user)})
+}
+
+func (c *client) flush() {
+	for _, m := range c.queue {
+		c.emit(m)
+	}
+	c.queue = nil
+}
+
+// send sends a message, now or, if the client keeps what it sends while it is
+// offline, when it is connected again.
+func (c *client) send(to signal.UserName) {
+	s := c.sim
+	online := c.socket != nil && c.socket.greeted && c.socket.open
+	if !online && (c.kind == generationJSON || c.left) || online && c.kind != generationJSON && !c.ready {
+		return
+	}
+	m := &message{id: len(s.messages), n: c.next, to: to}
+	c.next++
+	s.messages = append(s.messages, m)
+	if !online {
+		c.queue = append(c.queue, m)
+		return
+	}
+	c.emit(m)
+}
+
+func (c *client) emit(m *message) {
+	m.from = c.socket
+	in := signal.Send{Number: m.n, Frame: signal.Frame{To: m.to, Data: []byte(strconv.Itoa(m.id))}}
+	c.sim.tracef("%s sends %d to %s: message %d", m.from.id, m.n, m.to, m.id)
+	c.sim.message(m.from, "message "+strconv.Itoa(m.id), in)
+}
+
+// receive is what a client does about what it is told.
+func (c *client) receive(k *socket, e signal.Event) {
+	switch e := e.(type) {
+	case signal.Opened:
+		c.greeted(k)
+	case signal.Welcome:
+		if c.socket == k {
+			c.ready = true
+		}
+	case signal.Superseded, signal.Refused:
+		if c.socket == k {
+			c.left = true // another device has the name; it does not fight for it
+		}
+		if r, ok := e.(signal.Refused); ok && r.Code != signal.CodeUnknownUser {
+			c.left = false // a passing fault
+		}
+	}
+}

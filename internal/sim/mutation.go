@@ -1,0 +1,110 @@
+package sim
+
+import (
+	"context"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// Mutation is a deliberate fault in the service's world, one for each promise:
+// a checker that does not find it proves nothing. The zero value is none.
+type Mutation string
+
+// The mutations.
+const (
+	None      Mutation = ""
+	LaneOff   Mutation = "lane off"  // messages go as they come
+	Eager     Mutation = "eager"     // a post is tried again although it may have been accepted
+	Forgetful Mutation = "forgetful" // the store forgets who holds the turn
+	Liar      Mutation = "liar"      // posts are said to be accepted before they are
+	NoFence   Mutation = "no fence"  // superseded connections stay somebody
+	Clinging  Mutation = "clinging"  // names are never released
+	Blind     Mutation = "blind"     // nobody who waits for a number ever looks again
+)
+
+func (m Mutation) input(in signal.Input) signal.Input {
+	if send, ok := in.(signal.Send); ok && m == LaneOff {
+		send.Number = signal.NoNumber
+		return send
+	}
+	return in
+}
+
+func (m Mutation) store(s signal.Store) signal.Store {
+	switch m {
+	case Forgetful, NoFence, Clinging, Blind:
+		return mutatedStore{s, m}
+	default:
+		return s
+	}
+}
+
+func (m Mutation) pusher(p signal.Pusher) signal.Pusher {
+	switch m {
+	case Liar:
+		return liar{p}
+	case Eager:
+		return eager{p}
+	default:
+		return p
+	}
+}
+
+type mutatedStore struct {
+	signal.Store
+	mutation Mutation
+}
+
+// Move takes a turn whoever has it, if the store is forgetful.
+func (s mutatedStore) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
+	c, made, err := s.Store.Move(ctx, id, m, now)
+	if s.mutation == Forgetful && err == nil && !made && m.Kind == signal.KindTake {
+		return c, true, nil
+	}
+	return c, made, err
+}
+
+// Inspect never sees anything change, if the store is blind.
+func (s mutatedStore) Inspect(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
+	c, err := s.Store.Inspect(ctx, id, now)
+	if s.mutation == Blind && err == nil && c.Lane.Opened() {
+		return signal.Connection{}, signal.ErrNoConnection
+	}
+	return c, err
+}
+
+// Drop leaves the record there, if there is no fence.
+func (s mutatedStore) Drop(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+	if s.mutation == NoFence {
+		return signal.Connection{}, signal.ErrNoConnection
+	}
+	return s.Store.Drop(ctx, id)
+}
+
+// Release does nothing, if names cling.
+func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID) (bool, error) {
+	if s.mutation == Clinging {
+		return false, nil
+	}
+	return s.Store.Release(ctx, user, id)
+}
+
+// eager tries every post again that fails.
+type eager struct{ signal.Pusher }
+
+func (e eager) Post(ctx context.Context, p signal.Peer, ev signal.Event) error {
+	if err := e.Pusher.Post(ctx, p, ev); err == nil {
+		return nil
+	}
+	return e.Pusher.Post(ctx, p, ev)
+}
+
+// liar says that every delivery was accepted, and posts none.
+type liar struct{ signal.Pusher }
+
+func (l liar) Post(ctx context.Context, p signal.Peer, e signal.Event) error {
+	if _, ok := e.(signal.Delivery); ok {
+		return nil
+	}
+	return l.Pusher.Post(ctx, p, e)
+}

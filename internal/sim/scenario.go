@@ -1,0 +1,104 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// scenario draws what the world is like and what its people do. It returns when
+// that is over.
+func (s *Sim) scenario() time.Duration {
+	s.drawFaults()
+	users := 2 + s.rng.IntN(2)
+	names := make([]signal.UserName, users)
+	for i := range names {
+		names[i] = signal.UserName(fmt.Sprintf("u%d-", i))
+		c := s.newClient(names[i], generation(s.rng.IntN(int(generations))))
+		if s.chance(0.2) {
+			c.next = int64(s.rng.IntN(400)) // has been connected before
+		}
+		s.after(s.upTo(20*time.Millisecond), c.connect)
+	}
+	end := 500 * time.Millisecond
+	for range 1 + s.rng.IntN(4) {
+		at := 200*time.Millisecond + s.upTo(3*time.Second)
+		end = max(end, at+time.Second)
+		c := s.clients[s.rng.IntN(users)]
+		to := names[s.rng.IntN(users)]
+		s.after(at, func() { s.burst(c, to) })
+	}
+	for range s.rng.IntN(3) {
+		at := 200*time.Millisecond + s.upTo(3*time.Second)
+		end = max(end, at+time.Second)
+		s.disturb(at)
+	}
+	return end
+}
+
+// burst has a client send some messages at once, or nearly.
+func (s *Sim) burst(c *client, to signal.UserName) {
+	pace := s.upTo([]time.Duration{1, time.Millisecond, 30 * time.Millisecond}[s.rng.IntN(3)])
+	for i := range 1 + s.rng.IntN(8) {
+		s.after(time.Duration(i)*pace, func() { c.send(to) })
+	}
+}
+
+// disturb has something happen to a connection at a time.
+func (s *Sim) disturb(at time.Duration) {
+	c := s.clients[s.rng.IntN(len(s.clients))]
+	switch s.rng.IntN(4) {
+	case 0, 1: // the connection breaks; the client goes on sending, and reconnects
+		s.after(at, func() {
+			if c.socket == nil || !c.socket.open {
+				return
+			}
+			s.count("broken connections")
+			s.shut(c.socket, true)
+			s.burst(c, c.user)
+		})
+	case 2: // the same user on another device
+		s.after(at, func() {
+			other := s.newClient(c.user, generation(s.rng.IntN(int(generations))))
+			other.connect()
+			s.after(100*time.Millisecond+s.upTo(300*time.Millisecond), func() { s.burst(other, c.user) })
+		})
+	case 3: // gone for good
+		s.after(at, func() {
+			c.left = true
+			if c.socket != nil && c.socket.open {
+				s.shut(c.socket, true)
+			}
+		})
+	}
+}
+
+// drawFaults draws what goes wrong in this world: nothing but disorder, one
+// kind of fault, or all kinds.
+func (s *Sim) drawFaults() {
+	s.faults = Faults{
+		Invoke: 8 * time.Millisecond, Store: 4 * time.Millisecond, Post: 10 * time.Millisecond,
+		Skew: s.upTo(50 * time.Millisecond), LateEffect: time.Second,
+	}
+	if s.chance(0.3) {
+		s.faults.Invoke = 60 * time.Millisecond // a cold day
+	}
+	f := &s.faults
+	rate := []float64{0.005, 0.02, 0.1}[s.rng.IntN(3)]
+	kinds := []*float64{
+		&f.Crash, &f.Repeat, &f.LoseFrame, &f.StoreFails, &f.StoreLost, &f.StoreLate, &f.Busy, &f.PostLost, &f.PostFails, &f.LoseLeave,
+	}
+	switch s.rng.IntN(4) {
+	case 0:
+		s.gentle = true
+	case 1, 2:
+		*kinds[s.rng.IntN(len(kinds))] = rate
+	case 3:
+		for _, k := range kinds {
+			*k = rate * s.rng.Float64()
+		}
+	}
+	f.Crash /= 5 // at each of many steps
+	s.faulty = f.Crash+f.StoreFails+f.StoreLate+f.StoreLost+f.Busy+f.PostLost+f.PostFails > 0
+}

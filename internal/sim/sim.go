@@ -1,0 +1,228 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/memory"
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// functionTime is an invocation's deadline, as template.yaml has it.
+const functionTime = 60 * time.Second
+
+// Sim is one world with the service in it.
+type Sim struct {
+	*World
+	faults   Faults
+	service  *signal.Service
+	records  *memory.Store // the records themselves, without the network
+	mutation Mutation
+	sockets  map[signal.ConnectionID]*socket
+	clients  []*client
+	messages []*message
+	checker
+	counts map[string]int
+}
+
+// Report is what came of a world.
+type Report struct {
+	Seed       uint64
+	Steps      int
+	Messages   int
+	Delivered  int
+	Virtual    time.Duration
+	Counts     map[string]int // faults that were injected, and other things of note
+	Violations []string
+}
+
+// Run lets the world of a seed happen and judges it. trace, if not nil, is told
+// every step.
+func Run(seed uint64, mutation Mutation, trace func(string)) Report {
+	s := newSim(seed, mutation, trace)
+	end := s.scenario()
+	s.run(end)
+	s.calmDown()
+	s.run(end + quiet)
+	s.nudge()
+	s.run(end + 2*quiet)
+	s.judge()
+	s.endProcesses()
+	return s.report(seed)
+}
+
+// quiet is how long a world has to come to rest: an owner that died just
+// before is overtaken, what it left is skipped, and both are told.
+const quiet = 20 * time.Second
+
+func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
+	s := &Sim{
+		World: newWorld(seed), records: memory.New(), mutation: mutation,
+		sockets: make(map[signal.ConnectionID]*socket), counts: make(map[string]int), checker: newChecker(),
+	}
+	s.trace = trace
+	s.service = &signal.Service{
+		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Authenticator: signal.TokenIsName{Random: s.random},
+		Clock: s.World, Random: s.random, Log: slog.New(slog.DiscardHandler),
+	}
+	return s
+}
+
+func (s *Sim) random(b []byte) {
+	for i := range b {
+		b[i] = byte(s.rng.Uint32())
+	}
+}
+
+func (s *Sim) count(what string) { s.counts[what]++ }
+
+func (s *Sim) report(seed uint64) Report {
+	r := Report{Seed: seed, Steps: s.steps, Messages: len(s.messages), Virtual: s.now, Counts: s.counts, Violations: s.violations}
+	for _, m := range s.messages {
+		r.Delivered += len(m.accepted)
+	}
+	return r
+}
+
+// invoke starts an invocation of a function: perhaps late, perhaps twice.
+func (s *Sim) invoke(name string, times int, body func()) {
+	for range times {
+		s.serial++
+		p := &process{name: name + "#" + strconv.Itoa(s.serial), frail: true}
+		if s.faults.Skew > 0 {
+			p.skew = s.upTo(2*s.faults.Skew) - s.faults.Skew
+		}
+		s.processes = append(s.processes, p)
+		s.spawn(s.latency(s.faults.Invoke), functionTime, p, body)
+	}
+}
+
+// endProcesses ends what still runs, so that nothing of a world remains.
+func (s *Sim) endProcesses() {
+	for _, p := range s.processes {
+		if !p.ended && p.stop != nil {
+			p.stop()
+		}
+	}
+}
+
+// message invokes the message function with an input of a client.
+func (s *Sim) message(k *socket, name string, in signal.Input) {
+	if s.chance(s.faults.LoseFrame) {
+		s.count("lost frames")
+		s.tracef("%s is lost", name)
+		s.lost(in, k)
+		return
+	}
+	times := 1
+	if s.chance(s.faults.Repeat) {
+		s.count("repeated invocations")
+		times = 2
+	}
+	p := signal.Peer{ID: k.id, Protocol: k.protocol}
+	s.invoke(name, times, func() {
+		s.arrived(in, k)
+		reply := s.service.Receive(context.Background(), p, s.mutation.input(in))
+		s.step()
+		for _, e := range reply.Events {
+			s.answer(k, e)
+		}
+		if reply.After != nil {
+			s.step()
+			reply.After(context.Background())
+		}
+	})
+}
+
+// answer is a response on its way to the client.
+func (s *Sim) answer(k *socket, e signal.Event) {
+	s.after(s.latency(s.faults.Post)/2, func() {
+		if k.open {
+			s.accept(k, e)
+		}
+	})
+}
+
+// connect invokes $connect for a new socket, which opens once that has
+// answered.
+func (s *Sim) connect(k *socket, token *string) {
+	s.sockets[k.id] = k
+	h := signal.Handshake{Peer: signal.Peer{ID: k.id, Protocol: k.protocol}, Token: token}
+	s.invoke("connect "+string(k.id), 1, func() {
+		after, err := s.service.Connect(context.Background(), h)
+		s.step()
+		s.after(s.latency(s.faults.Post)/2, func() {
+			if k.abandoned {
+				return
+			}
+			if err != nil {
+				k.client.disconnected(k)
+				return
+			}
+			k.open, k.opened = true, true
+		})
+		if after != nil {
+			s.step()
+			after(context.Background())
+		}
+	})
+	s.after(connectTimeout, func() { // as clients do when the first packet does not come
+		if !k.greeted && !k.abandoned {
+			s.shut(k, true)
+		}
+	})
+}
+
+// connectTimeout is how long a client waits to be greeted.
+const connectTimeout = 5 * time.Second
+
+// shut closes a socket. Its client finds out, and so, perhaps, does the
+// service.
+func (s *Sim) shut(k *socket, byClient bool) {
+	wasOpen := k.open
+	k.open, k.abandoned = false, true
+	k.shutAt = s.now
+	if wasOpen && !s.chance(s.faults.LoseLeave) {
+		s.invoke("disconnect "+string(k.id), 1, func() { _ = s.service.Disconnect(context.Background(), k.id) })
+	} else if wasOpen {
+		s.count("lost $disconnects")
+	}
+	if byClient {
+		k.client.disconnected(k)
+		return
+	}
+	s.after(s.latency(s.faults.Post)/2, func() { k.client.disconnected(k) })
+}
+
+// calmDown ends all faults.
+func (s *Sim) calmDown() {
+	s.faults = Faults{Invoke: s.faults.Invoke, Store: s.faults.Store, Post: s.faults.Post, Skew: s.faults.Skew}
+	for _, p := range s.processes {
+		p.frail = false
+	}
+	s.calm = true
+}
+
+// nudge has every client that is connected send one more message to everybody.
+func (s *Sim) nudge() {
+	s.nudged = s.now
+	for _, c := range s.clients {
+		if !c.ready {
+			continue
+		}
+		for _, other := range s.clients {
+			c.send(other.user)
+		}
+	}
+}
+
+func show(e signal.Event) string { return fmt.Sprintf("%T%+v", e, e) }
+
+func sorted[V any](m map[signal.ConnectionID]V) []signal.ConnectionID {
+	return slices.Sorted(maps.Keys(m))
+}

@@ -1,5 +1,6 @@
 # make         the whole gate: format, vet, lint, tests
 # make test    everything the tests need, then every test
+# make sim     simulated worlds, SIMTIME long
 # make build   bin/owt-signal and the Lambda functions
 # make fuzz    every fuzz target, FUZZTIME each
 # make fix     what the gate can repair by itself
@@ -9,13 +10,15 @@ SHELL := bash
 
 ARCH ?= arm64
 FUZZTIME ?= 30s
+SIMTIME ?= 10m
+WORLDS ?= 200000
 TIMEOUT ?= 10m
 
 FUNCTIONS := connect disconnect message keepalive
 LINT := go tool -modfile=tools.mod golangci-lint
 LAMBDA := CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 
-.PHONY: all fmt vet lint fix test deps build fuzz clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix test deps sim build fuzz clean $(FUNCTIONS)
 
 all: fmt vet lint test
 
@@ -35,6 +38,7 @@ fix:
 test: e2e/node_modules/.package-lock.json .venv/.stamp
 	.venv/bin/cfn-lint
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout=$(TIMEOUT) ./...
+	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)
 
 # The file is npm's own record of what it installed.
 e2e/node_modules/.package-lock.json: e2e/package.json e2e/package-lock.json | deps
@@ -60,6 +64,9 @@ deps:
 	fi; \
 	apt-get update -qq; \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$$@"
+
+sim:
+	go run ./cmd/owt-signal-sim -for $(SIMTIME)
 
 build: bin/owt-signal $(FUNCTIONS)
 

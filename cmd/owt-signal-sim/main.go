@@ -33,10 +33,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	seeds := fs.Uint64("seeds", 10_000, "how many worlds to run")
 	first := fs.Uint64("first", uint64(time.Now().UnixNano()), "first `seed`; the others follow it") //nolint:gosec // any number is a seed
 	only := fs.Uint64("seed", 0, "replay this `seed` alone, and trace every step")
+	burst := fs.Int("burst", 0, "instead, measure bursts of 1 and of this many `messages` in worlds with AWS-like times")
 	mutation := fs.String("mutation", "", "run a service with this deliberate fault")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
+		return err
+	}
+	if *burst > 0 {
+		_, err := fmt.Fprintf(out, "%v\n%v\n", sim.MeasureBurst(1, burstWorlds), sim.MeasureBurst(*burst, burstWorlds))
 		return err
 	}
 	if *only != 0 {
@@ -56,6 +61,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	return nil
 }
+
+// burstWorlds is in how many worlds a burst is measured.
+const burstWorlds = 2000
 
 func replay(seed uint64, mutation sim.Mutation, out io.Writer) error {
 	r := sim.Run(seed, mutation, func(line string) { fmt.Fprintln(out, line) })

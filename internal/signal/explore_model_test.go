@@ -81,7 +81,7 @@ type toldState struct {
 	ok, fail uint16 // acks to the sender
 	nobody   uint16 // the sender was told that it is nobody
 	unknown  uint16 // a post or an invocation was lost: nobody knows the outcome
-	early    uint16 // brought before the lane was opened
+	early    uint16 // held before the lane was opened
 }
 
 // fault is a set of faults, each of which happens at most once in a run.

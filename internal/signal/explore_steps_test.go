@@ -291,7 +291,7 @@ func (a *act) reach() {
 	}
 	t := &a.w.told[a.v.conn]
 	t.reached |= bit(a.v.n)
-	if !a.conn().lane.Opened() {
+	if _, held := a.conn().lane.Held[a.v.n]; held && !a.conn().lane.Opened() {
 		t.early |= bit(a.v.n)
 	}
 }
@@ -303,11 +303,11 @@ func (a *act) move() {
 		a.moveFailed()
 		return
 	}
-	a.reach()
 	made := a.allows(a.conn().lane, *v.m)
 	if made {
 		a.apply(v.conn, v.m)
 	}
+	a.reach()
 	before, m := v.view, *v.m
 	v.view, v.user, v.m = a.conn().lane, a.conn().user, nil
 	made = made || a.made(m, v.view)

@@ -47,6 +47,11 @@ func (s *Sim) step() {
 // fail in every way.
 func (s *Sim) call(name string, effect func()) error {
 	s.step()
+	if writes(name) {
+		s.count("writes")
+	} else {
+		s.count("reads")
+	}
 	s.wait(s.latency(s.faults.Store) / 2)
 	switch {
 	case s.chance(s.faults.StoreFails):
@@ -172,6 +177,7 @@ func (s store) Owner(ctx context.Context, user signal.UserName, now signal.Insta
 // caller gives up, or never.
 func (s *Sim) Post(_ context.Context, to signal.Peer, e signal.Event) error {
 	s.step()
+	s.count("posts")
 	took := s.latency(s.faults.Post)
 	if took/2 >= signal.PostWithin || s.chance(s.faults.PostFails) {
 		s.count("failed posts")

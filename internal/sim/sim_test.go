@@ -82,3 +82,12 @@ func TestReplay(t *testing.T) {
 		t.Error("the same seed gave two worlds")
 	}
 }
+
+// TestCallsPerMessage: an undisturbed message costs three writes and one post.
+func TestCallsPerMessage(t *testing.T) {
+	one := sim.MeasureBurst(1, 200)
+	if one.Writes != 3 || one.Reads != 0 || one.Posts != 1 {
+		t.Errorf("an undisturbed message: %v", one)
+	}
+	t.Logf("\n%v\n%v", one, sim.MeasureBurst(20, 200))
+}

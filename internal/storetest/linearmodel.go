@@ -55,6 +55,11 @@ func errored(err error) error {
 
 func (a answer) known() bool { return a.Err == nil || slices.Contains(named, a.Err) }
 
+func (a answer) equal(b answer) bool {
+	return errors.Is(a.Err, b.Err) && a.Done == b.Done && a.Claimed == b.Claimed && a.Route == b.Route && a.Peer == b.Peer &&
+		reflect.DeepEqual(a.Connection, b.Connection)
+}
+
 func (a answer) brief() string {
 	switch {
 	case a.Err != nil:
@@ -85,7 +90,7 @@ var model = porcupine.Model{
 	Partition: byKey,
 	Init:      func() any { return &record{} },
 	Step:      step,
-	Equal:     func(a, b any) bool { return reflect.DeepEqual(a, b) },
+	Equal:     reflect.DeepEqual,
 	DescribeOperation: func(in, out any) string {
 		o := out.(outcome)
 		return fmt.Sprintf("%s %+v -> %s", in.(call).name(), in, [...]string{fmt.Sprintf("%+v", o.answer), "made", "unknown"}[o.certainty])
@@ -112,7 +117,7 @@ func step(state, in, out any) (bool, any) {
 		}
 		return after != before, after
 	default:
-		return reflect.DeepEqual(o.answer, want), after
+		return o.answer.equal(want), after
 	}
 }
 
@@ -130,7 +135,7 @@ func byKey(history []porcupine.Operation) [][]porcupine.Operation {
 	}
 	all := make([][]porcupine.Operation, 0, len(parts))
 	for k, part := range parts {
-		all = append(all, append(part, porcupine.Operation{Input: end{k}, Call: last + 1, Output: outcome{}, Return: last + 2}))
+		all = append(all, append(part, porcupine.Operation{Input: end{k}, Call: last + 1, Output: outcome{answer: answer{Done: true}}, Return: last + 2}))
 	}
 	return all
 }
@@ -143,7 +148,7 @@ func (e end) name() string { return "end" }
 func (e end) on(r *record) (answer, *record) {
 	ended := *r
 	ended.ended = true
-	return answer{}, &ended
+	return answer{Done: !r.ended}, &ended
 }
 
 // A connection's model is the domain's own pure code.

@@ -22,6 +22,7 @@ import (
 const (
 	variableTable    = "TABLE_NAME"
 	variableVersions = "ACCEPTED_VERSIONS" // separated by commas; empty: signal.DefaultVersions
+	variableLevel    = "LOG_LEVEL"         // DEBUG, INFO, WARN or ERROR
 )
 
 // Route handles one route of the API.
@@ -47,8 +48,34 @@ func FromEnvironment() (*apigw.Handler, error) {
 		Connections: apigw.NewManagement(config),
 		Endpoint:    endpoint,
 		Versions:    signal.ParseVersions(os.Getenv(variableVersions)),
-		Log:         slog.New(lambdacontext.NewLogHandler()),
+		Log:         newLog(os.Getenv(variableLevel)),
 	}), nil
+}
+
+// newLog logs from level on in Lambda's format. Lambda's own filter would take
+// away the metrics, too.
+func newLog(level string) *slog.Logger {
+	h := atLeast{Handler: lambdacontext.NewLogHandler()}
+	_ = h.level.UnmarshalText([]byte(level)) // INFO, if it says nothing
+	return slog.New(h)
+}
+
+// atLeast is a handler that leaves out what is below its level.
+type atLeast struct {
+	slog.Handler
+	level slog.Level
+}
+
+func (h atLeast) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= h.level && h.Handler.Enabled(ctx, l)
+}
+
+func (h atLeast) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return atLeast{h.Handler.WithAttrs(attrs), h.level}
+}
+
+func (h atLeast) WithGroup(name string) slog.Handler {
+	return atLeast{h.Handler.WithGroup(name), h.level}
 }
 
 // Serve runs a route as a Lambda function; what follows its answers runs once

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -16,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/dynamo"
@@ -23,12 +26,12 @@ import (
 )
 
 func TestLinearizable(t *testing.T) {
-	storetest.Linearizable(t, newStore(t))
+	storetest.Linearizable(t, newWatchedStore(t, never, retry.NewStandard()))
 }
 
 // Without retries an operation whose answer is lost fails, and may take effect.
 func TestLinearizableWithoutAnswers(t *testing.T) {
-	storetest.Linearizable(t, newLossyStore(t, aws.NopRetryer{}))
+	storetest.Linearizable(t, newWatchedStore(t, nowAndThen, aws.NopRetryer{}))
 }
 
 // With the SDK's retries it is answered by a later attempt, which a condition
@@ -36,7 +39,7 @@ func TestLinearizableWithoutAnswers(t *testing.T) {
 // [signal.Move.Made]; a claim is answered as owned; a release is reported as
 // not made, a connection as dropped already; and a route may skip a number.
 func TestLinearizableWithRetries(t *testing.T) {
-	storetest.Linearizable(t, newLossyStore(t, retry.NewStandard(func(o *retry.StandardOptions) {
+	storetest.Linearizable(t, newWatchedStore(t, nowAndThen, retry.NewStandard(func(o *retry.StandardOptions) {
 		o.RateLimiter = ratelimit.None // as for a client that seldom meets an error
 		o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return time.Millisecond, nil })
 	})))
@@ -46,8 +49,10 @@ func TestRepeatedClaim(t *testing.T) {
 	storetest.RepeatedClaim(t, newStore(t))
 }
 
-// newLossyStore is a store over a network that loses requests and answers.
-func newLossyStore(t *testing.T, retryer aws.Retryer) *dynamo.Store {
+// newWatchedStore is a store over a network that loses one of so many requests,
+// in each way that there is. Whatever goes without an answer is told, also what
+// a machine under load loses by itself and the SDK hides by its retries.
+func newWatchedStore(t *testing.T, loss int, retryer aws.Retryer) *dynamo.Store {
 	t.Helper()
 	endpoint := storetest.Engine(t)
 	config := awsenv.ConfigOr("us-east-1", "test")
@@ -57,7 +62,7 @@ func newLossyStore(t *testing.T, retryer aws.Retryer) *dynamo.Store {
 	if err := dynamo.New(client, table).EnsureTable(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	network := &lossy{network: config.HTTPClient}
+	network := &lossy{network: config.HTTPClient, loss: loss}
 	t.Cleanup(func() {
 		network.late.Wait()
 		if _, err := client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &table}); err != nil {
@@ -66,36 +71,47 @@ func newLossyStore(t *testing.T, retryer aws.Retryer) *dynamo.Store {
 	})
 	return dynamo.New(dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
 		o.HTTPClient, o.Retryer = network, retryer
+		o.APIOptions = append(o.APIOptions, tellLost)
 	}), table)
+}
+
+// tellLost tells of every attempt without an answer: the step it adds comes
+// after the one that makes attempts. An error that the service found in the
+// request is an answer; it has changed nothing.
+func tellLost(stack *middleware.Stack) error {
+	return stack.Finalize.Add(middleware.FinalizeMiddlewareFunc("tellLost", func(
+		ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler,
+	) (middleware.FinalizeOutput, middleware.Metadata, error) {
+		out, metadata, err := next.HandleFinalize(ctx, in)
+		refusal, answered := errors.AsType[smithy.APIError](err)
+		if err != nil && (!answered || refusal.ErrorFault() != smithy.FaultClient) {
+			storetest.LoseAnswer(ctx)
+		}
+		return out, metadata, err
+	}), middleware.After)
 }
 
 // lossy is a network that now and then loses a request, or the answer to one,
 // or brings a request late, when its sender has given up.
 type lossy struct {
 	network dynamodb.HTTPClient
+	loss    int
 	late    sync.WaitGroup
 }
 
-// One in lossEvery requests is lost in each way; one that is late is so by
-// lateBy at most.
+// How many requests there are to each that is lost in one way, and by how much
+// one comes late at most.
 const (
-	lossEvery = 30
-	lateBy    = 20 * time.Millisecond
+	never      = math.MaxInt
+	nowAndThen = 30
+	lateBy     = 20 * time.Millisecond
 )
 
 var errLost = errors.New("the network lost it")
 
 // Do implements [dynamodb.HTTPClient].
 func (l *lossy) Do(r *http.Request) (*http.Response, error) {
-	resp, err := l.send(r)
-	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
-		storetest.LoseAnswer(r.Context())
-	}
-	return resp, err
-}
-
-func (l *lossy) send(r *http.Request) (*http.Response, error) {
-	switch rand.IntN(lossEvery) {
+	switch rand.IntN(l.loss) {
 	case 0: // the request
 		return nil, errLost
 	case 1: // the answer

@@ -55,8 +55,8 @@ func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
 	} else {
 		ownerID, expect := e.path(attrOwner, attrID), e.value(str(c.Expect))
 		e.require("(attribute_not_exists("+attrKey+") OR", e.path(attrExpires), ">", now,
-			"AND (attribute_not_exists("+owner+") OR", e.path(attrUntil), "<=", at, "AND", ownerID, "<>", e.value(str(c.Peer.ID)),
-			"OR", ownerID, "=", expect, "AND", e.path(attrClaimedAt), "<=", at+"))")
+			"AND (attribute_not_exists("+owner+") OR", ownerID, "<>", e.value(str(c.Peer.ID)),
+			"AND (", e.path(attrUntil), "<=", at, "OR", ownerID, "=", expect, "AND", e.path(attrClaimedAt), "<=", at+")))")
 		e.set(e.path(attrEpoch), "if_not_exists("+e.path(attrEpoch)+", "+epoch+")")
 		e.set(e.path(attrSeq), "if_not_exists("+e.path(attrSeq)+", "+zero+")")
 	}

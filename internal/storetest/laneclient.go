@@ -26,6 +26,8 @@ func (c *client) invoke() {
 		c.drop(l)
 	case c.oneIn(20):
 		c.inspect(l)
+	case c.oneIn(8):
+		c.meddle(l)
 	case c.oneIn(10):
 		c.bring(l, 1+c.rng.Int64N(l.sent.Load()+1))
 	default:
@@ -72,7 +74,7 @@ func (c *client) carry(l *sharedLane, lane signal.Lane, me string) {
 		switch {
 		case c.oneIn(10):
 			return
-		case c.oneIn(6):
+		case c.oneIn(3):
 			m = renewal(lane, me, c.clock())
 		}
 		at, made, err := c.move(l, m)
@@ -104,6 +106,29 @@ func (c *client) watch(l *sharedLane, n int64, me string) {
 		if made && step.Move.Kind == signal.KindAdopt {
 			c.carry(l, at.Lane, me)
 			return
+		}
+	}
+}
+
+// meddle does what must be refused if it comes too late: it ends or renews the
+// turn of another, as an owner who was overtaken would, or it overtakes an owner
+// that may have renewed its turn meanwhile.
+func (c *client) meddle(l *sharedLane) {
+	me, a := c.me(), c.inspect(l)
+	lane := a.Connection.Lane
+	if a.Err != nil || lane.Idle() {
+		return
+	}
+	switch c.rng.IntN(3) {
+	case 0:
+		_, _, _ = c.move(l, c.finish(lane, me))
+	case 1:
+		_, _, _ = c.move(l, renewal(lane, me, c.clock()))
+	default:
+		step := lane.Watch(lane.Turn, me, c.clock().Add(skew))
+		c.inspect(l)
+		if step.Move != nil {
+			_, _, _ = c.move(l, *step.Move)
 		}
 	}
 }
@@ -146,7 +171,7 @@ func (c *client) finish(l signal.Lane, me string) signal.Move {
 func renewal(l signal.Lane, me string, at signal.Instant) signal.Move {
 	return signal.Move{
 		Kind:   signal.KindRenew,
-		Guard:  signal.Guard{Done: l.Done, Turn: l.Turn, Owner: me, Held: signal.Any},
+		Guard:  signal.Guard{Done: l.Done, Turn: l.Turn, Owner: me, TurnAt: l.TurnAt, Held: signal.Any},
 		Change: signal.Change{Done: l.Done, Turn: l.Turn, Owner: me, TurnAt: at},
 	}
 }

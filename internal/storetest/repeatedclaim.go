@@ -7,20 +7,22 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
-// RepeatedClaim lets the owner of a name claim it again, expecting itself.
-// That changes nothing, as any claim that is repeated: not the time that a
-// later claim has to beat, nor the ownership's end.
+// RepeatedClaim lets the owner of a name claim it again: expecting itself, and
+// when its ownership has ended. That changes nothing, as any claim that is
+// repeated: not the time that a later claim has to beat, nor the ownership's
+// end.
 func RepeatedClaim(t *testing.T, store signal.Store) {
 	t.Helper()
 	h := newHistory(store, 0)
-	c := newClient(h, newWorld(load{names: 1}), 0, 0)
-	u, owner := c.users[0], c.names.peer()
-	first := signal.Claim{User: u.name, Peer: owner, At: now, Until: now.Add(time.Hour), Epoch: "first"}
-	again := first
-	again.At, again.Until, again.Expect = now+10, first.Until.Add(time.Hour), owner.ID
-	c.claim(first)
-	c.claim(again)
-	c.owner(u, first.Until)
-	c.claim(signal.Claim{User: u.name, Peer: c.names.peer(), At: now + 5, Until: first.Until, Epoch: "next", Expect: owner.ID})
+	c := newClient(h, newWorld(load{names: 2}), 0, 0)
+	over := now.Add(time.Hour)
+	for i, again := range []signal.Claim{{At: now + 10, Expect: c.last.ID}, {At: over}} {
+		u := c.users[i]
+		again.User, again.Peer, again.Until, again.Epoch = u.name, c.last, over.Add(time.Hour), "again"
+		c.claim(signal.Claim{User: u.name, Peer: c.last, At: now, Until: over, Epoch: "first"})
+		c.claim(again)
+		c.owner(u, over)
+		c.claim(signal.Claim{User: u.name, Peer: c.names.peer(), At: now + 5, Until: over, Epoch: "next", Expect: c.last.ID})
+	}
 	judge(t, h)
 }

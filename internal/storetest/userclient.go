@@ -10,6 +10,9 @@ import (
 // takeovers bounds how often a claim meets a new owner.
 const takeovers = 4
 
+// longer is more than an ownership lasts.
+const longer = 2 * time.Hour
+
 // meet does something to a user.
 func (c *client) meet(u *sharedUser) {
 	switch roll := c.rng.IntN(100); {
@@ -33,25 +36,34 @@ func (c *client) meet(u *sharedUser) {
 // reading is when a record is read: now and then after an ownership's end.
 func (c *client) reading() signal.Instant {
 	if c.oneIn(10) {
-		return c.clock().Add(2 * time.Hour)
+		return c.clock().Add(longer)
 	}
 	return c.clock()
 }
 
 // takeOver claims a name over whoever owns it: with a new connection or, as a
-// repeated invocation does, with the one before; with a clock that may be
-// behind; and sometimes over one that does not own it.
+// repeated invocation does, with the one before, even when its ownership has
+// ended; with a clock that may be behind; and sometimes over one that does not
+// own it. What a claim does that expects its own connection is
+// [RepeatedClaim]'s.
 func (c *client) takeOver(u *sharedUser) {
+	at := c.clock()
 	if !c.oneIn(4) {
 		c.last = c.names.peer()
+	} else if c.oneIn(3) {
+		at = at.Add(longer)
 	}
-	at := c.clock()
 	in := signal.Claim{User: u.name, Peer: c.last, At: at, Until: at.Add(time.Hour), Epoch: c.me()}
 	if c.oneIn(5) {
 		in.Until = at.Add(skew)
 	}
-	if c.oneIn(8) {
+	switch c.rng.IntN(8) {
+	case 0:
 		in.Expect = "nobody"
+	case 1, 2, 3: // the one there is, though its claim may be newer
+		if p := c.owner(u, at).Peer; p.ID != c.last.ID {
+			in.Expect = p.ID
+		}
 	}
 	for range takeovers {
 		a := c.claim(in)
@@ -65,7 +77,7 @@ func (c *client) takeOver(u *sharedUser) {
 // outlive claims a name when its epoch is over, on the whole second, as the
 // time to live has it, and releases it, so that claims of now find it free.
 func (c *client) outlive(u *sharedUser) {
-	at := now.Add(time.Duration(u.epochs.Add(1)) * (signal.EpochLife + 2*time.Hour))
+	at := now.Add(time.Duration(u.epochs.Add(1)) * (signal.EpochLife + longer))
 	p := c.names.peer()
 	c.claim(signal.Claim{User: u.name, Peer: p, At: at, Until: at.Add(time.Hour), Epoch: c.me()})
 	insist(func() answer { return c.release(u, p.ID) })

@@ -110,6 +110,9 @@ func (c *connection) receive() (string, error) {
 	}
 	buffer := readBuffers.Get().(*[]byte)
 	*buffer, err = appendAll((*buffer)[:0], r)
+	if err == nil && c.wire.cut() {
+		err = io.ErrUnexpectedEOF // websocket.Conn takes the end of the stream for that of the message
+	}
 	text := string(*buffer)
 	if cap(*buffer) <= keepBuffer {
 		readBuffers.Put(buffer)

@@ -27,6 +27,7 @@ type frameScanner struct {
 	header [maxHeader]byte
 	have   int  // bytes of header
 	isEnd  bool // the present frame is a close frame
+	more   bool // the present message goes on after the present frame
 
 	over bool // a frame announced more than MaxFrame
 	end  bool // a close frame has passed completely
@@ -63,13 +64,20 @@ func (s *frameScanner) scan(p []byte) int {
 // begin turns from a complete header to what follows it.
 func (s *frameScanner) begin(length uint64) {
 	s.have = 0
-	s.isEnd = s.header[0]&opcodeMask == opClose
+	opcode := s.header[0] & opcodeMask
+	s.isEnd = opcode == opClose
+	if opcode < opClose { // control frames may come between the frames of a message, RFC 6455 section 5.4
+		s.more = s.header[0]&frameFinal == 0
+	}
 	s.rest = min(length, 1<<63) // a length of 64 bits is invalid, and must not overflow
 	if s.header[1]&frameMasked != 0 {
 		s.rest += keyBytes
 	}
 	s.end = s.end || s.isEnd && s.rest == 0
 }
+
+// within tells whether the stream is within a message.
+func (s *frameScanner) within() bool { return s.have > 0 || s.rest > 0 || s.more }
 
 // headerBytes is how long the present header is, as far as its first bytes tell.
 func (s *frameScanner) headerBytes() int {

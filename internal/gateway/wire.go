@@ -101,6 +101,9 @@ func (w *wire) receive(p []byte) (int, error) {
 	return n, err
 }
 
+// cut tells whether the stream ended within a message.
+func (w *wire) cut() bool { return w.broken.Load() && w.frames.within() }
+
 // Write writes p, for however long the peer takes data. It fails after a close frame, and when the peer takes none for WriteStall (for up to
 // twice that, if it took some of the same writeChunk before).
 func (w *wire) Write(p []byte) (n int, err error) {

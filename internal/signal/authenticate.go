@@ -132,13 +132,13 @@ func (s *Service) authenticateAgain(ctx context.Context, c Connection, in Authen
 	again := Frame{Confirm: true}
 	if in.Number != c.Lane.Open || in.Number == NoNumber {
 		if user, err := s.identify(ctx, in); (in.Malformed || in.Token != "") && (err != nil || user != c.User) {
-			again = Frame{Code: CodeUnsupported}
+			again.Code = CodeUnsupported
 		}
 	}
 	switch {
 	case in.Number != NoNumber && in.Number != c.Lane.Open:
 		return s.send(ctx, c.Peer, Send{in.Number, again})
-	case again.Confirm:
+	case again.Code == OK:
 		return reply(Welcome{Number: in.Number, User: c.User})
 	default:
 		return reply(Failed{again.Code})

@@ -84,7 +84,7 @@ func (s *Service) greet(ctx context.Context, p Peer) bool {
 		case err == nil:
 			return true
 		case !errors.Is(err, ErrGone) || try == len(greetings):
-			s.Log.WarnContext(ctx, "greet failed", "connection", p.ID, "error", err)
+			s.Log.InfoContext(ctx, "greet failed", "connection", p.ID, "error", err)
 			return false
 		case s.Clock.Sleep(ctx, greetings[try]) != nil:
 			return false

@@ -49,6 +49,12 @@ type (
 		Number int64
 		Code   Code
 	}
+	// Denied answers a numbered authentication that changes nothing: the
+	// connection is another user's.
+	Denied struct {
+		Number int64
+		Code   Code
+	}
 	// Presence answers whether a user is online.
 	Presence struct {
 		User   UserName
@@ -68,6 +74,7 @@ func (Stored) event()     {}
 func (Delivery) event()   {}
 func (Superseded) event() {}
 func (Refused) event()    {}
+func (Denied) event()     {}
 func (Presence) event()   {}
 func (Failed) event()     {}
 func (Ping) event()       {}

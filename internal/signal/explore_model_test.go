@@ -166,6 +166,7 @@ const (
 	thenBring
 	thenWatch
 	thenCarry
+	thenRefuse
 )
 
 // plan is what an invocation is for; it does not change.
@@ -203,9 +204,9 @@ type inv struct {
 	n2     int64
 	next   []Numbered
 	tells  []told
-	target int // whom pcRelease and the following end, or pcFence drops
+	target int // whom pcDrop and pcRelease end, or pcFence drops
 	whose  UserName
-	back   pc // where vanish returns to
+	back   pc // what that was for: pcRoute, pcTell, or pcEnd for refuse
 	at     int
 	expect int
 	ousted []int

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // hooks are the product's decisions, each of which a mutation may replace to
@@ -103,15 +104,13 @@ func init() {
 		step func(*act)
 	}{
 		{pcRoute, "routes", (*act).route},
-		{pcRelease, "vanish: releases", (*act).release},
-		{pcDrop, "vanish: drops", (*act).drop},
-		{pcAgain, "vanish: releases again", (*act).releaseAgain},
+		{pcDrop, "drops the record", (*act).drop},
+		{pcRelease, "releases the name", (*act).release},
 		{pcLook, "looks", (*act).look},
 		{pcHandover, "looks after handover", (*act).handover},
 		{pcInspect, "inspects", (*act).inspect},
 		{pcClaim, "claims", (*act).claim},
 		{pcFence, "fences", (*act).fenceOff},
-		{pcGiveUp, "releases", (*act).giveUp},
 		{pcOust, "supersedes", (*act).oust},
 	} {
 		pcName[p.pc], pcStep[p.pc] = p.name, p.step
@@ -267,6 +266,13 @@ func (a *act) crash() {
 	a.end()
 }
 
+// breaks notes a broken property.
+func (a *act) breaks(format string, args ...any) {
+	if bad := fmt.Sprintf(format, args...); strings.HasPrefix(bad, a.only) {
+		a.w.bad = bad
+	}
+}
+
 func (a *act) end() { *a.v = inv{plan: a.v.plan, pc: pcEnd} }
 
 // conn is the record of the invocation's own connection.
@@ -276,7 +282,7 @@ func (a *act) conn() *connState { return a.w.conns[a.v.conn] }
 func (a *act) apply(conn int, m *Move) {
 	rec := a.w.conns[conn]
 	if a.w.lost[conn] {
-		a.w.bad = fmt.Sprintf("fence: %s on connection %s after the claim that superseded it", m.Kind, connName[conn])
+		a.breaks("fence: %s on connection %s after the claim that superseded it", m.Kind, connName[conn])
 	}
 	c := Connection{User: rec.user, Lane: rec.lane}
 	c.Lane.Held = maps.Clone(c.Lane.Held)
@@ -337,8 +343,11 @@ func (a *act) moveFailed() {
 		a.turned(false, nil)
 	case toRenew:
 		a.renewed(false)
-	case toOpen: // enter: release, supersede, fail
-		v.m, v.pc = nil, pcGiveUp
+	case toOpen: // enter: supersede, fail
+		v.m, v.then, v.pc = nil, thenRefuse, pcOust
+		if len(v.ousted) == 0 {
+			a.follow()
+		}
 	}
 }
 
@@ -363,6 +372,8 @@ func (a *act) follow() {
 		run := a.v.next
 		a.v.next = nil
 		a.carry(run)
+	case thenRefuse:
+		a.ends(a.v.conn, a.v.plan.user, pcEnd)
 	}
 }
 
@@ -518,9 +529,9 @@ func (a *act) accept() {
 	t := &a.w.told[a.v.conn]
 	switch {
 	case t.accepted&bit(n) != 0:
-		a.w.bad = fmt.Sprintf("once: %d is posted twice", n)
+		a.breaks("once: %d is posted twice", n)
 	case t.accepted>>n != 0:
-		a.w.bad = fmt.Sprintf("order: %d is posted after %v", n, list(t.accepted))
+		a.breaks("order: %d is posted after %v", n, list(t.accepted))
 	}
 	t.accepted |= bit(n)
 }
@@ -530,45 +541,45 @@ func (a *act) dubious() { a.w.told[a.v.conn].unknown |= bit(a.v.run[a.v.i].N) }
 // gone is deliver's ErrGone: vanish, and once more.
 func (a *act) gone() {
 	a.v.try++
-	a.v.target, a.v.whose, a.v.back, a.v.pc = a.v.to, userName[bob], pcRoute, pcRelease
+	a.ends(a.v.to, userName[bob], pcRoute)
 }
 
-// release is vanish's first release, drop its Disconnect.
-func (a *act) release() {
-	a.releaseName(a.v.whose, a.v.target)
-	a.v.pc = pcDrop
+// ends is Service.end: by vanish, or by refuse.
+func (a *act) ends(conn int, user UserName, back pc) {
+	a.v.target, a.v.whose, a.v.back, a.v.pc = conn, user, back, pcDrop
 }
 
-func (a *act) releaseName(user UserName, conn int) {
-	if u := &a.w.users[userOf(user)]; u.owner == conn {
-		u.owner = noConn
-	}
-}
-
+// drop is end's Store.Drop.
 func (a *act) drop() {
 	rec := a.w.conns[a.v.target]
-	if !rec.there || rec.user == "" {
-		a.dropRecord(a.v.target)
-		a.vanished()
-		return
-	}
 	a.dropRecord(a.v.target)
-	a.v.whose, a.v.pc = rec.user, pcAgain
+	if a.v.whose == "" {
+		a.v.whose = rec.user
+	}
+	if a.v.pc = pcRelease; a.v.whose == "" {
+		a.gotRid()
+	}
 }
 
 func (a *act) dropRecord(conn int) { a.w.conns[conn] = (&connState{}).seal() }
 
-func (a *act) releaseAgain() {
-	a.releaseName(a.v.whose, a.v.target)
-	a.vanished()
+// release is end's Store.Release.
+func (a *act) release() {
+	if u := &a.w.users[userOf(a.v.whose)]; u.owner == a.v.target {
+		u.owner = noConn
+	}
+	a.gotRid()
 }
 
-// vanished returns to whoever found the socket gone.
-func (a *act) vanished() {
+// gotRid goes on after end.
+func (a *act) gotRid() {
 	v := a.v
 	back := v.back
 	v.target, v.whose, v.back = 0, "", 0
 	switch {
+	case back == pcEnd:
+		a.w.gone[v.conn] = true
+		a.end()
 	case back == pcTell:
 		a.follow()
 	case v.try == routeTries:
@@ -672,16 +683,16 @@ func (a *act) tell() {
 	case t.code == OK:
 		s.ok |= bit(t.n)
 		if s.accepted&bit(t.n) == 0 {
-			a.w.bad = fmt.Sprintf("truth: %d is acked, no socket has it", t.n)
+			a.breaks("truth: %d is acked, no socket has it", t.n)
 		}
 	default:
 		s.fail |= bit(t.n)
 		if a.faultless(a.w) && !a.straggler(t.n) {
-			a.w.bad = fmt.Sprintf("truth: %d failed with %d, though nothing was at fault", t.n, t.code)
+			a.breaks("truth: %d failed with %d, though nothing was at fault", t.n, t.code)
 		}
 	}
 	if s.ok&s.fail&^s.unknown != 0 {
-		a.w.bad = fmt.Sprintf("truth: %v acked as delivered and as failed", list(s.ok&s.fail&^s.unknown))
+		a.breaks("truth: %v acked as delivered and as failed", list(s.ok&s.fail&^s.unknown))
 	}
 	a.told()
 }
@@ -706,10 +717,7 @@ func (a *act) untold() {
 		return
 	}
 	v.tells = nil
-	v.target, v.whose, v.back, v.pc = v.conn, v.user, pcTell, pcRelease
-	if v.user == "" {
-		v.pc = pcDrop
-	}
+	a.ends(v.conn, v.user, pcTell)
 }
 
 // inspect is authenticate's.
@@ -771,13 +779,6 @@ func (a *act) openedLane(m Move, made bool) {
 	if len(v.ousted) == 0 {
 		a.follow()
 	}
-}
-
-// giveUp is enter's release when the connection is nobody by now; refuse then
-// closes it.
-func (a *act) giveUp() {
-	a.releaseName(a.v.plan.user, a.v.conn)
-	a.v.ousted, a.v.then, a.v.pc = append(slices.Clone(a.v.ousted), a.v.conn), thenEnd, pcOust
 }
 
 // oust is supersede of one connection: its record's end, if that is still to

@@ -9,8 +9,8 @@ type Frame struct {
 	// Code, if not OK, is how the frame ends when its turn comes: it cannot be
 	// delivered, and still has its place in the order.
 	Code Code
-	// Confirm asks only for the name that the connection has: a repeated
-	// authentication.
+	// Confirm asks only for the name that the connection has, and is denied it
+	// if there is a Code: a repeated authentication.
 	Confirm bool
 }
 

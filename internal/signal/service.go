@@ -20,8 +20,9 @@ type Service struct {
 	Log           *slog.Logger
 }
 
-// After is work that follows an answer: it begins when the answer is on its
-// way, and its context ends when the invocation must. It may be nil.
+// After is work that follows an answer. It begins once the handler has
+// returned, and what it posts may overtake the answer; its context ends when
+// the invocation must. It may be nil.
 type After func(ctx context.Context)
 
 // Reply is the answer to an input.

@@ -92,6 +92,8 @@ func line(e signal.Event) string {
 		return fmt.Sprintf("ack %d %d", e.Number, int(e.Code))
 	case signal.Welcome:
 		return fmt.Sprintf("welcome %s", e.User)
+	case signal.Denied:
+		return fmt.Sprintf("denied %d %d", e.Number, int(e.Code))
 	case signal.Refused:
 		return fmt.Sprintf("refused %d", int(e.Code))
 	default:
@@ -309,7 +311,7 @@ func TestAuthenticatingAgain(t *testing.T) {
 		w.receive("a", signal.Authenticate{Number: 1, Token: "alice"})
 		w.receive("a", signal.Authenticate{Number: 2, Token: "mallory"})
 		w.send("a", 3, "alice")
-		w.expect("a", "opened", "admitted", "welcome alice", "welcome alice", "welcome alice", "ack 2 2103", "3 from alice", "ack 3 0")
+		w.expect("a", "opened", "admitted", "welcome alice", "welcome alice", "welcome alice", "denied 2 2103", "3 from alice", "ack 3 0")
 		if _, err := w.Store.Owner(t.Context(), "mallory", w.Clock.Now()); !errors.Is(err, signal.ErrOffline) {
 			t.Errorf("mallory's owner: %v", err)
 		}

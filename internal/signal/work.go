@@ -245,10 +245,14 @@ func (w *work) tell(ctx context.Context, run []Numbered, codes []Code) {
 
 // ack is the answer to a frame that ended with code.
 func (w *work) ack(f Numbered, code Code) Event {
-	if f.Confirm && code == OK {
+	switch {
+	case !f.Confirm:
+		return Ack{f.N, code}
+	case code == OK:
 		return Welcome{Number: f.N, User: w.conn.User}
+	default:
+		return Denied{f.N, code}
 	}
-	return Ack{f.N, code}
 }
 
 // tellOvertaken tells the sender of the numbers whose owner was declared dead:

@@ -191,6 +191,8 @@ func (o OWT) Encode(e signal.Event) [][]byte {
 		return o.welcome(e)
 	case signal.Ack:
 		return [][]byte{ack(e.Number, code(e.Code))}
+	case signal.Denied:
+		return [][]byte{ack(e.Number, failure(e.Code))}
 	case signal.Delivery:
 		return [][]byte{delivery(e)}
 	case signal.Superseded:
@@ -222,7 +224,7 @@ func (o OWT) refused(r signal.Refused) [][]byte {
 	bye := Packet{Type: Disconnect}.Append(nil)
 	switch {
 	case r.Number != signal.NoNumber:
-		return [][]byte{ack(r.Number, []byte(`{"error":`+number+`}`)), bye}
+		return [][]byte{ack(r.Number, failure(r.Code)), bye}
 	case o.Version == EIO3:
 		return [][]byte{Packet{Type: ConnectError, Data: []byte(`"` + number + `"`)}.Append(nil), bye}
 	default:
@@ -244,6 +246,11 @@ func code(c signal.Code) []byte {
 		return nil
 	}
 	return strconv.AppendInt(nil, int64(c), 10)
+}
+
+// failure is the argument of the ack of an authentication that failed.
+func failure(c signal.Code) []byte {
+	return append(strconv.AppendInt([]byte(`{"error":`), int64(c), 10), '}')
 }
 
 func ack(id int64, argument []byte) []byte {

@@ -107,6 +107,7 @@ func TestOWTEncode(t *testing.T) {
 		{event: signal.Superseded{}, v3: `42["server-disconnect"] 41`},
 		{event: signal.Refused{Number: none, Code: signal.CodeUnsupported}, v3: `44"2103" 41`, v4: `44{"message":"2103","data":{"code":2103}} 41`},
 		{event: signal.Refused{Number: 4, Code: signal.CodeWrongToken}, v3: `434[{"error":2121}] 41`},
+		{event: signal.Denied{Number: 4, Code: signal.CodeUnsupported}, v3: `434[{"error":2103}]`},
 		{event: signal.Ping{}, v3: `2`},
 		{event: signal.Failed{Code: signal.CodeServer}, v3: "-"},
 		{event: signal.Presence{User: "bob"}, v3: "-"},

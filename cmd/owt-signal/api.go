@@ -13,6 +13,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/app"
+	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
@@ -25,7 +26,8 @@ const afterWithin = 60 * time.Second
 type localAPI struct {
 	gateway *gateway.Gateway
 	handler *apigw.Handler
-	ping    time.Duration // between two rounds of keepalive
+	faults  *faults.Faults // nil: none
+	ping    time.Duration  // between two rounds of keepalive
 	log     *slog.Logger
 	after   sync.WaitGroup // work that follows an answer
 	stop    context.CancelFunc
@@ -33,11 +35,11 @@ type localAPI struct {
 }
 
 func newLocalAPI(o options, store signal.Store, log *slog.Logger) *localAPI {
-	api := &localAPI{ping: o.heartbeat.Interval, log: log}
+	api := &localAPI{ping: o.heartbeat.Interval, log: log, faults: faults.New(o.faults, log)}
 	api.base, api.stop = context.WithCancel(context.Background())
 	api.handler = app.New(app.Config{
-		Store:       store,
-		Connections: api,
+		Store:       api.faults.Store(store),
+		Connections: api.faults.Connections(api),
 		Endpoint:    func(events.APIGatewayWebsocketProxyRequestContext) string { return "local" },
 		Versions:    signal.ParseVersions(o.versions),
 		Heartbeat:   o.heartbeat,
@@ -65,13 +67,14 @@ func (a *localAPI) disconnect(ctx context.Context, ev *events.APIGatewayWebsocke
 
 // function runs a route in this process, and what follows its answer after it.
 func (a *localAPI) function(route app.Route) gateway.Function {
-	return gateway.FunctionFunc(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
+	route = a.faults.Route(route)
+	return a.faults.Function(gateway.FunctionFunc(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
 		r, work := route(ctx, ev)
 		if work != nil {
 			a.after.Go(func() { a.follow(work) })
 		}
 		return r, nil
-	})
+	}), a)
 }
 
 // follow does the work that follows an answer. What fails there fails alone.
@@ -102,20 +105,19 @@ func (a *localAPI) keepalive(ctx context.Context) {
 	}
 }
 
-// close closes every connection and waits for the work that follows.
-func (a *localAPI) close(ctx context.Context) error {
-	defer a.stop()
+// close closes every connection and ends the work that follows. It returns when
+// both are done, or ctx ends.
+func (a *localAPI) close(ctx context.Context) {
 	if err := a.gateway.Close(ctx); err != nil {
-		return err
+		a.log.InfoContext(ctx, "clients cut off", "error", err)
 	}
 	a.stop()
 	done := make(chan struct{})
 	go func() { a.after.Wait(); close(done) }()
 	select {
 	case <-done:
-		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("wait for work under way: %w", ctx.Err())
+		a.log.WarnContext(ctx, "work cut off", "error", ctx.Err())
 	}
 }
 

@@ -27,6 +27,9 @@ func (s *server) greeting() string {
 	}
 	fmt.Fprintf(&b, "\nPoint an OWT client, or any Socket.IO client, at %s over WebSocket:\n", base)
 	fmt.Fprintf(&b, "  io('%s', {transports: ['websocket']})\n", base)
+	if s.faults != nil {
+		fmt.Fprintf(&b, "\nIt misbehaves on purpose. The same again: -faults %s\n", s.faults)
+	}
 	return b.String()
 }
 

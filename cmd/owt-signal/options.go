@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
 	"github.com/owt-signal/owt-signal/internal/socketio"
 )
@@ -25,6 +26,7 @@ type options struct {
 	idle          time.Duration
 	duration      time.Duration
 	level         slog.Level
+	faults        *faults.Spec // nil: none
 }
 
 // stageName is what API Gateway allows.
@@ -49,6 +51,10 @@ func parse(args []string, out io.Writer) (options, error) {
 	fs.DurationVar(&o.idle, "idle-timeout", gateway.DefaultIdle, "after which a silent connection is closed")
 	fs.DurationVar(&o.duration, "max-duration", gateway.DefaultDuration, "after which any connection is closed")
 	fs.TextVar(&o.level, "log", slog.LevelInfo, "lowest `level` of log lines: debug, info, warn, error")
+	fs.Func("faults", "misbehave as AWS may, by `settings` such as "+faults.Example, func(text string) (err error) {
+		o.faults, err = faults.Parse(text)
+		return err
+	})
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(out, "owt-signal is a signaling server for Open WebRTC Toolkit clients.\n\nFlags:")

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,14 +14,16 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/dynamo"
+	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
-// How long a client may take to say what it wants, and the server to end.
+// How long a client may take to say what it wants, and all of them to go when
+// the server ends.
 const (
-	readHeader = 10 * time.Second
-	shutdown   = 5 * time.Second
+	readRequest = 10 * time.Second
+	shutdown    = 4 * time.Second
 )
 
 // server is the local API on its listeners.
@@ -32,6 +33,7 @@ type server struct {
 	plain  net.Listener // nil: off
 	secure net.Listener // nil: off
 	stage  string
+	faults *faults.Spec // nil: none
 }
 
 func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) {
@@ -40,11 +42,12 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &server{api: newLocalAPI(o, store, log), stage: o.stage}
+	s := &server{api: newLocalAPI(o, store, log), stage: o.stage, faults: o.faults}
 	s.http = &http.Server{
-		Handler:           s.api.gateway,
-		ReadHeaderTimeout: readHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler:     s.api.gateway,
+		ReadTimeout: readRequest,
+		IdleTimeout: readRequest,
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	if err := s.listen(o); err != nil {
 		s.closeListeners()
@@ -124,15 +127,15 @@ func (s *server) serve(ctx context.Context) error {
 	case err = <-failed:
 	}
 	cancel()
-	return errors.Join(err, s.close())
+	s.close()
+	return err
 }
 
-func (s *server) close() error {
+// close tells every client that the server goes, and cuts off those that have
+// not gone within shutdown.
+func (s *server) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdown)
 	defer cancel()
-	s.closeListeners()
-	if err := s.api.close(ctx); err != nil {
-		return err
-	}
-	return s.http.Shutdown(ctx)
+	s.api.close(ctx)
+	_ = s.http.Close()
 }

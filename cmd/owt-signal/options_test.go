@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestHelpPrintsTheFlags(t *testing.T) {
+	for _, help := range []string{"-help", "-h", "--help"} {
+		var stdout, stderr lockedBuffer
+		if err := run(t.Context(), []string{help}, &stdout, &stderr); !errors.Is(err, flag.ErrHelp) {
+			t.Errorf("%s: %v, want flag.ErrHelp", help, err)
+		}
+		for _, name := range []string{
+			"plain address", "secure address", "cert file", "key file", "stage name", "dynamodb URL", "table name", "versions list",
+			"ping-interval duration", "ping-timeout duration", "idle-timeout duration", "max-duration duration", "log level",
+		} {
+			if !strings.Contains(stdout.String(), "\n  -"+name+"\n") {
+				t.Errorf("%s says nothing of -%s:\n%s", help, name, &stdout)
+			}
+		}
+		if stderr.Len() != 0 {
+			t.Errorf("%s: stderr %q", help, &stderr)
+		}
+	}
+}
+
+func TestBadCommandLines(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		args []string
+		want string // a part of the error
+	}{
+		{"unknown flag", []string{"-nonsense"}, "-nonsense"},
+		{"flag without its value", []string{"-plain"}, "-plain"},
+		{"duration", []string{"-idle-timeout", "soon"}, "-idle-timeout"},
+		{"level", []string{"-log", "loud"}, "-log"},
+		{"argument", []string{"-log", "warn", "serve"}, `"serve"`},
+		{"argument before flags", []string{"serve", "-log", "warn"}, `"serve"`},
+		{"both listeners off", []string{"-plain", "", "-secure", ""}, "-plain and -secure"},
+		{"certificate without a key", []string{"-cert", "c.pem"}, "-key"},
+		{"key without a certificate", []string{"-key", "k.pem"}, "-cert"},
+		{"empty stage", []string{"-stage", ""}, "-stage"},
+		{"stage with a slash", []string{"-stage", "a/b"}, "-stage"},
+		{"stage with a line", []string{"-stage", "a\nb"}, "-stage"},
+		{"stage with a line at its end", []string{"-stage", "prod\n"}, "-stage"},
+		{"stage in Greek", []string{"-stage", "παραγωγή"}, "-stage"},
+		{"stage too long", []string{"-stage", strings.Repeat("x", 129)}, "-stage"},
+		{"no ping interval", []string{"-ping-interval", "0s"}, "-ping-interval"},
+		{"negative ping timeout", []string{"-ping-timeout", "-1s"}, "-ping-timeout"},
+		{"no idle timeout", []string{"-idle-timeout", "0s"}, "-idle-timeout"},
+		{"no duration", []string{"-max-duration", "0s"}, "-max-duration"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			wantRefused(t, test.args, test.want)
+		})
+	}
+}
+
+// wantRefused sees that run does not begin, and says why in one line.
+func wantRefused(t *testing.T, args []string, parts ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	var stdout, stderr lockedBuffer
+	err := run(ctx, args, &stdout, &stderr)
+	if err == nil {
+		t.Fatalf("%q: served, want an error", args)
+	}
+	wantLine(t, err, parts...)
+	if stdout.Len() != 0 || stderr.Len() != 0 {
+		t.Errorf("%q: stdout %q, stderr %q, want nothing but the error", args, &stdout, &stderr)
+	}
+}
+
+// wantLine sees that an error is one line, of a length that is read, and has
+// all parts.
+func wantLine(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if text := err.Error(); strings.ContainsAny(text, "\r\n") || len(text) > 400 {
+		t.Errorf("error is not one clear line: %q", text)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not say %s", err, part)
+		}
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	o, err := parse(nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.plain != ":8095" || o.secure != ":8096" || o.stage != "prod" || o.dynamodb != "" {
+		t.Errorf("defaults are %+v", o)
+	}
+	if _, err := parse([]string{"-stage", strings.Repeat("x", 128)}, io.Discard); err != nil {
+		t.Errorf("longest stage: %v", err)
+	}
+}

@@ -1,0 +1,45 @@
+// The kinds of clients that the server has to serve.
+
+import assert from 'node:assert/strict';
+import io2 from 'socket.io-client-2';
+import { io as io3 } from 'socket.io-client-3';
+import { io as io4 } from 'socket.io-client-4';
+import { ENDPOINT } from './endpoint.mjs';
+import { JSONClient } from './json.mjs';
+import { SocketIOClient } from './socketio.mjs';
+
+/**
+ * @typedef {SocketIOClient | JSONClient} Client
+ * @typedef {{name: string, open: (options: object) => Client}} Kind
+ */
+
+const socketIOKind = (version, io) => ({ name: `Socket.IO ${version}`, open: (options) => new SocketIOClient(io, options) });
+
+/** Socket.IO's clients: 2 speaks Engine.IO 3, the others Engine.IO 4. @type {Kind[]} */
+export const socketIOKinds = [socketIOKind(2, io2), socketIOKind(3, io3), socketIOKind(4, io4)];
+export const [two, three, four] = socketIOKinds;
+
+/** @type {Kind} */
+export const json = { name: 'JSON', open: (options) => new JSONClient(options) };
+
+/** @type {Kind[]} */
+export const kinds = [...socketIOKinds, json];
+
+/** Opens a client, which is closed when the test ends. */
+export function open(t, kind, options) {
+  const client = kind.open({ endpoint: ENDPOINT, ...options });
+  t.after(() => client.close());
+  return client;
+}
+
+/** Opens a client and waits until it has the name that is its token. */
+export async function join(t, kind, options) {
+  const client = open(t, kind, options);
+  const user = await client.ready();
+  if (options.token) assert.equal(user, options.token);
+  client.user = user;
+  return client;
+}
+
+/** Every element of one list with every one of the other. */
+export const product = (a, b) => a.flatMap((x) => b.map((y) => [x, y]));

@@ -1,0 +1,42 @@
+// Where the server is, and how much is asked of it. Nothing else is known of it.
+
+import { randomBytes } from 'node:crypto';
+
+/** The server's address, as OWT clients are given it: origin and path. */
+export const ENDPOINT = process.env.ENDPOINT ?? 'http://127.0.0.1:8095/socket.io/';
+
+/** The same over TLS with a certificate that nobody knows, if there is such an address. */
+export const SECURE_ENDPOINT = process.env.SECURE_ENDPOINT;
+
+/** How many messages each of two clients sends the other. */
+export const MESSAGES = Number(process.env.MESSAGES ?? 1000);
+
+/**
+ * How many times faster than real time the server's timers are: with 200, its 10 idle minutes are 3 s. Unset: nobody
+ * waits for timers.
+ */
+export const IDLE_SCALE = process.env.IDLE_SCALE === undefined ? undefined : Number(process.env.IDLE_SCALE);
+
+/** The address for Socket.IO's clients. */
+export function socketIO(endpoint) {
+  const url = new URL(endpoint.replace(/^ws/, 'http'));
+  return { origin: url.origin, path: url.pathname };
+}
+
+/** The address for WebSocket clients, with a query. */
+export function webSocket(endpoint, query) {
+  const url = new URL(endpoint.replace(/^http/, 'ws'));
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined) url.searchParams.set(key, value);
+  }
+  return url;
+}
+
+const run = randomBytes(6).toString('hex');
+let named = 0;
+
+/** A user's name that nobody else has, in this run or another; it ends with what is given. */
+export const name = (end = 'user') => `${run}-${++named}-${end}`;
+
+/** Such a name of so many bytes. */
+export const nameOf = (bytes) => name('').padEnd(bytes, 'x');

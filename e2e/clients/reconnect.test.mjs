@@ -1,0 +1,44 @@
+// Messages written while the network is away: the client library keeps them, reconnects by itself and sends them, in
+// most versions before the application has a chance to authenticate again.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { four, join, json, product, socketIOKinds, two } from './clients.mjs';
+import { name } from './endpoint.mjs';
+
+const BUFFERED = 5; // messages written while offline
+const rounds = ['drop', 'cut', 'drop', 'cut']; // how the connection is lost
+
+const senders = [
+  ...socketIOKinds.map((kind) => ({ kind, how: 'event', label: `${kind.name} (authentication event)` })),
+  { kind: two, how: 'query', label: `${two.name} (token in the query)` },
+];
+
+describe('messages written while offline arrive once, in order, and are acked', { concurrency: 2 }, () => {
+  for (const [{ kind, how, label }, receiver] of product(senders, [four, json])) {
+    it(`${label} to ${receiver.name}, ${rounds.length} times`, async (t) => {
+      const [a, b] = await Promise.all([
+        join(t, kind, { token: name('a'), how }),
+        join(t, receiver, { token: name('b') }),
+      ]);
+      const expected = [];
+      const send = (text) => a.send(b.user, expected[expected.push(text) - 1]);
+
+      assert.equal(await send('before'), 0);
+      for (const [i, lose] of rounds.entries()) {
+        await a[lose]();
+        assert.equal(a.connected, false);
+        const acks = Array.from({ length: BUFFERED }, (_, n) => send(`round ${i}, buffered ${n}`));
+        assert.equal(await a.ready(i + 2), a.user);
+        assert.deepEqual(await Promise.all(acks), Array(BUFFERED).fill(0), `acks of round ${i}`);
+        assert.equal(await send(`round ${i}, online`), 0);
+      }
+      await b.inbox.reach(expected.length, 'message');
+      assert.deepEqual(b.inbox.entries.map((m) => m.data), expected);
+      assert.equal(a.attempts, 1 + rounds.length);
+      assert.deepEqual(a.strays, []);
+      assert.equal(await b.send(a.user, 'and back'), 0);
+      await a.inbox.first('message');
+    });
+  }
+});

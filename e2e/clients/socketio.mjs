@@ -1,0 +1,148 @@
+// A client as OWT's SDKs are one, on any of the Socket.IO clients.
+
+import { socketIO } from './endpoint.mjs';
+import { Journal, within } from './wait.mjs';
+
+const ACK = 3; // socket.io-protocol, packet types
+
+/**
+ * @typedef {object} Options
+ * @property {string} endpoint
+ * @property {string} [token]
+ * @property {'query'|'event'|'none'} [how] how it authenticates: by the handshake's query as SDKs up to 4.3.1
+ *   (generation A), by the event `authentication` as SDKs 5.x (generation B), or not at all
+ * @property {string} [version] which it claims to be; SDKs 5.x claim none
+ */
+
+export class SocketIOClient {
+  /** What came from the server and from the client library. */
+  journal = new Journal();
+  /** Messages of other users. */
+  inbox = new Journal();
+  /** Acks that nobody was waiting for. */
+  strays = [];
+  /** Frames of the first connection, as they came. */
+  frames = [];
+  #acked = new Set();
+
+  /** @param {Function} io @param {Options} options */
+  constructor(io, { endpoint, token, how = 'event', version = how === 'query' ? '4.3.1' : undefined }) {
+    this.token = token;
+    this.how = how;
+    const { origin, path } = socketIO(endpoint);
+    const query = version === undefined ? {} : { clientVersion: version, clientType: 'Web' };
+    if (how === 'query' && token !== undefined) query.token = token;
+    this.socket = io(origin, {
+      path, query, transports: ['websocket'], forceNew: true, reconnectionDelay: 100, reconnectionDelayMax: 200,
+      rejectUnauthorized: false,
+    });
+    this.manager = this.socket.io;
+    this.manager.engine.on('data', (text) => this.frames.push(text));
+    this.manager.on('packet', (p) => p.type === ACK && this.#check(p.id));
+    this.manager.on('reconnect_attempt', () => this.journal.add({ what: 'attempt' }));
+    this.#listen();
+  }
+
+  #listen() {
+    const { socket, journal } = this;
+    socket.on('connect', () => {
+      journal.add({ what: 'connect' });
+      if (this.how === 'event') this.authenticate({ token: this.token });
+    });
+    socket.on('disconnect', (reason) => journal.add({ what: 'disconnect', reason }));
+    socket.on('connect_error', (e) => journal.add({ what: 'connect_error', message: e?.message, data: e?.data }));
+    socket.on('error', (error) => journal.add({ what: 'error', error }));
+    for (const event of ['server-authenticated', 'server-disconnect']) {
+      socket.on(event, (...args) => journal.add({ what: event, args }));
+    }
+    socket.on('owt-message', (...args) => this.inbox.add({ what: 'message', ...args[0], args: args.length }));
+  }
+
+  #check(id) {
+    if (this.#acked.has(id)) this.strays.push(id);
+    this.#acked.add(id);
+  }
+
+  /** Emits `authentication`; its ack is written in the journal. */
+  authenticate(...args) {
+    return this.emit('authentication', ...args).then((answer) => {
+      this.journal.add({ what: 'authenticated', answer });
+      return answer;
+    });
+  }
+
+  /** Resolves with the name that the server gave, for the nth time. */
+  async ready(n = 1) {
+    const told = await this.journal.nth(n, 'server-authenticated');
+    if (this.how === 'query') return only(told.args).uid;
+    const { answer } = await this.journal.nth(n, 'authenticated');
+    const { uid } = only(answer);
+    if (only(told.args).uid !== uid) throw new Error(`ack says ${uid}, server-authenticated ${told.args[0].uid}`);
+    return uid;
+  }
+
+  /** Emits with an ack. Resolves with the ack's arguments, if there ever is one. */
+  emit(event, ...args) {
+    return new Promise((resolve) => this.socket.emit(event, ...args, (...answer) => resolve(answer)));
+  }
+
+  /** Sends a message. Resolves with how the server acked it: 0, or the code of a failure. */
+  send(to, data, ms) {
+    return this.answer(this.post(to, data), `the ack of a message to ${to}`, ms);
+  }
+
+  /** An answer of the server's, bounded. */
+  answer(promise, what, ms) {
+    return within(promise, what, ms, () => this.journal.tail());
+  }
+
+  /** The same, however long it takes. */
+  async post(to, data) {
+    return outcome(await this.emit('owt-message', { to, data }));
+  }
+
+  /** Emits without an ack. */
+  fire(event, ...args) {
+    this.socket.emit(event, ...args);
+  }
+
+  /** How often the library has opened a connection, or tried to. */
+  get attempts() {
+    return 1 + this.journal.count('attempt');
+  }
+
+  get connected() {
+    return this.socket.connected;
+  }
+
+  /** Closes the transport, as a lost network would; the library reconnects. */
+  async drop() {
+    const before = this.journal.count('disconnect');
+    this.manager.engine.close();
+    await this.journal.nth(before + 1, 'disconnect');
+  }
+
+  /** Cuts the transport without a word to the server. */
+  async cut() {
+    const before = this.journal.count('disconnect');
+    this.manager.engine.transport.ws.terminate();
+    await this.journal.nth(before + 1, 'disconnect');
+  }
+
+  /** Closes for good. */
+  close() {
+    this.socket.close();
+  }
+}
+
+function only(args) {
+  if (args.length !== 1) throw new Error(`one argument expected, not ${JSON.stringify(args)}`);
+  return args[0];
+}
+
+/** How a message ended: OWT's clients take no argument for success, and one number for failure. */
+function outcome(args) {
+  if (args.length === 0) return 0;
+  if (args.length === 1 && typeof args[0] === 'number') return args[0];
+  throw new Error(`an ack has no argument or one number, not ${JSON.stringify(args)}`);
+}

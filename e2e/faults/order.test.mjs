@@ -1,0 +1,37 @@
+// What late, repeated and overtaking invocations must not change.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { eachOf, open, pairs } from './client.mjs';
+
+/** How many messages each of two clients sends the other, and how many of them at a time. */
+const MESSAGES = Number(process.env.MESSAGES ?? 300);
+const WINDOW = 16;
+/** How long the exchange may take, in ms. */
+const PATIENCE = 50_000;
+
+describe(`${MESSAGES} messages each way, ${WINDOW} in flight: each once, in order, acked as delivered`, { concurrency: true }, () => {
+  for (const [left, right] of pairs) {
+    it(`${left} and ${right}`, { timeout: PATIENCE }, async (t) => {
+      const [a, b] = [open(t, left), open(t, right)];
+      await Promise.all([a.ready(), b.ready()]);
+      const began = performance.now();
+      await Promise.all([exchange(a, b), exchange(b, a)]);
+      const rate = (2 * MESSAGES) / ((performance.now() - began) / 1000);
+      t.diagnostic(`${Math.round(rate)} messages per second`);
+      assert.deepEqual([a.lost, b.lost], [[], []], 'lost connections');
+    });
+  }
+});
+
+async function exchange(sender, receiver) {
+  await eachOf(MESSAGES, WINDOW, async (i) => {
+    const args = await new Promise((resolve) => sender.send(receiver.name, i, resolve));
+    assert.deepEqual(args, [], `arguments of the ack of message ${i}`);
+  });
+  // What is acked was accepted for the receiver's socket, on which it may still be on its way.
+  await receiver.until('the last message', () => receiver.inbox.length >= MESSAGES, 1000);
+  await new Promise((resolve) => setTimeout(resolve, 200)); // for what should not come
+  assert.deepEqual(receiver.inbox.map((m) => m.data), Array.from({ length: MESSAGES }, (_, i) => i));
+  assert.ok(receiver.inbox.every((m) => m.from === sender.name));
+}

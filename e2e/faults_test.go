@@ -1,0 +1,45 @@
+package e2e
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/storetest"
+)
+
+// late is faults that change when things happen, and how often, but neither
+// lose anything nor break a connection.
+const late = "delay=40ms,duplicate=0.05,slow-store=20ms"
+
+const crashing = "crash=0.05,delay=20ms"
+
+// TestFaults runs real clients against a server that misbehaves as AWS may.
+func TestFaults(t *testing.T) {
+	for _, test := range []struct {
+		name, faults string
+		flags        func(t *testing.T) []string
+		env          []string
+		file         string
+	}{
+		{name: "late", faults: late, file: "order"},
+		{name: "late, on DynamoDB", faults: late, file: "order", env: []string{"MESSAGES=60"}, flags: onEngine},
+		{name: "late, without numbers", faults: late, file: "unordered"},
+		{name: "crashing", faults: crashing, file: "crash"},
+		{name: "crashing, on one connection", faults: crashing, file: "lane"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var flags []string
+			if test.flags != nil {
+				flags = test.flags(t)
+			}
+			s := serve(t, append(flags, "-log", "warn", "-faults", test.faults)...)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			node(ctx, t, append(test.env, "SERVER="+s.Plain), "faults/"+test.file+".test.mjs")
+		})
+	}
+}
+
+func onEngine(t *testing.T) []string { return []string{"-dynamodb", storetest.Engine(t)} }

@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	fs.SetOutput(out)
 	duration := fs.Duration("for", 0, "how long to run; 0: until -seeds are done")
 	seeds := fs.Uint64("seeds", 10_000, "how many worlds to run")
-	first := fs.Uint64("first", uint64(time.Now().UnixNano()), "first `seed`; the others follow it") //nolint:gosec // any number is a seed
+	first := fs.Uint64("first", uint64(time.Now().UnixNano()), "first `seed`; the others follow it")
 	only := fs.Uint64("seed", 0, "replay this `seed` alone, and trace every step")
 	burst := fs.Int("burst", 0, "instead, measure bursts of 1 and of this many `messages` in worlds with AWS-like times")
 	mutation := fs.String("mutation", "", "run a service with this deliberate fault")

@@ -108,7 +108,7 @@ func TestWireRefusesTheFirstFrameTooLarge(t *testing.T) {
 
 		got, err := readAll(t, w)
 		if !over {
-			if err != io.EOF || !bytes.Equal(got, pass) {
+			if !errors.Is(err, io.EOF) || !bytes.Equal(got, pass) {
 				t.Fatalf("read %d bytes and %v, want %d and the end", len(got), err, len(pass))
 			}
 			return
@@ -120,7 +120,7 @@ func TestWireRefusesTheFirstFrameTooLarge(t *testing.T) {
 			t.Fatalf("read %d bytes, want %d and at most a header", len(got), len(pass))
 		}
 		more, err := readAll(t, w)
-		if len(more) > 0 || err != io.EOF {
+		if len(more) > 0 || !errors.Is(err, io.EOF) {
 			t.Fatalf("then read %d bytes and %v", len(more), err)
 		}
 		if left := len(bytes.Join(conn.pieces, nil)); left > rest {

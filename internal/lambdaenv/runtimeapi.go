@@ -127,12 +127,12 @@ func (e *environment) runtimeInitError(w http.ResponseWriter, r *http.Request) {
 
 // readReport reads an error that the runtime reports; ok is false if it could not be read, and the runtime has been told.
 func readReport(w http.ResponseWriter, r *http.Request) (report *FunctionError, ok bool) {
-	body, failure := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxPayload))
-	if failure != nil {
-		refuse(w, http.StatusBadRequest, typeInvalidRequest, "read error: "+failure.Error())
-		return nil, false
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxPayload))
+	if err == nil {
+		return reportedError(r.Header.Get(headerErrorType), body), true
 	}
-	return reportedError(r.Header.Get(headerErrorType), body), true
+	refuse(w, http.StatusBadRequest, typeInvalidRequest, "read error: "+err.Error())
+	return nil, false
 }
 
 // writeStatus is the answer to whatever was accepted.

@@ -102,7 +102,7 @@ func FuzzCheck(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		err := rawjson.Check(data)
-		leadingSpace := len(data) > 0 && bytes.IndexByte([]byte(" \t\r\n"), data[0]) >= 0
+		leadingSpace := len(data) > 0 && strings.IndexByte(" \t\r\n", data[0]) >= 0
 		if valid := json.Valid(data) && !leadingSpace; (err == nil) != valid && !errors.Is(err, rawjson.ErrDepth) {
 			t.Errorf("%q: %v, encoding/json says %v", data, err, valid)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -89,8 +90,8 @@ func (s *Sim) acked(k *socket, a signal.Ack) {
 
 // sent is the message that a connection sent under a number.
 func (s *Sim) sent(k *socket, n int64) *message {
-	for i := len(s.messages) - 1; i >= 0; i-- {
-		if m := s.messages[i]; m.from == k && m.n == n {
+	for _, m := range slices.Backward(s.messages) {
+		if m.from == k && m.n == n {
 			return m
 		}
 	}

@@ -56,6 +56,7 @@ func (s *Service) turnAway(ctx context.Context, h Handshake) {
 // it if it brought a token.
 func (s *Service) begin(ctx context.Context, h Handshake) {
 	if !s.greet(ctx, h.Peer) {
+		s.close(ctx, h.Peer) // first, lest it is taken for superseded: it is to come again
 		s.vanish(ctx, "", h.Peer.ID)
 		return
 	}

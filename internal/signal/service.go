@@ -94,11 +94,14 @@ func (s *Service) refuse(ctx context.Context, p Peer, user UserName, number int6
 	return Reply{}
 }
 
-// nobody answers on a connection without a record, and closes it.
+// nobody answers on a connection without a record, and closes it. It has lost
+// its name: whoever took that may not have come to tell it, and without being
+// told its client would reconnect, and take the name back.
 func (s *Service) nobody(ctx context.Context, p Peer, number int64) Reply {
 	if number != NoNumber {
 		s.post(ctx, p, Ack{number, CodeUnknownUser})
 	}
+	s.post(ctx, p, Superseded{})
 	s.close(ctx, p)
 	return Reply{}
 }

@@ -38,6 +38,7 @@ fix:
 test: e2e/node_modules/.package-lock.json .venv/.stamp
 	.venv/bin/cfn-lint
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout=$(TIMEOUT) ./...
+	go test -run TestExplore ./internal/signal
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)
 
 # The file is npm's own record of what it installed.

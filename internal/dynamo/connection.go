@@ -18,6 +18,7 @@ func (s *Store) Admit(ctx context.Context, c signal.Connection) error {
 		attrKey:       str(connectionKey(c.ID)),
 		attrProtocol:  str(c.Protocol),
 		attrEndpoint:  str(c.Endpoint),
+		attrSince:     num(c.Since),
 		attrExpires:   num(seconds(c.Expires)),
 		attrOpen:      num(c.Lane.Open),
 		attrDone:      num(c.Lane.Done),

@@ -17,6 +17,7 @@ const (
 	attrProtocol  = "protocol"
 	attrEndpoint  = "endpoint"
 	attrUser      = "user"
+	attrSince     = "since"
 	attrOpen      = "open"
 	attrDone      = "done"
 	attrTurn      = "turn"
@@ -145,6 +146,7 @@ func (r *reader) connection(it item) signal.Connection {
 			Protocol: signal.Protocol(r.str(it, attrProtocol)),
 		},
 		User:    signal.UserName(r.str(it, attrUser)),
+		Since:   signal.Instant(r.num(it, attrSince)),
 		Expires: signal.Instant(r.num(it, attrExpires) * 1000),
 		Lane: signal.Lane{
 			Open:      r.num(it, attrOpen),

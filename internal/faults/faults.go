@@ -1,8 +1,7 @@
 // Package faults makes a server on one machine behave like a bad day on AWS:
 // invocations that start late, twice, die halfway or never happen, posts that
-// are late or throttled, a slow store. Nothing in it is wrong by AWS's
-// contracts, so nothing that a server promises may break by it, and no client
-// may be lost for good.
+// are late or throttled, a slow store. All of it may happen on AWS, so nothing
+// that a server promises may break by it.
 //
 // It wraps the seams that there are: the gateway's functions, the @connections
 // operations and the store. An invocation is known to all of them by its

@@ -51,7 +51,7 @@ func steps(before, after int) func(h *host) app.Route {
 }
 
 func TestNoFaults(t *testing.T) {
-	var f *faults.Faults = faults.New(nil, nil)
+	f := faults.New(nil, nil)
 	store, connections := memory.New(), &sockets{}
 	function := gateway.FunctionFunc(func(context.Context, *event) (response, error) { return response{Body: "x"}, nil })
 	if f.Store(store) != signal.Store(store) || f.Connections(connections) != connections {

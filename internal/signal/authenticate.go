@@ -91,7 +91,7 @@ func (s *Service) enter(ctx context.Context, c Connection, user UserName, in Aut
 // before, so that from the moment the claim commits the name has one owner, even
 // if this invocation gets no further; and is returned, to be told.
 func (s *Service) claim(ctx context.Context, c Connection, user UserName) (claimed Claimed, superseded []Peer, err error) {
-	claim := Claim{User: user, Peer: c.Peer, At: s.Clock.Now(), Until: c.Expires, Epoch: s.randomID()}
+	claim := Claim{User: user, Peer: c.Peer, At: c.Since, Until: c.Expires, Epoch: s.randomID()}
 	for range claimTries {
 		claimed, err = s.Store.Claim(ctx, claim)
 		if err != nil || claimed.Owner.ID == c.ID {

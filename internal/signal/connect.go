@@ -29,7 +29,7 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 		return func(ctx context.Context) { s.turnAway(ctx, h) }, nil
 	}
 	now := s.Clock.Now()
-	c := Connection{Peer: h.Peer, Expires: now.Add(ConnectionLife), Lane: NewLane()}
+	c := Connection{Peer: h.Peer, Since: now, Expires: now.Add(ConnectionLife), Lane: NewLane()}
 	if err := s.Store.Admit(ctx, c); err != nil {
 		return nil, fmt.Errorf("admit connection %s: %w", h.Peer.ID, err)
 	}

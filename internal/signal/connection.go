@@ -31,6 +31,7 @@ const ConnectionLife = 2*time.Hour + 10*time.Minute
 type Connection struct {
 	Peer
 	User    UserName // empty until it has authenticated
+	Since   Instant  // when it was admitted: of two connections of a user the later owns the name
 	Expires Instant  // from then on the record counts as absent
 	Lane    Lane
 }

@@ -16,6 +16,25 @@ import (
 //
 // A world is never changed: a step makes a new one, which shares with the old
 // all that the step leaves alone.
+//
+// What the model assumes, and where the product sees to it:
+//   - Each write, read and post takes effect at one instant (ports.go: the store
+//     is strongly consistent, a move is one conditional write). A computation
+//     is never delayed against what it has read; a write may be, against the
+//     computation, where a config lets time pass (slow). To act late on what was
+//     seen early makes a move that its guard refuses, or that a later look would
+//     have chosen as well.
+//   - A post is accepted, if at all, no later than BeginWithin + PostWithin after
+//     the turn's time (work.ready, Pusher.Post), which is less than Patience. So
+//     nobody overtakes between ready's consent and the acceptance.
+//   - Where a config does not let it pass (slow, late), time passes only while
+//     every invocation waits, and all frames have come: a frame-long delay of
+//     Patience is a fault like any other.
+//   - The tries of work.go (moveTries, arriveTries, claimTries) are not used up:
+//     there are fewer faults and fewer invocations than that.
+//   - A repeat is told from the original by who begins first; they are equal.
+//   - Frames fit in the lane (MaxHeld, MaxFaults), and no record expires.
+//   - The sequence numbers of the receiver are left out; nothing depends on them.
 type world struct {
 	conns [4]*connState
 	users [3]userState
@@ -25,7 +44,6 @@ type world struct {
 	told   [2]toldState // by sending connection: the first two of conns
 	gone   [4]bool      // sockets that do not exist any more
 	lost   [4]bool      // connections superseded by a claim that has committed
-	claims int          // claims begun: the time of a claim is its place among them
 	faults fault        // faults that may still occur
 	slow   int          // how often time may still pass while somebody is at work
 	late   *lateMove    // a write on its way that the invocation no longer waits for
@@ -88,18 +106,15 @@ type toldState struct {
 type fault uint16
 
 const (
-	crash     fault = 1 << iota // an invocation ends, anywhere
-	lostMove                    // a write takes effect, its answer is lost, it is tried again
-	lateDup                     // a write is tried again, and its first try takes effect later
-	goneTo                      // the receiver's socket turns out to be gone
-	goneAck                     // the sender's socket turns out to be gone
-	unknown                     // a post fails with an unknown outcome: accepted, or not
-	repeat                      // API Gateway invokes twice with the same frame
-	stint                       // an owner has been at work for maxStint
-	numFaults = iota
+	crash    fault = 1 << iota // an invocation ends, anywhere
+	lostMove                   // a write takes effect, its answer is lost, it is tried again
+	lateDup                    // a write is tried again, and its first try takes effect later
+	goneTo                     // the receiver's socket turns out to be gone
+	goneAck                    // the sender's socket turns out to be gone
+	unknown                    // a post fails with an unknown outcome: accepted, or not
+	repeat                     // API Gateway invokes twice with the same frame
+	stint                      // an owner has been at work for maxStint
 )
-
-var faultName = [numFaults]string{"crash", "lost answer", "late write", "receiver gone", "sender gone", "unknown post", "repeat", "stint"}
 
 type lateMove struct {
 	conn int
@@ -189,28 +204,28 @@ type inv struct {
 	why  why
 	then then
 
-	m      *Move    // about to be made, or tried again
-	view   Lane     // work.conn.Lane, as far as it is still needed
-	user   UserName // work.conn.User
-	run    []Numbered
-	i      int // which of run is about to be delivered
-	codes  []Code
-	faults []Fault
-	try    int // deliver's loop
-	to     int // the connection that the frame was routed to
-	renews int // ready's loop
-	lost   bool
-	idle   bool // carry's more is false: the stint is over
-	n2     int64
-	next   []Numbered
-	tells  []told
-	target int // whom pcDrop and pcRelease end, or pcFence drops
-	whose  UserName
-	back   pc // what that was for: pcRoute, pcTell, or pcEnd for refuse
-	at     int
-	expect int
-	ousted []int
-	hash   uint64
+	m        *Move    // about to be made, or tried again
+	view     Lane     // work.conn.Lane, as far as it is still needed
+	user     UserName // work.conn.User
+	run      []Numbered
+	i        int // which of run is about to be delivered
+	codes    []Code
+	faults   []Fault
+	try      int // deliver's loop
+	to       int // the connection that the frame was routed to
+	renews   int // ready's loop
+	lost     bool
+	idle     bool  // carry's more is false: the stint is over
+	watching int64 // the held frame that it answers for; -1: it has carried
+	next     []Numbered
+	tells    []told
+	target   int // whom pcDrop and pcRelease end, or pcFence drops
+	whose    UserName
+	back     pc // what that was for: pcRoute, pcTell, or pcEnd for refuse
+	at       int
+	expect   int
+	ousted   []int
+	hash     uint64
 }
 
 // told is an ack on its way.
@@ -328,7 +343,7 @@ func (v *inv) seal() *inv {
 	e.str(v.me)
 	e.num(int64(v.pc))
 	if v.pc != pcEnd {
-		e.num(int64(v.why), int64(v.then), int64(v.i), int64(v.try), int64(v.to), int64(v.renews), v.n2,
+		e.num(int64(v.why), int64(v.then), int64(v.i), int64(v.try), int64(v.to), int64(v.renews), v.watching,
 			int64(v.target), int64(v.back), int64(v.at), int64(v.expect))
 		e.bit(v.lost, v.idle, v.late)
 		e.move(v.m)
@@ -373,7 +388,7 @@ func (w *world) hash() uint64 {
 	}
 	e.bit(w.gone[:]...)
 	e.bit(w.lost[:]...)
-	e.num(int64(w.claims), int64(w.faults), int64(w.slow))
+	e.num(int64(w.faults), int64(w.slow))
 	if w.late != nil {
 		e = binary.LittleEndian.AppendUint64(e, w.late.hash)
 	}

@@ -10,30 +10,30 @@ import (
 // hooks are the product's decisions, each of which a mutation may replace to
 // show that the exploration would notice.
 type hooks struct {
-	take   func(n int64, f Frame, me string, now Instant) Move
-	arrive func(l Lane, n int64, f Frame, me string, now Instant) Step
-	watch  func(l Lane, n int64, me string, now Instant) Step
-	open   func(l Lane, user UserName, at int64, me string, now Instant) Move
-	finish func(l Lane, faults []Fault, more bool, me string, now Instant) Move
-	allows func(l Lane, m Move) bool
-	made   func(m Move, l Lane) bool
-	begin  func(age int) bool // may a post begin so many ticks after the turn
-	fence  bool               // a claim drops the record of the owner before
-	gapped bool               // carry answers for what is left in the lane
+	take    func(n int64, f Frame, me string, now Instant) Move
+	arrive  func(l Lane, n int64, f Frame, me string, now Instant) Step
+	watch   func(l Lane, n int64, me string, now Instant) Step
+	open    func(l Lane, user UserName, at int64, me string, now Instant) Move
+	finish  func(l Lane, faults []Fault, more bool, me string, now Instant) Move
+	allows  func(l Lane, m Move) bool
+	made    func(m Move, l Lane) bool
+	begin   func(age int) bool // may a post begin so many ticks after the turn
+	fence   bool               // a claim drops the record of the owner before
+	lingers bool               // carry answers for what is left in the lane
 }
 
 func product() hooks {
 	return hooks{
-		take:   Take,
-		arrive: Lane.Arrive,
-		watch:  Lane.Watch,
-		open:   Lane.open,
-		finish: Lane.finish,
-		allows: Lane.Allows,
-		made:   Move.Made,
-		begin:  func(age int) bool { return Instant(age*tick).Sub(0) <= BeginWithin },
-		fence:  true,
-		gapped: true,
+		take:    Take,
+		arrive:  Lane.Arrive,
+		watch:   Lane.Watch,
+		open:    Lane.open,
+		finish:  Lane.finish,
+		allows:  Lane.Allows,
+		made:    Move.Made,
+		begin:   func(age int) bool { return Instant(age*tick).Sub(0) <= BeginWithin },
+		fence:   true,
+		lingers: true,
 	}
 }
 
@@ -71,8 +71,7 @@ type act struct {
 	asked bool   // that made a difference
 }
 
-// steps are the steps that invocation i may do next; those by which it only
-// fails are in whims.
+// steps are the steps that invocation i may do next, but for its crash.
 func (x *model) steps(w *world, i int) []next {
 	v := w.invs[i]
 	s := &stepper{model: x, w: w, i: i, v: v}
@@ -422,7 +421,7 @@ func (a *act) stored() {
 	}
 	lowest, _ := v.view.lowest()
 	if lowest == v.n || a.hooks.watch(v.view, v.n, v.me, present).Move != nil {
-		v.n2 = v.n
+		v.watching = v.n
 		a.watch()
 		return
 	}
@@ -431,7 +430,7 @@ func (a *act) stored() {
 
 // watch is work.watch from Watch on.
 func (a *act) watch() {
-	step := a.hooks.watch(a.v.view, a.v.n2, a.v.me, present)
+	step := a.hooks.watch(a.v.view, a.v.watching, a.v.me, present)
 	switch {
 	case step.Move != nil:
 		a.decide(*step.Move, toWatch)
@@ -630,7 +629,7 @@ func (a *act) turned(ok bool, next []Numbered) {
 	v := a.v
 	var tells []told
 	for i, f := range v.run {
-		reply := !v.auth && f.N == v.n && v.n2 == 0 // sendRun, not carry
+		reply := !v.auth && f.N == v.n && v.watching == 0 // sendRun, not carry
 		tells = append(tells, told{n: f.N, code: v.codes[i], reply: reply})
 	}
 	v.run, v.codes, v.faults, v.i, v.next = nil, nil, nil, 0, next
@@ -649,14 +648,14 @@ func (a *act) carry(run []Numbered) {
 		v.idle = a.tired
 	}
 	if len(run) > 0 {
-		v.n2 = -1
+		v.watching = -1
 		a.turn(run)
 		return
 	}
 	n, held := v.view.lowest()
-	v.n2 = n
+	v.watching = n
 	switch {
-	case !held || !a.gapped:
+	case !held || !a.lingers:
 		a.end()
 	case v.idle:
 		v.pc, v.view = pcHandover, Lane{}
@@ -691,8 +690,8 @@ func (a *act) tell() {
 			a.breaks("truth: %d failed with %d, though nothing was at fault", t.n, t.code)
 		}
 	}
-	if s.ok&s.fail&^s.unknown != 0 {
-		a.breaks("truth: %v acked as delivered and as failed", list(s.ok&s.fail&^s.unknown))
+	if s.ok&s.fail != 0 {
+		a.breaks("truth: %v acked as delivered and as failed", list(s.ok&s.fail))
 	}
 	a.told()
 }
@@ -728,8 +727,7 @@ func (a *act) inspect() {
 		a.end()
 		return
 	}
-	a.w.claims++
-	v.view, v.at, v.expect, v.pc = rec.lane, a.w.claims, noConn, pcClaim
+	v.view, v.at, v.expect, v.pc = rec.lane, int(v.conn), noConn, pcClaim // of connections, the later has the higher index
 }
 
 // claim is Store.Claim, by its contract in ports.go.

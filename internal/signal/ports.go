@@ -55,7 +55,7 @@ type UserStore interface {
 type Claim struct {
 	User   UserName
 	Peer   Peer
-	At     Instant      // the later wins; at the same instant, the one that is made last
+	At     Instant      // since when the connection is: the later wins; at the same instant, the claim that is made last
 	Until  Instant      // the ownership's end
 	Epoch  string       // the record's epoch if the claim begins one
 	Expect ConnectionID // the owner to replace; empty: none

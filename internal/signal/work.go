@@ -79,11 +79,20 @@ func (w *work) open(ctx context.Context, user UserName, number int64) ([]Numbere
 // invocation's to post, or, if there is none, the step that says why.
 func (w *work) bring(ctx context.Context, n int64, f Frame) ([]Numbered, Step, error) {
 	m := Take(n, f, w.me, w.Clock.Now())
+	var takes []Move
 	for range arriveTries {
 		before := w.conn.Lane
 		made, err := w.move(ctx, m)
 		if err != nil {
 			return nil, Step{}, err
+		}
+		for _, take := range takes { // one may have taken effect late, after it was refused
+			if !made && take.Made(w.conn.Lane) {
+				return take.Run, Step{}, nil
+			}
+		}
+		if m.Kind == KindTake {
+			takes = append(takes, m)
 		}
 		if made {
 			switch m.Kind {

@@ -72,7 +72,7 @@ func (s *suite) peer() signal.Peer {
 
 func (s *suite) admit(t testing.TB) signal.Connection {
 	t.Helper()
-	c := signal.Connection{Peer: s.peer(), Expires: now.Add(time.Hour), Lane: signal.NewLane()}
+	c := signal.Connection{Peer: s.peer(), Since: now, Expires: now.Add(time.Hour), Lane: signal.NewLane()}
 	if err := s.Admit(ctx, c); err != nil {
 		t.Fatal(err)
 	}

@@ -28,8 +28,7 @@ func TestClients(t *testing.T) {
 			s := serve(t, append(store.flags(t), "-log", "warn")...)
 			ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
 			defer cancel()
-			env := append(store.env, "ENDPOINT="+s.Plain+"/socket.io/", "SECURE_ENDPOINT="+s.Secure+"/socket.io/")
-			node(ctx, t, env, clients(t)...)
+			node(ctx, t, append(store.env, "ENDPOINT="+s.Plain+"/socket.io/", "SECURE_ENDPOINT="+s.Secure+"/socket.io/"), clients(t)...)
 		})
 	}
 }

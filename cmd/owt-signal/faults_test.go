@@ -44,7 +44,7 @@ func TestNoFaultsAreInThePath(t *testing.T) {
 func TestFaultsAreAnnounced(t *testing.T) {
 	s := start(t, "-faults", "crash=0.25,delay=3ms")
 	again := regexp.MustCompile(`-faults (\S+)\n`).FindStringSubmatch(s.stdout.String())
-	if again == nil || !strings.Contains(s.stderr.String(), again[1]) {
+	if len(again) == 0 || !strings.Contains(s.stderr.String(), again[1]) {
 		t.Fatalf("stdout %q, stderr %q", &s.stdout, &s.stderr)
 	}
 	if spec, err := faults.Parse(again[1]); err != nil || spec.String() != again[1] || !strings.HasPrefix(again[1], "delay=3ms,crash=0.25,seed=") {
@@ -83,7 +83,7 @@ func TestEndUnderFaults(t *testing.T) {
 		if err != nil {
 			continue // its invocation has crashed
 		}
-		defer func() { _ = conn.CloseNow() }()
+		t.Cleanup(func() { _ = conn.CloseNow() })
 		for id := range 5 {
 			say(t, conn, `{"type":"message","id":%d,"to":"alice","data":0}`, id+1)
 		}

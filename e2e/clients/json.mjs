@@ -18,11 +18,11 @@ export class JSONClient {
   #last = 0;
   #waiting = new Map();
 
-  /** @param {{endpoint: string, token?: string, version?: string, protocols?: string[]}} options */
-  constructor({ endpoint, token, version, protocols = [SUBPROTOCOL] }) {
+  /** @param {{endpoint: string, insecure?: boolean, token?: string, version?: string, protocols?: string[]}} options */
+  constructor({ endpoint, insecure, token, version, protocols = [SUBPROTOCOL] }) {
     const { journal } = this;
     this.socket = new WebSocket(webSocket(endpoint, { token, clientVersion: version }), protocols, {
-      rejectUnauthorized: false, perMessageDeflate: false,
+      rejectUnauthorized: !insecure, perMessageDeflate: false,
     });
     this.socket.on('open', () => journal.add({ what: 'opened' }));
     this.socket.on('error', (e) => journal.add({ what: 'failed', message: e.message }));

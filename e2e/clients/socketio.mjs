@@ -8,6 +8,7 @@ const ACK = 3; // socket.io-protocol, packet types
 /**
  * @typedef {object} Options
  * @property {string} endpoint
+ * @property {boolean} [insecure] whether any certificate will do
  * @property {string} [token]
  * @property {'query'|'event'|'none'} [how] how it authenticates: by the handshake's query as SDKs up to 4.3.1
  *   (generation A), by the event `authentication` as SDKs 5.x (generation B), or not at all
@@ -26,7 +27,7 @@ export class SocketIOClient {
   #acked = new Set();
 
   /** @param {Function} io @param {Options} options */
-  constructor(io, { endpoint, token, how = 'event', version = how === 'query' ? '4.3.1' : undefined }) {
+  constructor(io, { endpoint, insecure, token, how = 'event', version = how === 'query' ? '4.3.1' : undefined }) {
     this.token = token;
     this.how = how;
     const { origin, path } = socketIO(endpoint);
@@ -34,7 +35,7 @@ export class SocketIOClient {
     if (how === 'query' && token !== undefined) query.token = token;
     this.socket = io(origin, {
       path, query, transports: ['websocket'], forceNew: true, reconnectionDelay: 100, reconnectionDelayMax: 200,
-      rejectUnauthorized: false,
+      rejectUnauthorized: !insecure,
     });
     this.manager = this.socket.io;
     this.manager.engine.on('data', (text) => this.frames.push(text));

@@ -9,7 +9,7 @@ import { sleep } from './wait.mjs';
 const WATCH = 2500; // how long both are watched for a war of reconnects, in ms
 const WINDOW = 4; // messages in flight of one who talks
 
-describe('a second connection of a user takes over', { concurrency: 16 }, () => {
+describe('a second connection of a user takes over', { concurrency: true }, () => {
   for (const [[before, after], state] of product(product(kinds, kinds), ['quiet', 'sending'])) {
     it(`${after.name} from ${before.name}, which is ${state}`, async (t) => {
       const token = name();

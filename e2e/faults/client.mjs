@@ -27,6 +27,8 @@ export class Client {
   /** How often the library has connected, and why it lost a connection. */
   connects = 0;
   lost = [];
+  /** Answers to its authentications that it should not get. */
+  strange = [];
   #waiting = [];
 
   constructor(kind) {
@@ -34,12 +36,8 @@ export class Client {
       transports: ['websocket'], forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 100, timeout: CONNECT,
     });
     this.socket.on('connect', () => {
-      this.connects++;
-      this.socket.emit('authentication', { token: this.name }, (answer) => {
-        if (answer.uid !== this.name) throw new Error(`authentication answers ${JSON.stringify(answer)}`);
-        this.sessions.push([performance.now(), Infinity]);
-        this.#tell();
-      });
+      const connection = ++this.connects;
+      this.socket.emit('authentication', { token: this.name }, (answer) => this.#authenticated(connection, answer));
     });
     this.socket.on('disconnect', (reason) => {
       this.lost.push(reason);
@@ -51,6 +49,15 @@ export class Client {
       this.inbox.push({ data, from, at: performance.now() });
       this.#tell();
     });
+  }
+
+  #authenticated(connection, answer) {
+    if (answer.uid === this.name && connection === this.connects) {
+      this.sessions.push([performance.now(), Infinity]);
+      this.#tell();
+    } else {
+      this.strange.push(`authentication of connection ${connection} answered on ${this.connects}: ${JSON.stringify(answer)}`);
+    }
   }
 
   /** Waits until `is` is true, for so many ms. */

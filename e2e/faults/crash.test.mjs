@@ -26,6 +26,7 @@ describe(`${MESSAGES} messages one way, ${WINDOW} in flight, while invocations c
       await new Promise((resolve) => setTimeout(resolve, GRACE));
       report(t, sent, sender, receiver);
       judge(sent, receiver);
+      assert.deepEqual([sender.strange, receiver.strange], [[], []]);
     });
   }
 });

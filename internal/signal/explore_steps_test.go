@@ -727,7 +727,7 @@ func (a *act) inspect() {
 		a.end()
 		return
 	}
-	v.view, v.at, v.expect, v.pc = rec.lane, int(v.conn), noConn, pcClaim // of connections, the later has the higher index
+	v.view, v.at, v.expect, v.pc = rec.lane, v.conn, noConn, pcClaim // of connections, the later has the higher index
 }
 
 // claim is Store.Claim, by its contract in ports.go.

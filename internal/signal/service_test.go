@@ -195,6 +195,19 @@ func TestFramesBeforeAuthenticationAreHeld(t *testing.T) {
 	})
 }
 
+// When whoever opened the lane has died, its sender is told of the frames that
+// it had taken, and of no number that this connection never sent.
+func TestOvertakenOpener(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.connect("a", signal.EIO4, nil)
+		w.send("a", 5, "alice")
+		w.Receive(w.t.Context(), signal.Peer{ID: "a"}, signal.Authenticate{Number: 7, Token: "alice"}) // and no more
+		time.Sleep(signal.Patience + time.Second)
+		w.send("a", 8, "alice")
+		w.expect("a", "opened", "admitted", "stored", "ack 5 2100", "8 from alice", "ack 8 0")
+	})
+}
+
 func TestRefusalAnswersWhatWasHeld(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.connect("a", signal.EIO4, nil)
@@ -219,7 +232,7 @@ func TestTakeover(t *testing.T) {
 		w.send("old", 1, "bob")
 		w.send("new", 1, "bob")
 		w.send("b", 1, "alice")
-		if err := w.Disconnect(t.Context(), "old"); err != nil { // late
+		if err := w.Disconnect(w.t.Context(), "old"); err != nil { // late
 			t.Fatal(err)
 		}
 		w.send("b", 2, "alice")
@@ -235,10 +248,10 @@ func TestGoneReceiverIsOffline(t *testing.T) {
 		w.closed["b"] = true // and no $disconnect
 		w.send("a", 1, "bob")
 		w.expect("a", "opened", "admitted", "welcome alice", "ack 1 2201")
-		if _, err := w.Store.Owner(t.Context(), "bob", w.Clock.Now()); !errors.Is(err, signal.ErrOffline) {
+		if _, err := w.Store.Owner(w.t.Context(), "bob", w.Clock.Now()); !errors.Is(err, signal.ErrOffline) {
 			t.Errorf("bob's owner: %v", err)
 		}
-		if _, err := w.Store.Inspect(t.Context(), "b", w.Clock.Now()); !errors.Is(err, signal.ErrNoConnection) {
+		if _, err := w.Store.Inspect(w.t.Context(), "b", w.Clock.Now()); !errors.Is(err, signal.ErrNoConnection) {
 			t.Errorf("bob's connection: %v", err)
 		}
 	})
@@ -256,7 +269,7 @@ func TestReceiverMovesWhileRouted(t *testing.T) {
 				return nil
 			}
 			moved = true
-			_, err := w.Store.Claim(t.Context(), signal.Claim{
+			_, err := w.Store.Claim(w.t.Context(), signal.Claim{
 				User: "bob", Peer: signal.Peer{ID: "b2"}, At: w.Clock.Now() + 1, Until: w.Clock.Now().Add(time.Hour), Expect: "b",
 			})
 			return errors.Join(err, signal.ErrGone)
@@ -312,7 +325,7 @@ func TestAuthenticatingAgain(t *testing.T) {
 		w.receive("a", signal.Authenticate{Number: 2, Token: "mallory"})
 		w.send("a", 3, "alice")
 		w.expect("a", "opened", "admitted", "welcome alice", "welcome alice", "welcome alice", "denied 2 2103", "3 from alice", "ack 3 0")
-		if _, err := w.Store.Owner(t.Context(), "mallory", w.Clock.Now()); !errors.Is(err, signal.ErrOffline) {
+		if _, err := w.Store.Owner(w.t.Context(), "mallory", w.Clock.Now()); !errors.Is(err, signal.ErrOffline) {
 			t.Errorf("mallory's owner: %v", err)
 		}
 	})
@@ -345,11 +358,11 @@ func TestVersions(t *testing.T) {
 
 func TestUnsupportedVersionIsTold(t *testing.T) {
 	inWorld(t, func(w *world) {
-		after, err := w.Connect(t.Context(), signal.Handshake{Peer: signal.Peer{ID: "a", Protocol: signal.EIO3}, Version: "3.0"})
+		after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: "a", Protocol: signal.EIO3}, Version: "3.0"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		after(t.Context())
+		after(w.t.Context())
 		w.expect("a", "opened", "refused 2103")
 		if !w.closed["a"] {
 			t.Error("the connection is still open")
@@ -376,7 +389,7 @@ func TestGreetingIsTriedAgain(t *testing.T) {
 			}
 			w.json("a", "alice")
 			w.expect("a", c.want...)
-			_, err := w.Store.Inspect(t.Context(), "a", w.Clock.Now())
+			_, err := w.Store.Inspect(w.t.Context(), "a", w.Clock.Now())
 			if there := err == nil; there != (c.want != nil) {
 				t.Errorf("after %d tries in vain the record is there: %v", c.gone, there)
 			}
@@ -387,9 +400,9 @@ func TestGreetingIsTriedAgain(t *testing.T) {
 func TestPresence(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("a", "alice")
-		r := w.Receive(t.Context(), signal.Peer{ID: "a"}, signal.Query{User: "bob"})
+		r := w.Receive(w.t.Context(), signal.Peer{ID: "a"}, signal.Query{User: "bob"})
 		w.json("b", "bob")
-		r2 := w.Receive(t.Context(), signal.Peer{ID: "a"}, signal.Query{User: "bob"})
+		r2 := w.Receive(w.t.Context(), signal.Peer{ID: "a"}, signal.Query{User: "bob"})
 		if r.Events[0] != (signal.Presence{User: "bob"}) || r2.Events[0] != (signal.Presence{User: "bob", Online: true}) {
 			t.Errorf("presence %+v, then %+v", r.Events, r2.Events)
 		}
@@ -403,7 +416,7 @@ func TestKeepalive(t *testing.T) {
 			w.connect(id, protocol, &none)
 		}
 		w.closed["gone"] = true
-		if err := w.Keepalive(t.Context()); err != nil {
+		if err := w.Keepalive(w.t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if got := w.events("4"); got[len(got)-1] != "ping" {
@@ -412,7 +425,7 @@ func TestKeepalive(t *testing.T) {
 		if got := w.events("3"); slices.Contains(got, "ping") {
 			t.Errorf("3 got %q", got)
 		}
-		if _, err := w.Store.Inspect(t.Context(), "gone", w.Clock.Now()); !errors.Is(err, signal.ErrNoConnection) {
+		if _, err := w.Store.Inspect(w.t.Context(), "gone", w.Clock.Now()); !errors.Is(err, signal.ErrNoConnection) {
 			t.Errorf("gone: %v", err)
 		}
 	})

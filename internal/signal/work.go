@@ -241,13 +241,8 @@ func (w *work) look(ctx context.Context) error {
 // tell acks frames to their sender.
 func (w *work) tell(ctx context.Context, run []Numbered, codes []Code) {
 	for i, f := range run {
-		err := w.Pusher.Post(ctx, w.conn.Peer, w.ack(f, codes[i]))
-		if errors.Is(err, ErrGone) {
-			w.vanish(ctx, w.conn.User, w.conn.ID)
+		if !w.toSender(ctx, w.ack(f, codes[i])) {
 			return
-		}
-		if err != nil {
-			w.Log.WarnContext(ctx, "ack failed", "connection", w.conn.ID, "error", err)
 		}
 	}
 }
@@ -265,10 +260,31 @@ func (w *work) ack(f Numbered, code Code) Event {
 }
 
 // tellOvertaken tells the sender of the numbers whose owner was declared dead:
-// before is the lane as it was then.
+// before is the lane as it was then. Those that the dead owner's run had left
+// out, and the authentication's, are nothing to tell of: clients keep the
+// callbacks of earlier connections under such numbers.
 func (w *work) tellOvertaken(ctx context.Context, before Lane) {
 	w.Log.WarnContext(ctx, "owner overtaken", "connection", w.conn.ID, "from", before.Done+1, "to", before.Turn)
-	for n := max(before.Done+1, before.Turn-MaxHeld+1); n <= before.Turn; n++ {
-		w.post(ctx, w.conn.Peer, Ack{n, CodeServer})
+	for n := max(before.Done+1, before.Turn-MaxHeld); n <= before.Turn; n++ {
+		if n == before.Open || before.fault(n) != OK {
+			continue
+		}
+		if !w.toSender(ctx, Ack{n, CodeServer}) {
+			return
+		}
 	}
+}
+
+// toSender posts to the lane's own connection, and reports false if that is
+// gone.
+func (w *work) toSender(ctx context.Context, e Event) bool {
+	err := w.Pusher.Post(ctx, w.conn.Peer, e)
+	if errors.Is(err, ErrGone) {
+		w.vanish(ctx, w.conn.User, w.conn.ID)
+		return false
+	}
+	if err != nil {
+		w.Log.WarnContext(ctx, "ack failed", "connection", w.conn.ID, "error", err)
+	}
+	return true
 }

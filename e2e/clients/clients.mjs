@@ -13,7 +13,8 @@ import { SocketIOClient } from './socketio.mjs';
  * @typedef {{name: string, open: (options: object) => Client}} Kind
  */
 
-const socketIOKind = (version, io) => ({ name: `Socket.IO ${version}`, open: (options) => new SocketIOClient(io, options) });
+const socketIOKind = (version, io) => (
+  { name: `Socket.IO ${version}`, open: (options) => new SocketIOClient(io, options) });
 
 /** Socket.IO's clients: 2 speaks Engine.IO 3, the others Engine.IO 4. @type {Kind[]} */
 export const socketIOKinds = [socketIOKind(2, io2), socketIOKind(3, io3), socketIOKind(4, io4)];

@@ -1,4 +1,5 @@
-// Where the server is, and how much is asked of it. Nothing else is known of it.
+// Where the server is, and how much is asked of it. Nothing else is known of it, so that the suite can be held against
+// any deployment: ENDPOINT=wss://… node --test clients/
 
 import { randomBytes } from 'node:crypto';
 

@@ -114,7 +114,7 @@ describe('messages sent before authentication are held, and delivered after it, 
       assert.deepEqual([peer.inbox.entries.length, acked], [0, 0], 'held');
 
       const token = name();
-      assert.deepEqual(await client.answer(client.authenticate({ token }), 'the ack of authentication'), [{ uid: token }]);
+      assert.deepEqual(await client.answer(client.authenticate({ token }), 'the ack'), [{ uid: token }]);
       assert.deepEqual(await client.answer(Promise.all(acks), 'the acks of messages'), Array(HELD).fill(0));
       assert.equal(await client.send(peer.user, HELD), 0);
       await peer.inbox.reach(HELD + 1, 'message');

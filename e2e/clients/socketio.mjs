@@ -47,7 +47,7 @@ export class SocketIOClient {
   #listen() {
     const { socket, journal } = this;
     socket.on('connect', () => {
-      journal.add({ what: 'connect' });
+      journal.add({ what: 'connect', unsent: socket.sendBuffer.length });
       if (this.how === 'event') this.authenticate({ token: this.token });
     });
     socket.on('disconnect', (reason) => journal.add({ what: 'disconnect', reason }));

@@ -95,7 +95,7 @@ export class Journal {
     return this.all(kind).length;
   }
 
-  /** What happened, by kind, repetitions of other than `kinds` left out. */
+  /** What happened of certain kinds, in order. */
   kinds(...kinds) {
     return this.entries.map((e) => e.what).filter((what) => kinds.includes(what));
   }

@@ -56,16 +56,7 @@ func (s *Store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move,
 	e.require(e.path(attrExpires), ">", e.value(num(seconds(now))))
 	e.guard(m)
 	e.change(m.Change)
-	out, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName:                           &s.table,
-		Key:                                 key(connectionKey(id)),
-		ConditionExpression:                 e.condition(),
-		UpdateExpression:                    e.update(),
-		ExpressionAttributeNames:            e.names,
-		ExpressionAttributeValues:           e.values,
-		ReturnValues:                        types.ReturnValueAllNew,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	})
+	out, err := s.client.UpdateItem(ctx, e.update(s.table, connectionKey(id)))
 	if old, ok := refused(err); ok {
 		c, err := readConnection(old, now)
 		return c, false, err

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
@@ -52,18 +53,24 @@ func (e *expression) require(parts ...string) {
 func (e *expression) set(path, value string) { e.sets = append(e.sets, path+" = "+value) }
 func (e *expression) remove(path string)     { e.removes = append(e.removes, path) }
 
-func (e *expression) condition() *string {
-	c := strings.Join(e.conditions, " AND ")
-	return &c
-}
-
-func (e *expression) update() *string {
-	var u string
+// update is the conditional update of an item. It returns the item as it is
+// after it, or, in the error of a condition that does not hold, as it is.
+func (e *expression) update(table, pk string) *dynamodb.UpdateItemInput {
+	condition, update := strings.Join(e.conditions, " AND "), ""
 	if len(e.sets) > 0 {
-		u = "SET " + strings.Join(e.sets, ", ")
+		update = "SET " + strings.Join(e.sets, ", ")
 	}
 	if len(e.removes) > 0 {
-		u += " REMOVE " + strings.Join(e.removes, ", ")
+		update += " REMOVE " + strings.Join(e.removes, ", ")
 	}
-	return &u
+	return &dynamodb.UpdateItemInput{
+		TableName:                           &table,
+		Key:                                 key(pk),
+		ConditionExpression:                 &condition,
+		UpdateExpression:                    &update,
+		ExpressionAttributeNames:            e.names,
+		ExpressionAttributeValues:           e.values,
+		ReturnValues:                        types.ReturnValueAllNew,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}
 }

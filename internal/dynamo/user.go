@@ -7,7 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
@@ -64,16 +63,7 @@ func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
 	e.set(e.path(attrClaimedAt), at)
 	e.set(e.path(attrUntil), e.value(num(c.Until)))
 	e.set(e.path(attrExpires), e.value(num(seconds(c.Until.Add(signal.EpochLife)))))
-	return &dynamodb.UpdateItemInput{
-		TableName:                           &s.table,
-		Key:                                 key(userKey(c.User)),
-		ConditionExpression:                 e.condition(),
-		UpdateExpression:                    e.update(),
-		ExpressionAttributeNames:            e.names,
-		ExpressionAttributeValues:           e.values,
-		ReturnValues:                        types.ReturnValueAllNew,
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}
+	return e.update(s.table, userKey(c.User))
 }
 
 func readClaimed(it item) (signal.Claimed, error) {
@@ -90,14 +80,7 @@ func (s *Store) Release(ctx context.Context, name signal.UserName, id signal.Con
 	e := newExpression()
 	e.require(e.path(attrOwner, attrID), "=", e.value(str(id)))
 	e.remove(e.path(attrOwner))
-	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName:                 &s.table,
-		Key:                       key(userKey(name)),
-		ConditionExpression:       e.condition(),
-		UpdateExpression:          e.update(),
-		ExpressionAttributeNames:  e.names,
-		ExpressionAttributeValues: e.values,
-	})
+	_, err := s.client.UpdateItem(ctx, e.update(s.table, userKey(name)))
 	if _, ok := refused(err); ok {
 		return false, nil
 	}
@@ -113,15 +96,7 @@ func (s *Store) Route(ctx context.Context, name signal.UserName, now signal.Inst
 	e.require("attribute_exists(" + e.path(attrOwner) + ")")
 	e.require(e.path(attrUntil), ">", e.value(num(now)))
 	e.set(e.path(attrSeq), e.path(attrSeq)+" + "+e.value(num(1)))
-	out, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
-		TableName:                 &s.table,
-		Key:                       key(userKey(name)),
-		ConditionExpression:       e.condition(),
-		UpdateExpression:          e.update(),
-		ExpressionAttributeNames:  e.names,
-		ExpressionAttributeValues: e.values,
-		ReturnValues:              types.ReturnValueAllNew,
-	})
+	out, err := s.client.UpdateItem(ctx, e.update(s.table, userKey(name)))
 	if _, ok := refused(err); ok {
 		return signal.Route{}, signal.ErrOffline
 	}

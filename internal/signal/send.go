@@ -23,7 +23,7 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 		return s.nobody(ctx, p, in.Number)
 	case err != nil:
 		s.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
-		return reply(Ack{in.Number, codeOf(err)})
+		return reply(w.ack(Numbered{in.Number, in.Frame}, codeOf(err)))
 	case step.Settled:
 		return reply(w.ack(Numbered{in.Number, in.Frame}, step.Code))
 	case len(run) == 0:

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -46,8 +47,15 @@ func deploy(t *testing.T) string {
 		"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": management.URL + "/" + stage,
 	}
 	dir := t.TempDir()
+	logs := &lockedBuffer{}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("gateway logs:\n%s", logs)
+		}
+	})
 	g = gateway.New(gateway.Config{
 		Stage: stage,
+		Log:   slog.New(slog.NewJSONHandler(logs, nil)),
 		Routes: gateway.Routes{
 			Connect:    function(t, dir, "connect", env),
 			Disconnect: function(t, dir, "disconnect", env),
@@ -85,7 +93,10 @@ func function(t *testing.T, dir, name string, env map[string]string) gateway.Fun
 		t.Fatalf("build %s: %v\n%s", name, err, out)
 	}
 	logs := &lockedBuffer{}
-	f, err := lambdaenv.New(lambdaenv.Config{Name: name, Bootstrap: bootstrap, Env: env, Timeout: time.Minute, Logs: logs})
+	f, err := lambdaenv.New(lambdaenv.Config{
+		Name: name, Bootstrap: bootstrap, Env: env, Timeout: time.Minute, Logs: logs,
+		MaxConcurrency: 1000, // an account's on AWS; past it a client gets an error frame
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 			r, after = h.answer(ctx, p, []signal.Event{signal.Failure(in)}), nil
 		}
 	}()
-	in, answer, err := protocol.Decode(p.ID, []byte(ev.Body))
+	in, answer, err := protocol.Decode([]byte(ev.Body))
 	if err != nil {
 		h.Log.InfoContext(ctx, "frame not understood", "connection", p.ID, "error", err)
 	}

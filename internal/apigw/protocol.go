@@ -4,11 +4,11 @@ import "github.com/owt-signal/owt-signal/internal/signal"
 
 // Protocol is what a kind of client speaks: frames in, frames out. It is pure.
 type Protocol interface {
-	// Decode reads a frame of the connection. A frame that concerns the
+	// Decode reads a client's frame. A frame that concerns the
 	// protocol alone it answers itself, and there is no input. An error says
 	// what was wrong with the frame, for the log; what is to be done about it
 	// the input and the answer say.
-	Decode(id signal.ConnectionID, frame []byte) (in signal.Input, answer []byte, err error)
+	Decode(frame []byte) (in signal.Input, answer []byte, err error)
 	// Encode is the frames that tell a client of an event: in order, possibly
 	// none.
 	Encode(e signal.Event) [][]byte

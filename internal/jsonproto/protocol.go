@@ -42,7 +42,7 @@ type Protocol struct {
 
 // Decode reads a frame. What is wrong with one is answered, and costs nothing
 // else.
-func (p Protocol) Decode(_ signal.ConnectionID, frame []byte) (signal.Input, []byte, error) {
+func (p Protocol) Decode(frame []byte) (signal.Input, []byte, error) {
 	f, err := read(frame)
 	if err != nil {
 		return nil, failure(0, signal.CodeClient, false), err

@@ -47,7 +47,7 @@ func TestDecode(t *testing.T) {
 		{"{\"type\":\"\xff\"}", nil, malformed},
 		{`{"type":"message","id":1,"to":"bob","data":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, nil, malformed},
 	} {
-		in, answer, err := protocol.Decode("id", []byte(c.frame))
+		in, answer, err := protocol.Decode([]byte(c.frame))
 		if !reflect.DeepEqual(normal(in), normal(c.in)) || string(answer) != c.answer {
 			t.Errorf("%.60s\n got %+v, %s (%v)\nwant %+v, %s", c.frame, in, answer, err, c.in, c.answer)
 		}
@@ -102,7 +102,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		in, answer, _ := protocol.Decode("id", frame)
+		in, answer, _ := protocol.Decode(frame)
 		if (in == nil) == (answer == nil) {
 			t.Fatalf("%q: input %+v, answer %q", frame, in, answer)
 		}

@@ -48,8 +48,22 @@ func (s *Service) turnAway(ctx context.Context, h Handshake) {
 	s.Log.InfoContext(ctx, "version not supported", "connection", h.Peer.ID, "version", h.Version)
 	if s.greet(ctx, h.Peer) {
 		s.post(ctx, h.Peer, Refused{NoNumber, CodeUnsupported})
-		s.close(ctx, h.Peer)
 	}
+	s.close(ctx, h.Peer)
+}
+
+// join lets a client in that was admitted. One without a record is told by
+// others why it is not served, and must not take itself for connected before.
+func (s *Service) join(ctx context.Context, p Peer) Reply {
+	_, err := s.Store.Inspect(ctx, p.ID, s.Clock.Now())
+	switch {
+	case err == nil:
+		return reply(Joined{p.ID})
+	case !errors.Is(err, ErrNoConnection):
+		s.Log.ErrorContext(ctx, "join failed", "connection", p.ID, "error", err)
+		s.close(ctx, p) // its client comes again
+	}
+	return Reply{}
 }
 
 // begin greets a client whose socket is just being opened, and authenticates

@@ -18,6 +18,8 @@ type (
 	// Admitted follows where the protocol admits a client before it has
 	// authenticated.
 	Admitted struct{ Connection ConnectionID }
+	// Joined answers [Join].
+	Joined struct{ Connection ConnectionID }
 	// Welcome ends the authentication: as Number, if that was numbered.
 	Welcome struct {
 		Number int64
@@ -68,6 +70,7 @@ type (
 
 func (Opened) event()     {}
 func (Admitted) event()   {}
+func (Joined) event()     {}
 func (Welcome) event()    {}
 func (Ack) event()        {}
 func (Stored) event()     {}
@@ -85,6 +88,8 @@ type Input interface{ input() }
 
 // The inputs.
 type (
+	// Join asks to be let in, where the protocol has its clients ask.
+	Join struct{}
 	// Authenticate brings a token, after the handshake.
 	Authenticate struct {
 		Number int64 // or NoNumber
@@ -107,6 +112,7 @@ type (
 	Reject struct{ Code Code }
 )
 
+func (Join) input()         {}
 func (Authenticate) input() {}
 func (Send) input()         {}
 func (Query) input()        {}

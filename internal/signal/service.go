@@ -39,6 +39,8 @@ func (s *Service) Receive(ctx context.Context, p Peer, in Input) Reply {
 	switch in := in.(type) {
 	case Send:
 		return s.send(ctx, p, in)
+	case Join:
+		return s.join(ctx, p)
 	case Authenticate:
 		return s.authenticate(ctx, p, in)
 	case Query:

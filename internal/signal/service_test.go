@@ -372,6 +372,38 @@ func TestUnsupportedVersionIsTold(t *testing.T) {
 	})
 }
 
+// A client that is turned away may ask to be let in before it is told so. It
+// must not take itself for connected.
+func TestJoin(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.connect("a", signal.EIO4, nil)
+		w.receive("a", signal.Join{})
+		w.expect("a", "opened", "admitted", "joined")
+
+		after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: "b", Protocol: signal.EIO4}, Version: "3.0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.receive("b", signal.Join{})
+		after(w.t.Context())
+		w.receive("b", signal.Join{})
+		w.expect("b", "opened", "refused 2103")
+
+		w.Store = unreadableStore{w.Store}
+		w.receive("a", signal.Join{})
+		w.expect("a", "opened", "admitted", "joined")
+		if !w.closed["a"] {
+			t.Error("a client that cannot be let in is left waiting")
+		}
+	})
+}
+
+type unreadableStore struct{ signal.Store }
+
+func (unreadableStore) Inspect(context.Context, signal.ConnectionID, signal.Instant) (signal.Connection, error) {
+	return signal.Connection{}, errors.New("unreadable")
+}
+
 // A connection cannot be reached before API Gateway has taken the answer to
 // its handshake.
 func TestGreetingIsTriedAgain(t *testing.T) {

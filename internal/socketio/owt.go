@@ -47,14 +47,14 @@ type OWT struct {
 // Decode reads a frame. What cannot be answered otherwise ends the connection,
 // as it does on a Socket.IO server; a frame with an ack id is always answered
 // by an ack.
-func (o OWT) Decode(id signal.ConnectionID, frame []byte) (signal.Input, []byte, error) {
+func (o OWT) Decode(frame []byte) (signal.Input, []byte, error) {
 	engine, err := DecodeEngine(frame)
 	if err != nil {
 		return signal.Reject{Code: signal.CodeClient}, nil, err
 	}
 	switch engine.Type {
 	case EngineMessage:
-		return o.decodePacket(id, engine.Data)
+		return o.decodePacket(engine.Data)
 	case EnginePing:
 		return nil, EnginePacket{Type: EnginePong, Data: engine.Data}.Append(nil), nil
 	case EngineClose:
@@ -66,7 +66,7 @@ func (o OWT) Decode(id signal.ConnectionID, frame []byte) (signal.Input, []byte,
 	}
 }
 
-func (o OWT) decodePacket(id signal.ConnectionID, payload []byte) (signal.Input, []byte, error) {
+func (o OWT) decodePacket(payload []byte) (signal.Input, []byte, error) {
 	p, err := Decode(payload)
 	switch {
 	case errors.Is(err, ErrBinary):
@@ -78,7 +78,7 @@ func (o OWT) decodePacket(id signal.ConnectionID, payload []byte) (signal.Input,
 	}
 	switch p.Type {
 	case Connect:
-		return nil, connected(id), nil
+		return signal.Join{}, nil, nil
 	case Disconnect:
 		return signal.Leave{}, nil, nil
 	case Event:
@@ -187,6 +187,8 @@ func (o OWT) Encode(e signal.Event) [][]byte {
 			return [][]byte{Packet{Type: Connect}.Append(nil)}
 		}
 		return nil // EIO4 clients ask for it
+	case signal.Joined:
+		return [][]byte{connected(e.Connection)}
 	case signal.Welcome:
 		return o.welcome(e)
 	case signal.Ack:
@@ -233,7 +235,7 @@ func (o OWT) refused(r signal.Refused) [][]byte {
 	}
 }
 
-// connected is the answer to an EIO4 client's CONNECT.
+// connected is the answer to a client's CONNECT: only those of EIO4 send one.
 func connected(id signal.ConnectionID) []byte {
 	sid := append(rawjson.AppendString([]byte(`{"sid":`), string(id)), '}')
 	return Packet{Type: Connect, Data: sid}.Append(nil)

@@ -60,8 +60,8 @@ func TestOWTDecode(t *testing.T) {
 		{frame: `3`, answer: `6`},
 		{frame: `5`, answer: `6`},
 		{frame: `6`, answer: `6`},
-		{frame: `40`, answer: `40{"sid":"id="}`},
-		{frame: `40{"token":"x"}`, answer: `40{"sid":"id="}`},
+		{frame: `40`, in: signal.Join{}},
+		{frame: `40{"token":"x"}`, in: signal.Join{}},
 		{frame: `40/admin?a=1,`, answer: `44/admin,{"message":"Invalid namespace"}`},
 		{frame: `42/admin,1["owt-message",{"to":"bob","data":1}]`, answer: `6`},
 		{frame: `431[]`, answer: `6`},
@@ -75,7 +75,7 @@ func TestOWTDecode(t *testing.T) {
 		{frame: `429007199254740992["owt-message",{"to":"bob","data":1}]`, in: signal.Reject{Code: signal.CodeClient}, bad: true},
 		{frame: `451-["x",{"_placeholder":true,"num":0}]`, in: signal.Reject{Code: signal.CodeUnsupported}, bad: true},
 	} {
-		in, answer, err := owt4.Decode("id=", []byte(c.frame))
+		in, answer, err := owt4.Decode([]byte(c.frame))
 		if !reflect.DeepEqual(in, c.in) && !equalSend(in, c.in) || string(answer) != c.answer || (err != nil) != c.bad {
 			t.Errorf("%.60s\n got %+v, %q, %v\nwant %+v, %q", c.frame, in, answer, err, c.in, c.answer)
 		}
@@ -99,6 +99,7 @@ func TestOWTEncode(t *testing.T) {
 	}{
 		{event: signal.Opened{Connection: "id="}, v3: `0{"sid":"id=","upgrades":[],"pingInterval":300000,"pingTimeout":240000,"maxPayload":131072}`},
 		{event: signal.Admitted{Connection: "id="}, v3: `40`, v4: "-"},
+		{event: signal.Joined{Connection: "id="}, v3: `40{"sid":"id="}`},
 		{event: signal.Welcome{Number: none, User: "用户1"}, v3: `42["server-authenticated",{"uid":"用户1"}]`},
 		{event: signal.Welcome{Number: 7, User: "a\"b"}, v3: `42["server-authenticated",{"uid":"a\"b"}] 437[{"uid":"a\"b"}]`},
 		{event: signal.Ack{Number: 0}, v3: `430[]`},
@@ -138,7 +139,7 @@ func FuzzOWTDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		in, answer, _ := owt4.Decode("id=", frame)
+		in, answer, _ := owt4.Decode(frame)
 		if (in == nil) == (answer == nil) {
 			t.Fatalf("%q: input %+v, answer %q", frame, in, answer)
 		}

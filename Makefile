@@ -43,6 +43,7 @@ test: e2e/node_modules/.package-lock.json .venv/.stamp
 	$(GOTEST) ./e2e
 	go test -run TestExplore ./internal/signal
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)
+	go run ./cmd/owt-signal-sim -first 1048576 -seeds $(WORLDS)
 
 # The file is npm's own record of what it installed.
 e2e/node_modules/.package-lock.json: e2e/package.json e2e/package-lock.json | deps

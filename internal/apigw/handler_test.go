@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -83,9 +84,22 @@ func TestHandshakes(t *testing.T) {
 			query:  map[string]string{"EIO": "4", "clientVersion": "4.1"},
 			status: 200, frames: []string{open, `44{"message":"2103","data":{"code":2103}}`, "41", "close"},
 		},
-		"Engine.IO 5":         {query: map[string]string{"EIO": "5"}, status: 400},
-		"JSON":                {offers: []string{"x, owt.signal.v1"}, status: 200, chosen: "owt.signal.v1"},
-		"foreign subprotocol": {offers: []string{"mqtt"}, status: 400},
+		"Engine.IO 5": {query: map[string]string{"EIO": "5"}, status: 400},
+		"JSON":        {offers: []string{"x, owt.signal.v1"}, status: 200, chosen: "owt.signal.v1"},
+		"session": {
+			query: map[string]string{"token": "a", "session": "s-1", "resume": "id=", "first": "7"}, status: 200,
+		},
+		"session without an id":          {query: map[string]string{"session": ""}, status: 400},
+		"session id that is none":        {query: map[string]string{"session": "a b"}, status: 400},
+		"resume without a session":       {query: map[string]string{"resume": "id="}, status: 400},
+		"first without a session":        {query: map[string]string{"first": "1"}, status: 400},
+		"first is zero":                  {query: map[string]string{"session": "s", "first": "0"}, status: 400},
+		"first is no number":             {query: map[string]string{"session": "s", "first": "x"}, status: 400},
+		"first is the highest number":    {query: map[string]string{"session": "s", "first": "9007199254740991"}, status: 200},
+		"first is beyond it":             {query: map[string]string{"session": "s", "first": "9007199254740992"}, status: 400},
+		"longest connection to resume":   {query: map[string]string{"session": "s", "resume": strings.Repeat("x", 128)}, status: 200},
+		"connection to resume, too long": {query: map[string]string{"session": "s", "resume": strings.Repeat("x", 129)}, status: 400},
+		"foreign subprotocol":            {offers: []string{"mqtt"}, status: 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, s := newHandler(memory.New())

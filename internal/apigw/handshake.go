@@ -3,6 +3,7 @@ package apigw
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
@@ -16,10 +17,14 @@ const (
 	queryEngine  = "EIO"
 	queryToken   = "token"
 	queryVersion = "clientVersion"
+	querySession = "session"
+	queryResume  = "resume"
+	queryFirst   = "first"
 )
 
 var (
 	errEngine      = errors.New("Engine.IO 3 or 4 is needed (query parameter EIO)")
+	errSession     = errors.New("resume, a connection, and first, a whole number from 1, go with a session")
 	errSubprotocol = errors.New("none of the offered subprotocols is served; offer " + string(signal.JSON))
 )
 
@@ -42,9 +47,38 @@ func (h *Handler) handshake(ev *request) (hs signal.Handshake, subprotocol strin
 		hs.Token = &token
 	}
 	if hs.Peer.Protocol == signal.JSON {
-		subprotocol, err = chooseSubprotocol(ev)
+		if hs.Session, err = session(query); err == nil {
+			subprotocol, err = chooseSubprotocol(ev)
+		}
 	}
 	return hs, subprotocol, err
+}
+
+// maxConnectionID bounds the name of a connection that a client gives, in
+// bytes. API Gateway's have 16.
+const maxConnectionID = 128
+
+// session is a JSON client's, if it has one.
+func session(query map[string]string) (*signal.Session, error) {
+	s := signal.Session{ID: query[querySession], Resume: signal.ConnectionID(query[queryResume]), First: 1}
+	first, given := query[queryFirst]
+	if given {
+		n, err := strconv.ParseInt(first, 10, 64)
+		if err != nil || n < 1 || n > signal.MaxNumber {
+			return nil, errSession
+		}
+		s.First = n
+	}
+	if len(s.Resume) > maxConnectionID {
+		return nil, errSession
+	}
+	if _, there := query[querySession]; !there {
+		if s.Resume != "" || given {
+			return nil, errSession
+		}
+		return nil, nil //nolint:nilnil // most clients have none
+	}
+	return &s, signal.CheckSessionID(s.ID)
 }
 
 // authenticatesAtHandshake tells clients that never send a token later from

@@ -27,6 +27,9 @@ func (s *Store) Admit(ctx context.Context, c signal.Connection) error {
 		attrSize:      num(0),
 		attrForgotten: num(c.Lane.Forgotten),
 	}
+	if c.Session != "" {
+		it[attrSession] = str(c.Session)
+	}
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName:           &s.table,
 		Item:                it,
@@ -38,8 +41,8 @@ func (s *Store) Admit(ctx context.Context, c signal.Connection) error {
 	return nil
 }
 
-// Inspect implements [signal.ConnectionStore].
-func (s *Store) Inspect(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
+// Recall implements [signal.ConnectionStore].
+func (s *Store) Recall(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &s.table, Key: key(connectionKey(id)), ConsistentRead: aws.Bool(true),
 	})
@@ -47,6 +50,12 @@ func (s *Store) Inspect(ctx context.Context, id signal.ConnectionID, now signal.
 		return signal.Connection{}, fmt.Errorf("get connection: %w", err)
 	}
 	return readConnection(out.Item, now)
+}
+
+// Inspect implements [signal.ConnectionStore].
+func (s *Store) Inspect(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
+	c, err := s.Recall(ctx, id, now)
+	return somebody(c, err, false)
 }
 
 // Move implements [signal.ConnectionStore].
@@ -59,6 +68,7 @@ func (s *Store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move,
 	out, err := s.client.UpdateItem(ctx, e.update(s.table, connectionKey(id)))
 	if old, ok := refused(err); ok {
 		c, err := readConnection(old, now)
+		c, err = somebody(c, err, m.Guard.Ended)
 		return c, false, err
 	}
 	if err != nil {
@@ -71,6 +81,11 @@ func (s *Store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move,
 // guard is [signal.Lane.Allows] as a condition.
 func (e *expression) guard(m signal.Move) {
 	g := m.Guard
+	if g.Ended {
+		e.require("attribute_exists(" + e.path(attrEnded) + ")")
+	} else {
+		e.require("attribute_not_exists(" + e.path(attrEnded) + ")")
+	}
 	e.require(e.path(attrDone), "=", e.value(num(g.Done)))
 	e.require(e.path(attrTurn), "=", e.value(num(g.Turn)))
 	if g.Owner != "" {
@@ -127,9 +142,34 @@ func (e *expression) change(c signal.Change) {
 func (s *Store) Drop(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
 	out, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
 		TableName: &s.table, Key: key(connectionKey(id)), ReturnValues: types.ReturnValueAllOld,
+		ConditionExpression:      aws.String("attribute_not_exists(#session)"),
+		ExpressionAttributeNames: map[string]string{"#session": attrSession},
 	})
+	if _, ok := refused(err); ok {
+		return s.endSession(ctx, id)
+	}
 	if err != nil {
 		return signal.Connection{}, fmt.Errorf("delete connection: %w", err)
+	}
+	return readConnection(out.Attributes, 0)
+}
+
+// endSession ends a connection that has a session, whose record stays.
+func (s *Store) endSession(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+	e := newExpression()
+	e.require("attribute_exists(" + e.path(attrSession) + ")")
+	e.require("attribute_not_exists(" + e.path(attrEnded) + ")")
+	e.set(e.path(attrEnded), e.value(&types.AttributeValueMemberBOOL{Value: true}))
+	e.set(e.path(attrHeld), e.value(&types.AttributeValueMemberM{Value: item{}}))
+	e.set(e.path(attrSize), e.value(num(0)))
+	in := e.update(s.table, connectionKey(id))
+	in.ReturnValues = types.ReturnValueAllOld
+	out, err := s.client.UpdateItem(ctx, in)
+	if _, ok := refused(err); ok {
+		return signal.Connection{}, signal.ErrNoConnection
+	}
+	if err != nil {
+		return signal.Connection{}, fmt.Errorf("end connection: %w", err)
 	}
 	return readConnection(out.Attributes, 0)
 }
@@ -147,12 +187,21 @@ func (s *Store) Each(ctx context.Context, now signal.Instant, f func(signal.Conn
 			return fmt.Errorf("scan connections: %w", err)
 		}
 		for _, it := range page.Items {
-			if c, err := readConnection(it, now); err == nil {
+			if c, err := readConnection(it, now); err == nil && !c.Ended {
 				f(c)
 			}
 		}
 	}
 	return nil
+}
+
+// somebody is a record that was read, if its connection has not ended, or may
+// have.
+func somebody(c signal.Connection, err error, ended bool) (signal.Connection, error) {
+	if err == nil && c.Ended && !ended {
+		return signal.Connection{}, signal.ErrNoConnection
+	}
+	return c, err
 }
 
 // readConnection is the record in it; [signal.ErrNoConnection] if there is

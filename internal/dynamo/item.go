@@ -18,6 +18,8 @@ const (
 	attrEndpoint  = "endpoint"
 	attrUser      = "user"
 	attrSince     = "since"
+	attrSession   = "session"
+	attrEnded     = "ended"
 	attrOpen      = "open"
 	attrDone      = "done"
 	attrTurn      = "turn"
@@ -148,6 +150,8 @@ func (r *reader) connection(it item) signal.Connection {
 		User:    signal.UserName(r.str(it, attrUser)),
 		Since:   signal.Instant(r.num(it, attrSince)),
 		Expires: signal.Instant(r.num(it, attrExpires) * 1000),
+		Session: r.str(it, attrSession),
+		Ended:   r.bool(it, attrEnded),
 		Lane: signal.Lane{
 			Open:      r.num(it, attrOpen),
 			Done:      r.num(it, attrDone),

@@ -44,6 +44,12 @@ func (s *store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move,
 }
 
 // Drop implements [signal.ConnectionStore].
+func (s *store) Recall(ctx context.Context, id signal.ConnectionID, now signal.Instant) (c signal.Connection, err error) {
+	err = s.call(ctx, func() error { c, err = s.next.Recall(ctx, id, now); return err })
+	return c, err
+}
+
+// Drop implements [signal.ConnectionStore].
 func (s *store) Drop(ctx context.Context, id signal.ConnectionID) (c signal.Connection, err error) {
 	err = s.call(ctx, func() error { c, err = s.next.Drop(ctx, id); return err })
 	return c, err

@@ -26,6 +26,7 @@ func TestStoreIsSlow(t *testing.T) {
 			_, _, err := s.Move(ctx, "c", signal.Move{}, 1)
 			return err
 		},
+		"recall":  func(ctx context.Context, s signal.Store) error { _, err := s.Recall(ctx, "c", 0); return err },
 		"drop":    func(ctx context.Context, s signal.Store) error { _, err := s.Drop(ctx, "c"); return err },
 		"each":    func(ctx context.Context, s signal.Store) error { return s.Each(ctx, 1, func(signal.Connection) {}) },
 		"claim":   func(ctx context.Context, s signal.Store) error { _, err := s.Claim(ctx, signal.Claim{}); return err },

@@ -138,7 +138,11 @@ func (p Protocol) encode(e signal.Event) []byte {
 			number("idle", int64(p.Idle.Seconds())).number("maxPayload", int64(p.MaxPayload)).
 			number("maxInFlight", signal.MaxHeld).end()
 	case signal.Welcome:
-		return object(typeWelcome).text("user", string(e.User)).text("epoch", e.Epoch).number("seq", e.Seq).end()
+		o := object(typeWelcome).text("user", string(e.User)).text("epoch", e.Epoch).number("seq", e.Seq)
+		if e.Session != "" {
+			o = o.text("session", e.Session).raw("resumed", strconv.AppendBool(nil, e.Resumed))
+		}
+		return o.end()
 	case signal.Ack:
 		if e.Code != signal.OK {
 			return failure(e.Number, e.Code, false)
@@ -147,7 +151,11 @@ func (p Protocol) encode(e signal.Event) []byte {
 	case signal.Stored:
 		return object(typeStored).number("id", e.Number).end()
 	case signal.Delivery:
-		return object(typeMessage).text("from", string(e.From)).text("epoch", e.Epoch).number("seq", e.Seq).raw("data", e.Data).end()
+		o := object(typeMessage).text("from", string(e.From)).text("epoch", e.Epoch).number("seq", e.Seq)
+		if e.Session != "" && e.Number != signal.NoNumber {
+			o = o.text("session", e.Session).number("number", e.Number)
+		}
+		return o.raw("data", e.Data).end()
 	case signal.Superseded:
 		return object(typeSuperseded).end()
 	case signal.Refused:

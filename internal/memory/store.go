@@ -54,6 +54,17 @@ func (s *Store) Inspect(_ context.Context, id signal.ConnectionID, now signal.In
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.connection(id, now)
+	if !ok || c.Ended {
+		return signal.Connection{}, signal.ErrNoConnection
+	}
+	return copied(c), nil
+}
+
+// Recall implements [signal.ConnectionStore].
+func (s *Store) Recall(_ context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.connection(id, now)
 	if !ok {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
@@ -65,10 +76,10 @@ func (s *Store) Move(_ context.Context, id signal.ConnectionID, m signal.Move, n
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.connection(id, now)
-	if !ok {
+	if !ok || c.Ended && !m.Guard.Ended {
 		return signal.Connection{}, false, signal.ErrNoConnection
 	}
-	if !c.Lane.Allows(m) {
+	if c.Ended != m.Guard.Ended || !c.Lane.Allows(m) {
 		return copied(c), false, nil
 	}
 	*c = c.Applied(m)
@@ -80,11 +91,16 @@ func (s *Store) Drop(_ context.Context, id signal.ConnectionID) (signal.Connecti
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.connections[id]
-	if !ok {
+	if !ok || c.Ended {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
-	delete(s.connections, id)
-	return *c, nil
+	was := *c
+	if c.Session == "" {
+		delete(s.connections, id)
+	} else {
+		c.Ended, c.Lane.Held, c.Lane.Size = true, nil, 0
+	}
+	return was, nil
 }
 
 // Each implements [signal.ConnectionStore].
@@ -103,7 +119,7 @@ func (s *Store) all(now signal.Instant) []signal.Connection {
 	defer s.mu.Unlock()
 	all := make([]signal.Connection, 0, len(s.connections))
 	for id := range s.connections {
-		if c, ok := s.connection(id, now); ok {
+		if c, ok := s.connection(id, now); ok && !c.Ended {
 			all = append(all, copied(c))
 		}
 	}

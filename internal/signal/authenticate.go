@@ -64,8 +64,15 @@ func (s *Service) enter(ctx context.Context, c Connection, user UserName, in Aut
 	if number > 0 { // a reconnect: frames sent just before may still be on their way
 		_ = s.Clock.Sleep(ctx, Settle)
 	}
+	from, resumed := startAt(number), false
+	if in.Session != nil {
+		from, resumed, err = s.lane(ctx, c, user, *in.Session)
+	}
 	w := s.work(c)
-	run, err := w.open(ctx, user, number)
+	var opened Move
+	if err == nil {
+		opened, err = w.open(ctx, user, from)
+	}
 	switch {
 	case errors.Is(err, errOpened):
 		if w.conn.User != user {
@@ -79,10 +86,13 @@ func (s *Service) enter(ctx context.Context, c Connection, user UserName, in Aut
 	}
 	s.Log.InfoContext(ctx, "authenticated", "connection", c.ID, "user", user)
 	return Reply{
-		Events: []Event{Welcome{number, user, claimed.Epoch, claimed.Seq}},
+		Events: []Event{Welcome{number, user, claimed.Epoch, claimed.Seq, c.Session, resumed}},
 		After: func(ctx context.Context) {
 			s.supersede(ctx, superseded...)
-			w.carry(ctx, run)
+			for _, f := range opened.Repeated {
+				w.toSender(ctx, w.ack(f, from.Outcome(f.N)))
+			}
+			w.carry(ctx, opened.Run)
 		},
 	}
 }

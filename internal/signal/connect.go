@@ -12,6 +12,7 @@ type Handshake struct {
 	Peer    Peer
 	Version string  // the client's, empty if it says none
 	Token   *string // nil if the client authenticates later
+	Session *Session
 }
 
 // greetings is how long to wait before each new try to greet a connection: it
@@ -30,6 +31,9 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	}
 	now := s.Clock.Now()
 	c := Connection{Peer: h.Peer, Since: now, Expires: now.Add(ConnectionLife), Lane: NewLane()}
+	if h.Session != nil {
+		c.Session = h.Session.ID
+	}
 	if err := s.Store.Admit(ctx, c); err != nil {
 		return nil, fmt.Errorf("admit connection %s: %w", h.Peer.ID, err)
 	}
@@ -78,7 +82,7 @@ func (s *Service) begin(ctx context.Context, h Handshake) {
 	if h.Token == nil {
 		return
 	}
-	in := Authenticate{Number: NoNumber, Token: *h.Token}
+	in := Authenticate{Number: NoNumber, Token: *h.Token, Session: h.Session}
 	if h.Peer.Protocol == JSON {
 		in.Number = 0 // its messages are numbered from 1
 	}

@@ -33,6 +33,8 @@ type Connection struct {
 	User    UserName // empty until it has authenticated
 	Since   Instant  // when it was admitted: of two connections of a user the later owns the name
 	Expires Instant  // from then on the record counts as absent
+	Session string   // empty: none; a later connection may go on with it
+	Ended   bool     // the connection is nobody; what is left is what its session goes on with
 	Lane    Lane
 }
 

@@ -20,12 +20,15 @@ type (
 	Admitted struct{ Connection ConnectionID }
 	// Joined answers [Join].
 	Joined struct{ Connection ConnectionID }
-	// Welcome ends the authentication: as Number, if that was numbered.
+	// Welcome ends the authentication: as Number, if that was numbered. Resumed:
+	// the session goes on, and what was answered before would be again.
 	Welcome struct {
-		Number int64
-		User   UserName
-		Epoch  string
-		Seq    int64
+		Number  int64
+		User    UserName
+		Epoch   string
+		Seq     int64
+		Session string
+		Resumed bool
 	}
 	// Ack tells a sender how a numbered frame ended.
 	Ack struct {
@@ -34,12 +37,15 @@ type (
 	}
 	// Stored tells a sender that a numbered frame came early; its [Ack] follows.
 	Stored struct{ Number int64 }
-	// Delivery is a message for the receiver.
+	// Delivery is a message for the receiver. If it comes from a session,
+	// Session and Number are its own: the same again is the same message.
 	Delivery struct {
-		From  UserName
-		Data  []byte
-		Epoch string
-		Seq   int64
+		From    UserName
+		Data    []byte
+		Epoch   string
+		Seq     int64
+		Session string
+		Number  int64
 	}
 	// Superseded tells a connection that another one owns the name now. It is
 	// the last thing before the connection is closed.
@@ -96,6 +102,8 @@ type (
 		Token  string
 		// Malformed: there was no token that could be read.
 		Malformed bool
+		// Session, if the client has one. Only a handshake brings it.
+		Session *Session
 	}
 	// Send is a message for another user, or, with Frame.Code, something that
 	// has a number and cannot be understood.

@@ -7,6 +7,11 @@ import (
 	"strings"
 )
 
+// openAt is the move of a client that authenticates with a number.
+func openAt(l Lane, user UserName, at int64, me string, now Instant) Move {
+	return l.open(user, startAt(at), me, now)
+}
+
 // hooks are the product's decisions, each of which a mutation may replace to
 // show that the exploration would notice.
 type hooks struct {
@@ -27,7 +32,7 @@ func product() hooks {
 		take:    Take,
 		arrive:  Lane.Arrive,
 		watch:   Lane.Watch,
-		open:    Lane.open,
+		open:    openAt,
 		finish:  Lane.finish,
 		allows:  Lane.Allows,
 		made:    Move.Made,

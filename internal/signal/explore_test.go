@@ -82,7 +82,7 @@ func (x *model) begin() []*world {
 func (w *world) connect(i, user int, opened, there bool) {
 	c := Connection{Lane: NewLane()}
 	if opened {
-		m := c.Lane.open(userName[user], 0, "-", present)
+		m := openAt(c.Lane, userName[user], 0, "-", present)
 		c = c.Applied(m)
 		w.users[user].owner = i
 	}
@@ -590,7 +590,7 @@ var mutations = []struct {
 	}},
 	{"opening does not ask what is held", "stall", config{senders: opening(3, 1, 2)}, func(h *hooks) {
 		h.open = func(l Lane, user UserName, at int64, me string, now Instant) Move {
-			m := l.open(user, at, me, now)
+			m := openAt(l, user, at, me, now)
 			m.Guard.Held = Any
 			return m
 		}

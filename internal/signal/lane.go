@@ -164,6 +164,15 @@ func (l Lane) with(n int64, f Frame) Lane {
 	return l
 }
 
+// without is what the lane holds besides frames.
+func (l Lane) without(frames []Numbered) map[int64]Held {
+	held := maps.Clone(l.Held)
+	for _, f := range frames {
+		delete(held, f.N)
+	}
+	return held
+}
+
 // faulted is the lane's faults with more added, and what is forgotten for it.
 // Added faults lie above those there are.
 func (l Lane) faulted(add ...Fault) ([]Fault, int64) {

@@ -19,7 +19,7 @@ func opened(at int64, before ...int64) (Lane, []Numbered) {
 	for _, n := range before {
 		l.Apply(l.hold(n, frameOf(n), "early", start))
 	}
-	m := l.open("alice", at, "opener", start)
+	m := l.open("alice", startAt(at), "opener", start)
 	l.Apply(m)
 	return l, m.Run
 }

@@ -26,6 +26,9 @@ type Move struct {
 	Change Change
 	// Run is what the owner has to post once the move is made, in order.
 	Run []Numbered
+	// Repeated are held frames that are finished already, and to be answered as
+	// they were before.
+	Repeated []Numbered
 }
 
 // Guard is what must hold for a move. A move that holds a frame asks, besides,
@@ -36,6 +39,7 @@ type Guard struct {
 	TurnAt     Instant // zero: any
 	Held       int     // how many frames are held; [Any]
 	Vacant     []int64 // numbers that are not held
+	Ended      bool    // the connection has ended; without it, it has not
 }
 
 // Change is what a move makes of a lane. Done and Turn are always set.

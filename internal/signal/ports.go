@@ -25,8 +25,13 @@ type ConnectionStore interface {
 	// hold, the record that it does not hold for, and false.
 	// [ErrNoConnection] if there is none.
 	Move(ctx context.Context, id ConnectionID, m Move, now Instant) (Connection, bool, error)
-	// Drop deletes a record and returns it; [ErrNoConnection] if there is none.
+	// Drop ends a connection and returns its record; [ErrNoConnection] if there
+	// is none. The record is deleted; or, if the connection has a session, kept
+	// until it expires, without held frames and as [Connection.Ended]: to all
+	// but Recall, and moves with [Guard.Ended], it is absent.
 	Drop(ctx context.Context, id ConnectionID) (Connection, error)
+	// Recall reads a record, ended or not; [ErrNoConnection] if there is none.
+	Recall(ctx context.Context, id ConnectionID, now Instant) (Connection, error)
 	// Each calls f with every connection there is, segment by segment, in no
 	// order; connections that come or go meanwhile may be missed. f may be
 	// called concurrently.

@@ -88,7 +88,7 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, f Frame) Reply {
 	if c.User == "" {
 		return reply(Failed{CodeUnknownUser})
 	}
-	if code := s.deliver(ctx, c.User, f, func(context.Context) bool { return true }); code != OK {
+	if code := s.deliver(ctx, c, Numbered{NoNumber, f}, func(context.Context) bool { return true }); code != OK {
 		return reply(Failed{code})
 	}
 	return Reply{}
@@ -96,7 +96,7 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, f Frame) Reply {
 
 // deliver posts one frame to its receiver and says how that ended. It asks
 // ready just before it posts.
-func (s *Service) deliver(ctx context.Context, from UserName, f Frame, ready func(context.Context) bool) Code {
+func (s *Service) deliver(ctx context.Context, from Connection, f Numbered, ready func(context.Context) bool) Code {
 	if f.Code != OK || f.Confirm {
 		return f.Code
 	}
@@ -111,7 +111,7 @@ func (s *Service) deliver(ctx context.Context, from UserName, f Frame, ready fun
 		if !ready(ctx) {
 			return CodeServer
 		}
-		err = s.Pusher.Post(ctx, r.Peer, Delivery{from, f.Data, r.Epoch, r.Seq})
+		err = s.Pusher.Post(ctx, r.Peer, Delivery{from.User, f.Data, r.Epoch, r.Seq, from.Session, f.N})
 		if !errors.Is(err, ErrGone) {
 			if err != nil {
 				s.Log.WarnContext(ctx, "delivery failed", "user", f.To, "connection", r.Peer.ID, "error", err)

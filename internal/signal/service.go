@@ -3,6 +3,7 @@ package signal
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -101,11 +102,25 @@ func (s *Service) refuse(ctx context.Context, p Peer, user UserName, number int6
 // told its client would reconnect, and take the name back.
 func (s *Service) nobody(ctx context.Context, p Peer, number int64) Reply {
 	if number != NoNumber {
-		s.post(ctx, p, Ack{number, CodeUnknownUser})
+		s.post(ctx, p, Ack{number, s.lastWord(ctx, p.ID, number)})
 	}
 	s.post(ctx, p, Superseded{})
 	s.close(ctx, p)
 	return Reply{}
+}
+
+// lastWord is how a number ended that comes on a connection that has ended. A
+// session may have sent it before.
+func (s *Service) lastWord(ctx context.Context, id ConnectionID, number int64) Code {
+	c, err := s.Store.Recall(ctx, id, s.Clock.Now())
+	switch {
+	case err == nil && number <= c.Lane.Done:
+		return c.Lane.Outcome(number)
+	case err != nil && !errors.Is(err, ErrNoConnection):
+		return CodeServer // nobody knows
+	default:
+		return CodeUnknownUser
+	}
 }
 
 // post sends what nobody waits for.

@@ -91,6 +91,12 @@ func line(e signal.Event) string {
 	case signal.Ack:
 		return fmt.Sprintf("ack %d %d", e.Number, int(e.Code))
 	case signal.Welcome:
+		switch {
+		case e.Resumed:
+			return fmt.Sprintf("welcome %s, session %s goes on", e.User, e.Session)
+		case e.Session != "":
+			return fmt.Sprintf("welcome %s, session %s begins", e.User, e.Session)
+		}
 		return fmt.Sprintf("welcome %s", e.User)
 	case signal.Denied:
 		return fmt.Sprintf("denied %d %d", e.Number, int(e.Code))

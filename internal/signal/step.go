@@ -1,6 +1,10 @@
 package signal
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Step is what to do next about a lane: make a move, or, if there is none,
 // what there is to know instead.
@@ -94,19 +98,45 @@ func (l Lane) patience() time.Duration {
 	return Patience
 }
 
-// Opened by user with number at, the lane takes along what was sent before:
-// the held frames below at, as far as they came, and those that follow it.
-func (l Lane) open(user UserName, at int64, me string, now Instant) Move {
-	l.Open = at
-	start := l.past(UnknownStart)
-	run, end := l.run(start)
-	m := Move{
-		Kind:   KindOpen,
-		Guard:  Guard{Done: unopened, Turn: unopened, Held: len(l.Held)},
-		Change: Change{Done: start, Turn: end, Owner: me, TurnAt: now, Opening: &Opening{user, at}, Unhold: run},
-		Run:    run,
+// startAt is a lane at rest that was opened by number at and knows nothing of
+// lower ones.
+func startAt(at int64) Lane {
+	l := Lane{Open: at, Forgotten: unopened}
+	l.Done = l.past(UnknownStart)
+	l.Turn = l.Done
+	return l
+}
+
+// startAfter is a lane at rest whose lowest number is the one after at.
+func startAfter(at int64) Lane { return Lane{Open: at, Done: at, Turn: at, Forgotten: unopened} }
+
+// Opened by user, the lane goes on where from stands, which is at rest, and
+// takes along what was sent before: the held frames that may follow. Those that
+// from has finished are repeats.
+func (l Lane) open(user UserName, from Lane, me string, now Instant) Move {
+	held := len(l.Held)
+	var repeated []Numbered
+	for n, h := range l.Held {
+		if n <= from.Done {
+			repeated = append(repeated, Numbered{n, h.Frame})
+		}
 	}
-	m.Change.Faults = l.passed(start, run, nil)
+	slices.SortFunc(repeated, func(a, b Numbered) int { return cmp.Compare(a.N, b.N) })
+	from.Held = l.without(repeated)
+	run, end := from.run(from.Done)
+	m := Move{
+		Kind:  KindOpen,
+		Guard: Guard{Done: unopened, Turn: unopened, Held: held},
+		Change: Change{
+			Done: from.Done, Turn: end, Owner: me, TurnAt: now,
+			Opening: &Opening{user, from.Open}, Unhold: slices.Concat(repeated, run), Faults: from.passed(from.Done, run, nil),
+		},
+		Run:      run,
+		Repeated: repeated,
+	}
+	if m.Change.Faults == nil && (len(from.Faults) > 0 || from.Forgotten != unopened) {
+		m.Change.Faults = &Faults{from.Faults, from.Forgotten}
+	}
 	return m
 }
 

@@ -57,22 +57,22 @@ func (w *work) move(ctx context.Context, m Move) (made bool, err error) {
 	return false, err
 }
 
-// open opens the lane for user and returns what was sent before and is to be
-// posted now. errOpened if it is open already.
-func (w *work) open(ctx context.Context, user UserName, number int64) ([]Numbered, error) {
+// open opens the lane for user where from stands. The move says what was sent
+// before and is to be posted now. errOpened if the lane is open already.
+func (w *work) open(ctx context.Context, user UserName, from Lane) (Move, error) {
 	for range arriveTries {
-		m := w.conn.Lane.open(user, number, w.me, w.Clock.Now())
+		m := w.conn.Lane.open(user, from, w.me, w.Clock.Now())
 		made, err := w.move(ctx, m)
 		switch {
 		case err != nil:
-			return nil, err
+			return Move{}, err
 		case made:
-			return m.Run, nil
+			return m, nil
 		case w.conn.Lane.Opened():
-			return nil, errOpened
+			return Move{}, errOpened
 		}
 	}
-	return nil, ErrBusy
+	return Move{}, ErrBusy
 }
 
 // bring brings frame n to the lane. It returns the run that is now this
@@ -122,7 +122,7 @@ func (w *work) turn(ctx context.Context, run []Numbered, more bool) (codes []Cod
 	for i, f := range run {
 		codes[i] = CodeServer
 		if !w.lost {
-			codes[i] = w.deliver(ctx, w.conn.User, f.Frame, w.ready)
+			codes[i] = w.deliver(ctx, w.conn, f, w.ready)
 		}
 		if codes[i] != OK {
 			faults = append(faults, Fault{f.N, f.N, codes[i]})
@@ -133,6 +133,9 @@ func (w *work) turn(ctx context.Context, run []Numbered, more bool) (codes []Cod
 		m := w.conn.Lane.finish(faults, more, w.me, w.Clock.Now())
 		made, err := w.move(ctx, m)
 		switch {
+		case errors.Is(err, ErrNoConnection) && w.conn.Session != "":
+			w.finishEnded(ctx, faults)
+			return codes, nil, false
 		case err != nil:
 			return codes, nil, false
 		case made:
@@ -147,6 +150,18 @@ func (w *work) turn(ctx context.Context, run []Numbered, more bool) (codes []Cod
 		}
 	}
 	return codes, nil, false
+}
+
+// finishEnded ends the turn on the lane of a connection that has ended
+// meanwhile: its session may go on.
+func (w *work) finishEnded(ctx context.Context, faults []Fault) {
+	lane := w.conn.Lane
+	lane.Held = nil // given up with the connection
+	m := lane.finish(faults, false, w.me, w.Clock.Now())
+	m.Guard.Ended = true
+	if _, err := w.move(ctx, m); err != nil && !errors.Is(err, ErrNoConnection) {
+		w.Log.WarnContext(ctx, "finish failed", "connection", w.conn.ID, "error", err)
+	}
 }
 
 // ready reports whether the owner may begin a post now, and renews the turn

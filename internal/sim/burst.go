@@ -65,5 +65,5 @@ func (b Burst) String() string {
 
 // writes tells the store calls that write from those that read.
 func writes(call string) bool {
-	return call != "inspect" && call != "owner"
+	return call != "inspect" && call != "recall" && call != "owner"
 }

@@ -25,7 +25,7 @@ type checker struct {
 }
 
 type orderKey struct {
-	from signal.ConnectionID
+	from string // a connection, or a session
 	to   signal.UserName
 }
 
@@ -50,7 +50,9 @@ func (s *Sim) accept(k *socket, e signal.Event) {
 	case signal.Delivery:
 		s.delivered(k, e)
 	case signal.Ack:
-		s.acked(k, e)
+		if k.client.session == "" {
+			s.acked(k, e)
+		}
 	}
 	k.told[fmt.Sprintf("%T", e)] = true
 	s.after(s.latency(s.faults.Post)/2, func() { k.client.receive(k, e) })
@@ -70,7 +72,7 @@ func (s *Sim) delivered(k *socket, d signal.Delivery) {
 	if len(m.accepted) > 1 {
 		s.violate("once", "message %d (number %d of %s) was accepted %d times", id, m.n, m.from.id, len(m.accepted))
 	}
-	key := orderKey{m.from.id, m.to}
+	key := orderKey{m.from.lane(), m.to}
 	if last := s.order[key]; last != nil && last.n >= m.n {
 		s.violate("order", "%s got number %d of %s after %d", k.id, m.n, m.from.id, last.n)
 	}
@@ -86,6 +88,14 @@ func (s *Sim) acked(k *socket, a signal.Ack) {
 	if a.Code == signal.OK && len(m.accepted) == 0 {
 		s.violate("truth", "%s was told that number %d was delivered", k.id, a.Number)
 	}
+}
+
+// lane is what a sender's order is kept in.
+func (k *socket) lane() string {
+	if k.client.session != "" {
+		return k.client.session
+	}
+	return string(k.id)
 }
 
 // sent is the message that a connection sent under a number.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,10 +12,11 @@ import (
 type generation int
 
 const (
-	generationJSON generation = iota // with the handshake; numbers begin at 1 on each connection
-	generationA                      // with the handshake; numbers go on across reconnects
-	generationB                      // by an event, after what was buffered; numbers go on
-	generationJava                   // by an event, before what was buffered; numbers go on
+	generationJSON    generation = iota // with the handshake; numbers begin at 1 on each connection
+	generationA                         // with the handshake; numbers go on across reconnects
+	generationB                         // by an event, after what was buffered; numbers go on
+	generationJava                      // by an event, before what was buffered; numbers go on
+	generationSession                   // JSON with a session: numbers go on, and what was not answered is sent again
 	generations
 )
 
@@ -29,6 +31,10 @@ type client struct {
 	ready  bool       // authenticated, as far as it knows
 	left   bool       // does not come back
 	queue  []*message // emitted while it was offline
+
+	session    string // generationSession: its name
+	resume     signal.ConnectionID
+	unanswered []*message
 }
 
 // socket is a connection of a client.
@@ -69,6 +75,9 @@ type ack struct {
 
 func (s *Sim) newClient(user signal.UserName, kind generation) *client {
 	c := &client{sim: s, user: user, kind: kind}
+	if kind == generationSession {
+		c.session, c.next = "session"+strconv.Itoa(len(s.clients)), 1
+	}
 	s.clients = append(s.clients, c)
 	return c
 }
@@ -90,6 +99,8 @@ func (c *client) connect() {
 	case generationJSON:
 		k.protocol, c.next = signal.JSON, 1
 		token = (*string)(&c.user)
+	case generationSession:
+		k.protocol, token = signal.JSON, (*string)(&c.user)
 	case generationA:
 		k.protocol, token = signal.EIO3, (*string)(&c.user)
 	case generationJava:
@@ -97,6 +108,24 @@ func (c *client) connect() {
 	}
 	s.tracef("%s connects as %s, kind %d, next number %d", c.user, k.id, c.kind, c.next)
 	s.connect(k, token)
+}
+
+// goOn is what a client says of its session in a handshake.
+func (c *client) goOn() *signal.Session {
+	if c.kind != generationSession {
+		return nil
+	}
+	first := c.next
+	if len(c.unanswered) > 0 {
+		first = c.unanswered[0].n
+	}
+	return &signal.Session{ID: c.session, Resume: c.resume, First: first}
+}
+
+// renew has a session go on with a new connection while the one before is open.
+func (c *client) renew() {
+	c.socket, c.ready = nil, false
+	c.connect()
 }
 
 // disconnected is how a client finds out that its connection has ended.
@@ -152,6 +181,10 @@ func (c *client) flush() {
 // offline, when it is connected again.
 func (c *client) send(to signal.UserName) {
 	s := c.sim
+	if c.kind == generationSession {
+		c.keep(to)
+		return
+	}
 	online := c.socket != nil && c.socket.greeted && c.socket.open
 	if !online && (c.kind == generationJSON || c.left) || online && c.kind != generationJSON && !c.ready {
 		return
@@ -166,8 +199,22 @@ func (c *client) send(to signal.UserName) {
 	c.emit(m)
 }
 
+// keep sends a message of a session, now or when it goes on.
+func (c *client) keep(to signal.UserName) {
+	if c.left {
+		return
+	}
+	m := &message{id: len(c.sim.messages), n: c.next, to: to}
+	c.next++
+	c.sim.messages = append(c.sim.messages, m)
+	c.unanswered = append(c.unanswered, m)
+	if c.ready {
+		c.emit(m)
+	}
+}
+
 func (c *client) emit(m *message) {
-	m.from = c.socket
+	m.from, m.arrived = c.socket, 0
 	in := signal.Send{Number: m.n, Frame: signal.Frame{To: m.to, Data: []byte(strconv.Itoa(m.id))}}
 	c.sim.tracef("%s sends %d to %s: message %d", m.from.id, m.n, m.to, m.id)
 	c.sim.message(m.from, "message "+strconv.Itoa(m.id), in)
@@ -180,7 +227,15 @@ func (c *client) receive(k *socket, e signal.Event) {
 		c.greeted(k)
 	case signal.Welcome:
 		if c.socket == k {
-			c.ready = true
+			c.ready, c.resume = true, k.id
+			for _, m := range c.unanswered {
+				c.emit(m)
+			}
+		}
+	case signal.Ack:
+		if c.session != "" && c.socket == k { // if not, it asks again where it goes on
+			c.sim.acked(k, e)
+			c.unanswered = slices.DeleteFunc(c.unanswered, func(m *message) bool { return m.n == e.Number })
 		}
 	case signal.Superseded, signal.Refused:
 		if c.socket == k {

@@ -20,6 +20,8 @@ const (
 	NoFence   Mutation = "no fence"  // superseded connections stay somebody
 	Clinging  Mutation = "clinging"  // names are never released
 	Blind     Mutation = "blind"     // nobody who waits for a number ever looks again
+	Amnesia   Mutation = "amnesia"   // sessions are forgotten
+	Hasty     Mutation = "hasty"     // a session goes on before its last owner has finished
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
@@ -32,7 +34,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -69,6 +71,19 @@ func (s mutatedStore) Inspect(ctx context.Context, id signal.ConnectionID, now s
 	c, err := s.Store.Inspect(ctx, id, now)
 	if s.mutation == Blind && err == nil && c.Lane.Opened() {
 		return signal.Connection{}, signal.ErrNoConnection
+	}
+	return c, err
+}
+
+// Recall finds nothing, if sessions are forgotten, and every lane at rest, if
+// they are hasty.
+func (s mutatedStore) Recall(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
+	c, err := s.Store.Recall(ctx, id, now)
+	switch s.mutation {
+	case Amnesia:
+		return signal.Connection{}, signal.ErrNoConnection
+	case Hasty:
+		c.Lane.Turn = c.Lane.Done
 	}
 	return c, err
 }

@@ -112,6 +112,14 @@ func (s store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, 
 	return c, made, err
 }
 
+// Recall implements [signal.ConnectionStore].
+func (s store) Recall(ctx context.Context, id signal.ConnectionID, now signal.Instant) (c signal.Connection, err error) {
+	if failed := s.call("recall", func() { c, err = s.Store.Recall(ctx, id, now) }); failed != nil {
+		return signal.Connection{}, failed
+	}
+	return c, err
+}
+
 // Drop implements [signal.ConnectionStore].
 func (s store) Drop(ctx context.Context, id signal.ConnectionID) (c signal.Connection, err error) {
 	failed := s.call("drop", func() {

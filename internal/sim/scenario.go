@@ -15,9 +15,9 @@ func (s *Sim) scenario() time.Duration {
 	names := make([]signal.UserName, users)
 	for i := range names {
 		names[i] = signal.UserName(fmt.Sprintf("u%d-", i))
-		c := s.newClient(names[i], generation(s.rng.IntN(int(generations))))
+		c := s.newClient(names[i], s.generation())
 		if s.chance(0.2) {
-			c.next = int64(s.rng.IntN(400)) // has been connected before
+			c.next += int64(s.rng.IntN(400)) // has been connected before
 		}
 		s.after(s.upTo(20*time.Millisecond), c.connect)
 	}
@@ -48,7 +48,11 @@ func (s *Sim) burst(c *client, to signal.UserName) {
 // disturb has something happen to a connection at a time.
 func (s *Sim) disturb(at time.Duration) {
 	c := s.clients[s.rng.IntN(len(s.clients))]
-	switch s.rng.IntN(4) {
+	what := 4
+	if c.kind == generationSession {
+		what = 6
+	}
+	switch s.rng.IntN(what) {
 	case 0, 1: // the connection breaks; the client goes on sending, and reconnects
 		s.after(at, func() {
 			if c.socket == nil || !c.socket.open {
@@ -60,18 +64,36 @@ func (s *Sim) disturb(at time.Duration) {
 		})
 	case 2: // the same user on another device
 		s.after(at, func() {
-			other := s.newClient(c.user, generation(s.rng.IntN(int(generations))))
+			other := s.newClient(c.user, s.generation())
 			other.connect()
 			s.after(100*time.Millisecond+s.upTo(300*time.Millisecond), func() { s.burst(other, c.user) })
 		})
 	case 3: // gone for good
 		s.after(at, func() {
 			c.left = true
-			if c.socket != nil && c.socket.open {
-				s.shut(c.socket, true)
+			for _, id := range sorted(s.sockets) { // a renewal may be under way
+				if k := s.sockets[id]; k.client == c && k.open {
+					s.shut(k, true)
+				}
+			}
+		})
+	case 4, 5: // a new connection takes the session over, amid what is sent
+		s.after(at-s.upTo(30*time.Millisecond), func() { s.burst(c, c.user) })
+		s.after(at, func() {
+			if c.ready && c.socket.open && !c.left {
+				s.count("renewals")
+				c.renew()
 			}
 		})
 	}
+}
+
+// generation draws a kind of client.
+func (s *Sim) generation() generation {
+	if s.sessions {
+		return generation(s.rng.IntN(int(generations)))
+	}
+	return generation(s.rng.IntN(int(generationSession)))
 }
 
 // drawFaults draws what goes wrong in this world: nothing but disorder, one

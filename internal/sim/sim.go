@@ -27,8 +27,13 @@ type Sim struct {
 	clients  []*client
 	messages []*message
 	checker
-	counts map[string]int
+	counts   map[string]int
+	sessions bool // there are clients with sessions
 }
+
+// FirstWithSessions is the first seed of a world in which clients may have
+// sessions. Those below are as they were, lest kept seeds lose their meaning.
+const FirstWithSessions = 1 << 20
 
 // Report is what came of a world.
 type Report struct {
@@ -65,7 +70,7 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 		World: newWorld(seed), records: memory.New(), mutation: mutation,
 		sockets: make(map[signal.ConnectionID]*socket), counts: make(map[string]int), checker: newChecker(),
 	}
-	s.trace = trace
+	s.trace, s.sessions = trace, seed >= FirstWithSessions
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Authenticator: signal.TokenIsName{Random: s.random},
 		Clock: s.World, Random: s.random, Log: slog.New(slog.DiscardHandler),
@@ -152,7 +157,7 @@ func (s *Sim) answer(k *socket, e signal.Event) {
 // answered.
 func (s *Sim) connect(k *socket, token *string) {
 	s.sockets[k.id] = k
-	h := signal.Handshake{Peer: signal.Peer{ID: k.id, Protocol: k.protocol}, Token: token}
+	h := signal.Handshake{Peer: signal.Peer{ID: k.id, Protocol: k.protocol}, Token: token, Session: k.client.goOn()}
 	s.invoke("connect "+string(k.id), 1, func() {
 		after, err := s.service.Connect(context.Background(), h)
 		s.step()

@@ -16,11 +16,22 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 200
 	}
-	r := sim.Search{First: 1, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
-	t.Log("\n" + r.String())
-	if len(r.Failures) > 0 {
-		t.Error("a promise was broken")
+	for _, first := range []uint64{1, sim.FirstWithSessions} {
+		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
+		t.Log("\n" + r.String())
+		if len(r.Failures) > 0 {
+			t.Error("a promise was broken")
+		}
+		judgeWorlds(t, r)
+		if sessions := r.Counts["renewals"] > 0; sessions != (first >= sim.FirstWithSessions) {
+			t.Errorf("worlds from %d on: sessions %v", first, sessions)
+		}
 	}
+}
+
+// judgeWorlds: worlds in which nothing goes wrong, or everything, tell nothing.
+func judgeWorlds(t *testing.T, r sim.Result) {
+	t.Helper()
 	for _, what := range []string{
 		"adopt", "crashes", "failed posts", "hold", "late store effects", "lost $disconnects", "lost frames", "lost post answers",
 		"lost store answers", "overtake", "repeated invocations", "skip", "store failures", "takeovers", "throttled posts",
@@ -40,10 +51,15 @@ func TestMutations(t *testing.T) {
 	for mutation, promise := range map[sim.Mutation]string{
 		sim.LaneOff: "order", sim.Forgetful: "order", sim.Eager: "once", sim.Liar: "truth",
 		sim.NoFence: "owner", sim.Clinging: "online", sim.Blind: "stall",
+		sim.Amnesia: "once", sim.Hasty: "once",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
-			r := sim.Search{First: 1, Seeds: 4000, Mutation: mutation, Workers: 1}.Run(t.Context())
+			first := uint64(1)
+			if mutation == sim.Amnesia || mutation == sim.Hasty {
+				first = sim.FirstWithSessions
+			}
+			r := sim.Search{First: first, Seeds: 4000, Mutation: mutation, Workers: 1}.Run(t.Context())
 			for _, f := range r.Failures {
 				for _, v := range f.Violations {
 					if strings.HasPrefix(v, promise+":") {
@@ -60,11 +76,12 @@ func TestMutations(t *testing.T) {
 // TestKeptSeeds replays worlds that once broke a promise.
 func TestKeptSeeds(t *testing.T) {
 	for seed, was := range map[uint64]string{
-		220:    "a frame that a repeated invocation held was taken a second time, after a gap below it was skipped",
-		1418:   "a frame that the run under way had left out was never answered",
-		2870:   "a watcher gave up when a write failed",
-		206538: "a connection found gone lost its name, not its record, and went on sending",
-		171480: "the number after the authentication was waited for 100 ms only",
+		220:     "a frame that a repeated invocation held was taken a second time, after a gap below it was skipped",
+		1418:    "a frame that the run under way had left out was never answered",
+		2870:    "a watcher gave up when a write failed",
+		206538:  "a connection found gone lost its name, not its record, and went on sending",
+		171480:  "the number after the authentication was waited for 100 ms only",
+		1087623: "a session's number was denied that had been delivered on the connection before",
 	} {
 		if r := sim.Run(seed, sim.None, nil); len(r.Violations) > 0 {
 			t.Errorf("seed %d (%s): %s", seed, was, r.Violations[0])

@@ -34,6 +34,7 @@ func Run(t *testing.T, store signal.Store) {
 		test func(*testing.T)
 	}{
 		{"admit, inspect, drop", s.records},
+		{"what is left of a session can be recalled", s.sessions},
 		{"an expired record is absent", s.expiry},
 		{"a move is made or hands back the lane", s.moves},
 		{"any move does what the pure lane does", s.movesAsPure},
@@ -119,11 +120,64 @@ func (s *suite) records(t *testing.T) {
 
 	got, err = s.Drop(ctx, c.ID)
 	equal(t, got, opened, err)
+	s.wantNobody(t, c.ID)
+	if _, err := s.Recall(ctx, c.ID, now); !errors.Is(err, signal.ErrNoConnection) {
+		t.Errorf("recall without a session: %v", err)
+	}
+}
+
+// sessions: a connection that has one ends without a trace for all but those
+// who ask for what is left.
+func (s *suite) sessions(t *testing.T) {
+	c := signal.Connection{Peer: s.peer(), Since: now, Expires: now.Add(time.Hour), Session: "s", Lane: signal.NewLane()}
+	if err := s.Admit(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	c = s.open(t, c)
+	take := signal.Take(1, signal.Frame{To: "bob"}, "me", now)
+	c, _ = s.move(t, c.ID, take)
+	c, _ = s.hold(t, c, 3, signal.Held{Frame: signal.Frame{To: "bob", Data: []byte("x")}, At: now})
+	got, err := s.Recall(ctx, c.ID, now)
+	equal(t, got, c, err)
+
+	finish := finish(c.Lane)
+	finish.Guard.Owner, finish.Guard.Held, finish.Guard.Ended = "me", 0, true
+	finish.Change = signal.Change{Done: 1, Turn: 1, Owner: "me"}
+	if _, made := s.move(t, c.ID, finish); made {
+		t.Error("a move for a connection that has ended was made on one that has not")
+	}
+	got, err = s.Drop(ctx, c.ID)
+	equal(t, got, c, err)
+	s.wantNobody(t, c.ID)
+
+	c.Ended, c.Lane.Held, c.Lane.Size = true, nil, 0
+	got, err = s.Recall(ctx, c.ID, now)
+	equal(t, got, c, err)
+	got, made := s.move(t, c.ID, finish)
+	c = c.Applied(finish)
+	if equal(t, got, c, nil); !made {
+		t.Error("the owner at work could not finish")
+	}
+	if err := s.Admit(ctx, signal.Connection{Peer: c.Peer, Expires: c.Expires, Lane: signal.NewLane()}); err != nil {
+		t.Fatal(err)
+	}
+	s.wantNobody(t, c.ID)
+	if _, err := s.Recall(ctx, c.ID, c.Expires); !errors.Is(err, signal.ErrNoConnection) {
+		t.Errorf("recall at the end: %v", err)
+	}
+	if _, err := s.Recall(ctx, s.peer().ID, now); !errors.Is(err, signal.ErrNoConnection) {
+		t.Errorf("recall of a connection that never was: %v", err)
+	}
+}
+
+// wantNobody sees that nothing is to be had of a connection.
+func (s *suite) wantNobody(t *testing.T, id signal.ConnectionID) {
+	t.Helper()
 	for _, f := range []func() error{
-		func() error { _, err := s.Drop(ctx, c.ID); return err },
-		func() error { _, err := s.Inspect(ctx, c.ID, now); return err },
+		func() error { _, err := s.Drop(ctx, id); return err },
+		func() error { _, err := s.Inspect(ctx, id, now); return err },
 		func() error {
-			_, _, err := s.Move(ctx, c.ID, signal.Take(1, signal.Frame{}, "me", now), now)
+			_, _, err := s.Move(ctx, id, signal.Take(1, signal.Frame{}, "me", now), now)
 			return err
 		},
 	} {
@@ -368,7 +422,10 @@ func (s *suite) each(t *testing.T) {
 	for range 30 {
 		want[s.admit(t).ID] = true
 	}
-	gone := s.admit(t)
+	gone := signal.Connection{Peer: s.peer(), Expires: now.Add(time.Hour), Session: "s", Lane: signal.NewLane()}
+	if err := s.Admit(ctx, gone); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.Drop(ctx, gone.ID); err != nil {
 		t.Fatal(err)
 	}

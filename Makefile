@@ -1,5 +1,6 @@
 # make         the whole gate: format, vet, lint, tests
 # make test    everything the tests need, then every test
+# make sam     checks the template, builds it for both architectures
 # make sim     simulated worlds, SIMTIME long
 # make build   bin/owt-signal and the Lambda functions
 # make fuzz    every fuzz target, FUZZTIME each
@@ -17,9 +18,12 @@ TIMEOUT ?= 10m
 FUNCTIONS := connect disconnect message keepalive
 GOTEST := CGO_ENABLED=1 go test -race -shuffle=on -timeout=$(TIMEOUT)
 LINT := go tool -modfile=tools.mod golangci-lint
-LAMBDA := CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -tags lambda.norpc -trimpath -ldflags "-s -w"
+LAMBDA = CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -tags lambda.norpc -trimpath -ldflags "-s -w"
+# Without telemetry, and without looking for credentials.
+SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
+MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix test deps sim build fuzz clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix test deps sam sim build fuzz clean $(FUNCTIONS)
 
 all: fmt vet lint test
 
@@ -37,8 +41,7 @@ fix:
 	$(LINT) run --fix
 
 # The clients of e2e wait for answers: nothing else runs beside them.
-test: e2e/node_modules/.package-lock.json .venv/.stamp
-	.venv/bin/cfn-lint
+test: e2e/node_modules/.package-lock.json sam
 	$(GOTEST) $$(go list ./... | grep -v /e2e)
 	$(GOTEST) ./e2e
 	go test -run TestExplore ./internal/signal
@@ -56,7 +59,7 @@ e2e/node_modules/.package-lock.json: e2e/package.json e2e/package-lock.json | de
 	touch $@
 
 # What comes from Debian: a C compiler for the race detector, Node.js for the
-# Socket.IO clients, Python for cfn-lint. Root gets what is missing installed.
+# Socket.IO clients, Python for the SAM CLI. Root gets what is missing installed.
 deps:
 	@set --; \
 	command -v gcc >/dev/null || set -- "$$@" gcc libc6-dev; \
@@ -70,6 +73,20 @@ deps:
 	apt-get update -qq; \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$$@"
 
+# A zip compresses as gzip does.
+sam: .venv/.stamp
+	$(SAM) validate --lint
+	.venv/bin/cfn-lint
+	@for architecture in arm64 x86_64; do \
+		$(SAM) build --build-dir ".aws-sam/$$architecture/build" --parameter-overrides "Architecture=$$architecture" >/dev/null; \
+		for f in .aws-sam/$$architecture/build/*Function/bootstrap; do \
+			go version -m "$$f" | grep -q "GOARCH=$${architecture/x86_64/amd64}$$" || { echo "$$f is not for $$architecture" >&2; exit 1; }; \
+			size=$$(gzip -c "$$f" | wc -c); \
+			echo "$$size bytes zipped: $$f"; \
+			[ "$$size" -le $(MAXZIP) ] || { echo "$$f is more than $(MAXZIP) bytes zipped" >&2; exit 1; }; \
+		done; \
+	done
+
 sim:
 	go run ./cmd/owt-signal-sim -for $(SIMTIME)
 
@@ -82,9 +99,10 @@ bin/owt-signal:
 $(FUNCTIONS):
 	$(LAMBDA) -o bin/functions/$@/bootstrap ./functions/$@
 
-# `sam build` asks for build-<logical id> (template.yaml, BuildMethod: makefile).
-# Its Architecture parameter and ARCH go together: arm64 with arm64, x86_64 with
-# ARCH=amd64.
+# `sam build` asks for build-<logical id> (template.yaml, BuildMethod: makefile),
+# and tells the architecture only in the record of the build that it writes first.
+build-%Function: ARCH = $(or $(subst x86_64,amd64,$(shell \
+	awk -v RS= '/"$*Function"/' "$(ARTIFACTS_DIR)/../../build.toml" 2>/dev/null | sed -n 's/^architecture = "\(.*\)"/\1/p')),arm64)
 build-%Function:
 	$(LAMBDA) -o "$(ARTIFACTS_DIR)/bootstrap" "./functions/$$(tr A-Z a-z <<< $*)"
 

@@ -18,7 +18,7 @@ TIMEOUT ?= 10m
 FUNCTIONS := connect disconnect message keepalive
 GOTEST := CGO_ENABLED=1 go test -race -shuffle=on -timeout=$(TIMEOUT)
 LINT := go tool -modfile=tools.mod golangci-lint
-LAMBDA = CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -tags lambda.norpc -trimpath -ldflags "-s -w"
+LAMBDA = CGO_ENABLED=0 GOOS=linux GOARCH=$(1) go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 # Without telemetry, and without looking for credentials.
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
@@ -97,14 +97,15 @@ bin/owt-signal:
 	go build -trimpath -ldflags "-s -w" -o $@ ./cmd/owt-signal
 
 $(FUNCTIONS):
-	$(LAMBDA) -o bin/functions/$@/bootstrap ./functions/$@
+	$(call LAMBDA,$(ARCH)) -o bin/functions/$@/bootstrap ./functions/$@
 
-# `sam build` asks for build-<logical id> (template.yaml, BuildMethod: makefile),
-# and tells the architecture only in the record of the build that it writes first.
-build-%Function: ARCH = $(or $(subst x86_64,amd64,$(shell \
-	awk -v RS= '/"$*Function"/' "$(ARTIFACTS_DIR)/../../build.toml" 2>/dev/null | sed -n 's/^architecture = "\(.*\)"/\1/p')),arm64)
+# `sam build` asks for build-<logical id> (template.yaml, BuildMethod: makefile). It
+# tells the architecture only in the record that it writes before it builds all
+# functions; where there is none, ARCH says it.
+RECORDED = $(shell awk -v RS= '/"$*Function"/' "$(ARTIFACTS_DIR)/../../build.toml" 2>/dev/null | \
+	sed -n 's/^architecture = "\(.*\)"/\1/p')
 build-%Function:
-	$(LAMBDA) -o "$(ARTIFACTS_DIR)/bootstrap" "./functions/$$(tr A-Z a-z <<< $*)"
+	$(call LAMBDA,$(or $(subst x86_64,amd64,$(RECORDED)),$(ARCH))) -o "$(ARTIFACTS_DIR)/bootstrap" "./functions/$$(tr A-Z a-z <<< $*)"
 
 # Fuzzing takes one target of one package at a time.
 fuzz:

@@ -22,12 +22,16 @@ var notOfVersion = []string{
 
 // versioned is what a published version of a function consists of.
 func (tpl template) versioned(function string) []any {
+	own := tpl.properties(function)
 	var all []any
-	for _, properties := range []any{at(map[string]any(tpl), "Globals", "Function"), tpl.properties(function)} {
-		for key, v := range properties.(map[string]any) {
-			if !slices.Contains(notOfVersion, key) {
-				all = append(all, v)
-			}
+	for key, v := range at(map[string]any(tpl), "Globals", "Function").(map[string]any) {
+		if _, scalar := own[key].(string); !scalar && !slices.Contains(notOfVersion, key) { // lists and maps are joined
+			all = append(all, v)
+		}
+	}
+	for key, v := range own {
+		if !slices.Contains(notOfVersion, key) {
+			all = append(all, v)
 		}
 	}
 	return all

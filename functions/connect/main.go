@@ -17,9 +17,9 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	handler, err := app.FromEnvironment()
+	function, err := app.FromEnvironment()
 	if err != nil {
 		return err
 	}
-	return app.Serve(ctx, handler.Connect)
+	return function.Serve(ctx, function.Connect)
 }

@@ -20,12 +20,13 @@ func main() {
 }
 
 func run() error {
-	handler, err := app.FromEnvironment()
+	function, err := app.FromEnvironment()
 	if err != nil {
 		return err
 	}
-	lambda.Start(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
-		return handler.Disconnect(ctx, ev), nil
+	lambda.Start(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (r events.APIGatewayProxyResponse, err error) {
+		function.Metrics.End(func() { r = function.Disconnect(ctx, ev) })
+		return r, nil
 	})
 	return nil
 }

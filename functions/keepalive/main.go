@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
 
@@ -19,10 +20,13 @@ func main() {
 }
 
 func run() error {
-	handler, err := app.FromEnvironment()
+	function, err := app.FromEnvironment()
 	if err != nil {
 		return err
 	}
-	lambda.Start(handler.Service.Keepalive)
+	lambda.Start(func(ctx context.Context) (err error) {
+		function.Metrics.End(func() { err = function.Service.Keepalive(ctx) })
+		return err
+	})
 	return nil
 }

@@ -36,6 +36,7 @@ func (h *Handler) Connect(ctx context.Context, ev *request) (response, signal.Af
 	hs, subprotocol, err := h.handshake(ev)
 	if err != nil {
 		h.Log.InfoContext(ctx, "handshake refused", "connection", ev.RequestContext.ConnectionID, "error", err)
+		h.Service.Count(signal.MetricRefusals, 1)
 		return response{StatusCode: http.StatusBadRequest, Body: err.Error()}, nil
 	}
 	after, err := h.Service.Connect(ctx, hs)
@@ -67,7 +68,7 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 	defer func() {
 		if failure := recover(); failure != nil {
 			h.Log.ErrorContext(ctx, "message failed", "connection", p.ID, "panic", fmt.Sprint(failure), "stack", string(debug.Stack()))
-			r, after = h.answer(ctx, p, []signal.Event{signal.Failure(in)}), nil
+			r, after = h.answer(ctx, p, []signal.Event{h.Service.Failure(in)}), nil
 		}
 	}()
 	in, answer, err := protocol.Decode([]byte(ev.Body))

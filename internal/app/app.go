@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/owt-signal/owt-signal/internal/apigw"
+	"github.com/owt-signal/owt-signal/internal/emf"
 	"github.com/owt-signal/owt-signal/internal/jsonproto"
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/socketio"
@@ -30,6 +31,7 @@ type Config struct {
 	Versions    signal.Versions    // nil: signal.DefaultVersions
 	Heartbeat   socketio.Heartbeat // zero: socketio.DefaultHeartbeat
 	Idle        time.Duration      // of the gateway; zero: API Gateway's
+	Metrics     *emf.Metrics       // nil: none
 	Log         *slog.Logger
 }
 
@@ -48,12 +50,13 @@ func New(c Config) *apigw.Handler {
 	}
 	return &apigw.Handler{
 		Service: &signal.Service{
-			Store:         c.Store,
-			Pusher:        apigw.Pusher{Connections: c.Connections, Protocols: protocols},
+			Store:         c.Metrics.Store(c.Store),
+			Pusher:        apigw.Pusher{Connections: c.Metrics.Connections(c.Connections), Protocols: protocols},
 			Authenticator: signal.TokenIsName{Random: random},
 			Clock:         signal.SystemClock{},
 			Random:        random,
 			Versions:      c.Versions,
+			Meter:         c.Metrics,
 			Log:           c.Log,
 		},
 		Protocols: protocols,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -14,6 +15,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/dynamo"
+	"github.com/owt-signal/owt-signal/internal/emf"
 	"github.com/owt-signal/owt-signal/internal/extension"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
@@ -23,14 +25,21 @@ const (
 	variableTable    = "TABLE_NAME"
 	variableVersions = "ACCEPTED_VERSIONS" // separated by commas; empty: signal.DefaultVersions
 	variableLevel    = "LOG_LEVEL"         // DEBUG, INFO, WARN or ERROR
+	variableStack    = "STACK_NAME"        // empty: no metrics
 )
 
 // Route handles one route of the API.
 type Route func(context.Context, *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, signal.After)
 
-// FromEnvironment is the handlers as the environment of a Lambda function
-// configures them.
-func FromEnvironment() (*apigw.Handler, error) {
+// Function is a Lambda function: all handlers, and the metrics of the
+// invocation that it runs.
+type Function struct {
+	*apigw.Handler
+	Metrics *emf.Metrics // nil: none
+}
+
+// FromEnvironment is a function as its environment configures it.
+func FromEnvironment() (*Function, error) {
 	table := os.Getenv(variableTable)
 	if table == "" {
 		return nil, errors.New("read environment: " + variableTable + " is not set")
@@ -43,13 +52,18 @@ func FromEnvironment() (*apigw.Handler, error) {
 	if fixed := awsenv.Endpoint("APIGATEWAYMANAGEMENTAPI"); fixed != nil {
 		endpoint = func(events.APIGatewayWebsocketProxyRequestContext) string { return *fixed }
 	}
-	return New(Config{
+	var metrics *emf.Metrics
+	if stack := os.Getenv(variableStack); stack != "" {
+		metrics = emf.New(os.Stdout, stack, time.Now)
+	}
+	return &Function{Metrics: metrics, Handler: New(Config{
 		Store:       dynamo.New(client, table),
 		Connections: apigw.NewManagement(config),
 		Endpoint:    endpoint,
 		Versions:    signal.ParseVersions(os.Getenv(variableVersions)),
+		Metrics:     metrics,
 		Log:         newLog(os.Getenv(variableLevel)),
-	}), nil
+	})}, nil
 }
 
 // newLog logs from level on in Lambda's format. Lambda's own filter would take
@@ -79,17 +93,22 @@ func (h atLeast) WithGroup(name string) slog.Handler {
 }
 
 // Serve runs a route as a Lambda function; what follows its answers runs once
-// they are out. It returns only if it cannot begin.
-func Serve(ctx context.Context, route Route) error {
+// they are out, and the metrics follow that. It returns only if it cannot begin.
+func (f *Function) Serve(ctx context.Context, route Route) error {
 	after, err := extension.Register(ctx, os.Getenv("AWS_LAMBDA_RUNTIME_API"), "after-response")
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	after.Start(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
-		r, work := route(ctx, ev)
-		if work != nil {
-			after.Go(work)
-		}
+	after.Start(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (r events.APIGatewayProxyResponse, err error) {
+		var work signal.After
+		f.Metrics.Watch(func() { r, work = route(ctx, ev) })
+		after.Go(func(ctx context.Context) {
+			f.Metrics.End(func() {
+				if work != nil {
+					work(ctx)
+				}
+			})
+		})
 		return r, nil
 	})
 	return nil

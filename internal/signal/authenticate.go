@@ -104,14 +104,19 @@ func (s *Service) claim(ctx context.Context, c Connection, user UserName) (claim
 	claim := Claim{User: user, Peer: c.Peer, At: c.Since, Until: c.Expires, Epoch: s.randomID()}
 	for range claimTries {
 		claimed, err = s.Store.Claim(ctx, claim)
-		if err != nil || claimed.Owner.ID == c.ID {
+		switch {
+		case err != nil:
 			return claimed, superseded, err
+		case claimed.Owner.ID == c.ID:
+			s.Count(MetricClaims, 1)
+			return claimed, superseded, nil
 		}
 		owner := claimed.Owner
 		s.Log.InfoContext(ctx, "takeover", "connection", owner.ID, "user", user)
 		if _, err = s.Store.Drop(ctx, owner.ID); err != nil && !errors.Is(err, ErrNoConnection) {
 			return claimed, superseded, fmt.Errorf("fence connection %s: %w", owner.ID, err)
 		}
+		s.Count(MetricTakeovers, 1)
 		superseded = append(superseded, owner)
 		claim.Expect = owner.ID
 	}

@@ -35,8 +35,10 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 		c.Session = h.Session.ID
 	}
 	if err := s.Store.Admit(ctx, c); err != nil {
+		s.Count(MetricFailures, 1)
 		return nil, fmt.Errorf("admit connection %s: %w", h.Peer.ID, err)
 	}
+	s.Count(MetricConnects, 1)
 	return func(ctx context.Context) { s.begin(ctx, h) }, nil
 }
 
@@ -50,6 +52,7 @@ func (s *Service) accepts(version string) bool {
 // turnAway tells a client that its version is not served.
 func (s *Service) turnAway(ctx context.Context, h Handshake) {
 	s.Log.InfoContext(ctx, "version not supported", "connection", h.Peer.ID, "version", h.Version)
+	s.Count(MetricRefusals, 1)
 	if s.greet(ctx, h.Peer) {
 		s.post(ctx, h.Peer, Refused{NoNumber, CodeUnsupported})
 	}
@@ -65,6 +68,7 @@ func (s *Service) join(ctx context.Context, p Peer) Reply {
 		return reply(Joined{p.ID})
 	case !errors.Is(err, ErrNoConnection):
 		s.Log.ErrorContext(ctx, "join failed", "connection", p.ID, "error", err)
+		s.Count(MetricFailures, 1)
 		s.close(ctx, p) // its client comes again
 	}
 	return Reply{}
@@ -152,8 +156,12 @@ func (s *Service) leave(ctx context.Context, p Peer) Reply {
 // vanish ends a connection that was found gone. What fails of it is tried again
 // by whoever finds it next.
 func (s *Service) vanish(ctx context.Context, user UserName, id ConnectionID) {
-	if _, err := s.end(ctx, user, id); err != nil {
+	c, err := s.end(ctx, user, id)
+	if err != nil {
 		s.Log.WarnContext(ctx, "ending a connection that is gone failed", "connection", id, "user", user, "error", err)
+	}
+	if c.ID != "" { // otherwise somebody else found it
+		s.Count(MetricGone, 1)
 	}
 }
 
@@ -164,7 +172,10 @@ func (s *Service) Keepalive(ctx context.Context) error {
 		if c.Protocol != EIO4 {
 			return
 		}
-		if err := s.Pusher.Post(ctx, c.Peer, Ping{}); errors.Is(err, ErrGone) {
+		switch err := s.Pusher.Post(ctx, c.Peer, Ping{}); {
+		case err == nil:
+			s.Count(MetricPinged, 1)
+		case errors.Is(err, ErrGone):
 			s.vanish(ctx, c.User, c.ID)
 		}
 	})

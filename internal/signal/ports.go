@@ -99,6 +99,12 @@ type Pusher interface {
 	Close(ctx context.Context, p Peer) error
 }
 
+// Meter counts what happens. It may be called concurrently.
+type Meter interface {
+	// Count counts what happened n times.
+	Count(m Metric, n int)
+}
+
 // Authenticator says who a client is by the token that it brings.
 type Authenticator interface {
 	// Authenticate returns the user's name, which the domain checks by

@@ -18,6 +18,7 @@ type Service struct {
 	Clock         Clock
 	Random        func([]byte) // fills a slice with unpredictable bytes
 	Versions      Versions     // of clients that are served; nil: DefaultVersions
+	Meter         Meter        // nil: nobody counts
 	Log           *slog.Logger
 }
 
@@ -37,8 +38,17 @@ func reply(events ...Event) Reply { return Reply{Events: events} }
 // Receive does what a client asks. It never fails: what goes wrong becomes
 // part of the answer. The peer's protocol may be a guess by the frame's form.
 func (s *Service) Receive(ctx context.Context, p Peer, in Input) Reply {
+	r := s.receive(ctx, p, in)
+	for _, e := range r.Events {
+		s.told(e)
+	}
+	return r
+}
+
+func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 	switch in := in.(type) {
 	case Send:
+		s.Count(MetricMessages, 1)
 		return s.send(ctx, p, in)
 	case Join:
 		return s.join(ctx, p)
@@ -56,8 +66,15 @@ func (s *Service) Receive(ctx context.Context, p Peer, in Input) Reply {
 }
 
 // Failure is the answer to an input that the server could not deal with for a
-// fault of its own.
-func Failure(in Input) Event {
+// fault of its own. The input is nil if it could not even be read.
+func (s *Service) Failure(in Input) Event {
+	s.Count(MetricFailures, 1)
+	e := failure(in)
+	s.told(e)
+	return e
+}
+
+func failure(in Input) Event {
 	switch in := in.(type) {
 	case Send:
 		if in.Number != NoNumber {
@@ -82,6 +99,7 @@ func (s *Service) randomID() string {
 // answered, too. The user is the one whose name it may own already, if any.
 func (s *Service) refuse(ctx context.Context, p Peer, user UserName, number int64, code Code) Reply {
 	s.Log.InfoContext(ctx, "refused", "connection", p.ID, "code", int(code))
+	s.Count(MetricRefusals, 1)
 	c, err := s.end(ctx, user, p.ID)
 	if err != nil {
 		s.Log.WarnContext(ctx, "ending a refused connection failed", "connection", p.ID, "error", err)
@@ -125,6 +143,7 @@ func (s *Service) lastWord(ctx context.Context, id ConnectionID, number int64) C
 
 // post sends what nobody waits for.
 func (s *Service) post(ctx context.Context, p Peer, e Event) {
+	s.told(e)
 	if err := s.Pusher.Post(ctx, p, e); err != nil {
 		s.Log.InfoContext(ctx, "post failed", "connection", p.ID, "error", err)
 	}

@@ -91,8 +91,12 @@ func (w *work) rest(ctx context.Context) error {
 		case c.Lane.dead(now):
 			m := c.Lane.overtake(w.me)
 			m.Guard.Ended = true
-			if _, err := w.move(ctx, m); err != nil {
+			made, err := w.move(ctx, m)
+			if err != nil {
 				return err
+			}
+			if made {
+				w.Count(MetricOvertaken, 1)
 			}
 		default:
 			if err := w.Clock.Sleep(ctx, pause); err != nil {

@@ -210,6 +210,16 @@ func (l Lane) skip(lowest int64, me string) Move {
 	}
 }
 
+// givenUp is how many numbers a skip gives up. Those that may never have been
+// sent on this connection are none, and no client has more than MaxHeld on
+// their way.
+func (l Lane) givenUp(skip Move) int {
+	if l.Turn == UnknownStart && l.Open == UnknownStart {
+		return 0
+	}
+	return int(min(max(0, skip.Change.Done-max(l.Turn, l.Open)), MaxHeld))
+}
+
 // passed is what the lane remembers after faults and after run was taken at
 // turn: numbers that run leaves out are too late from now on. Nil: no change.
 func (l Lane) passed(turn int64, run []Numbered, faults []Fault) *Faults {

@@ -29,6 +29,8 @@ type work struct {
 	me   string     // the owner, as it stands in the lane
 	conn Connection // the record as last seen
 	lost bool       // another invocation may have overtaken this one: post no more
+	// lingered: it has stayed to watch over a held frame.
+	lingered bool
 }
 
 func (s *Service) work(c Connection) *work {
@@ -99,6 +101,7 @@ func (w *work) bring(ctx context.Context, n int64, f Frame) ([]Numbered, Step, e
 			case KindTake:
 				return m.Run, Step{}, nil
 			case KindHold:
+				w.Count(MetricHeld, 1)
 				return nil, inHand, nil
 			case KindOvertake:
 				w.tellOvertaken(ctx, before)
@@ -226,6 +229,8 @@ func (w *work) watch(ctx context.Context, n int64) []Numbered {
 				step.Wait = pause
 			case made && step.Move.Kind == KindOvertake:
 				w.tellOvertaken(ctx, before)
+			case made && step.Move.Kind == KindSkip:
+				w.Count(MetricSkipped, before.givenUp(*step.Move))
 			case made && step.Move.Kind == KindAdopt:
 				return step.Move.Run
 			}
@@ -234,6 +239,10 @@ func (w *work) watch(ctx context.Context, n int64) []Numbered {
 			}
 		case step.Wait == 0:
 			return nil
+		}
+		if !w.lingered {
+			w.lingered = true
+			w.Count(MetricLingered, 1)
 		}
 		if w.Clock.Sleep(ctx, min(step.Wait, pause)) != nil || errors.Is(w.look(ctx), ErrNoConnection) {
 			return nil
@@ -279,6 +288,7 @@ func (w *work) ack(f Numbered, code Code) Event {
 // out, and the authentication's, are nothing to tell of: clients keep the
 // callbacks of earlier connections under such numbers.
 func (w *work) tellOvertaken(ctx context.Context, before Lane) {
+	w.Count(MetricOvertaken, 1)
 	w.Log.WarnContext(ctx, "owner overtaken", "connection", w.conn.ID, "from", before.Done+1, "to", before.Turn)
 	for n := max(before.Done+1, before.Turn-MaxHeld); n <= before.Turn; n++ {
 		if n == before.Open || before.fault(n) != OK {
@@ -293,6 +303,7 @@ func (w *work) tellOvertaken(ctx context.Context, before Lane) {
 // toSender posts to the lane's own connection, and reports false if that is
 // gone.
 func (w *work) toSender(ctx context.Context, e Event) bool {
+	w.told(e)
 	err := w.Pusher.Post(ctx, w.conn.Peer, e)
 	if errors.Is(err, ErrGone) {
 		w.vanish(ctx, w.conn.User, w.conn.ID)

@@ -1,0 +1,90 @@
+package emf_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/memory"
+	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/storetest"
+)
+
+// calls are calls of a store and of @connections operations that fail and take
+// time: the nth one takes[n-1], or n ms.
+type calls struct {
+	signal.Store
+	clock *clock // nil: no time passes
+	takes []time.Duration
+	made  int
+}
+
+var errCall = errors.New("of the call")
+
+func (c *calls) call() error {
+	took := time.Duration(c.made+1) * time.Millisecond
+	if c.made < len(c.takes) {
+		took = c.takes[c.made]
+	}
+	c.made++
+	if c.clock != nil {
+		c.clock.pass(took)
+	}
+	return errCall
+}
+
+func (c *calls) Drop(context.Context, signal.ConnectionID) (signal.Connection, error) {
+	return signal.Connection{}, c.call()
+}
+
+func (c *calls) Post(context.Context, string, signal.ConnectionID, []byte) error { return c.call() }
+func (c *calls) Delete(context.Context, string, signal.ConnectionID) error       { return c.call() }
+
+func TestStoreKeepsTheContract(t *testing.T) {
+	m, _, _ := newMetrics("s")
+	storetest.Run(t, m.Store(memory.New()))
+}
+
+// TestMeasured: each call is measured once, and what is not one record or one
+// post is not.
+func TestMeasured(t *testing.T) {
+	m, out, c := newMetrics("s")
+	s, connections := m.Store(memory.New()), m.Connections(&calls{clock: c})
+	ctx := t.Context()
+	for name, test := range map[string]struct {
+		call         func() error
+		store, posts int
+	}{
+		"admit":   {func() error { return s.Admit(ctx, signal.Connection{}) }, 1, 0},
+		"inspect": {func() error { _, err := s.Inspect(ctx, "c", 1); return err }, 1, 0},
+		"move":    {func() error { _, _, err := s.Move(ctx, "c", signal.Move{}, 1); return err }, 1, 0},
+		"drop":    {func() error { _, err := s.Drop(ctx, "c"); return err }, 1, 0},
+		"recall":  {func() error { _, err := s.Recall(ctx, "c", 1); return err }, 1, 0},
+		"claim":   {func() error { _, err := s.Claim(ctx, signal.Claim{}); return err }, 1, 0},
+		"release": {func() error { _, err := s.Release(ctx, "u", "c"); return err }, 1, 0},
+		"route":   {func() error { _, err := s.Route(ctx, "u", 1); return err }, 1, 0},
+		"owner":   {func() error { _, err := s.Owner(ctx, "u", 1); return err }, 1, 0},
+		"each":    {func() error { return s.Each(ctx, 1, func(signal.Connection) {}) }, 0, 0},
+		"post":    {func() error { return connections.Post(ctx, "", "c", nil) }, 0, 1},
+		"delete":  {func() error { return connections.Delete(ctx, "", "c") }, 0, 0},
+	} {
+		out.Reset()
+		var err error
+		m.End(func() { err = test.call() })
+		var told struct{ StoreLatency, PostLatency []float64 }
+		if out.Len() > 0 {
+			check(t, out.Bytes())
+			if err := json.Unmarshal(out.Bytes(), &told); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(told.StoreLatency) != test.store || len(told.PostLatency) != test.posts {
+			t.Errorf("%s: told %s", name, out)
+		}
+		if wraps := errors.Is(err, errCall); wraps != (name == "post" || name == "delete") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}

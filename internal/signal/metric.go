@@ -1,0 +1,68 @@
+package signal
+
+// Metric is something that a [Meter] counts.
+type Metric string
+
+// The metrics. Answers to clients are counted besides, by their code: "Acks",
+// which are successes, and "Acks2100" and so on, which are errors of any kind.
+const (
+	MetricConnects  Metric = "Connects"  // connections admitted
+	MetricRefusals  Metric = "Refusals"  // connections refused, for their handshake, version, token or frames
+	MetricClaims    Metric = "Claims"    // names claimed
+	MetricTakeovers Metric = "Takeovers" // connections that lost their name to another
+	MetricMessages  Metric = "Messages"  // messages that came from clients
+	MetricHeld      Metric = "Held"      // frames that came early and were held
+	MetricLingered  Metric = "Lingered"  // invocations that stayed to watch over a held frame
+	MetricSkipped   Metric = "Skipped"   // numbers given up, because they did not come
+	MetricOvertaken Metric = "Overtaken" // dead owners of a turn
+	MetricGone      Metric = "Gone"      // connections found gone
+	MetricFailures  Metric = "Failures"  // panics, and failures of the store or of sockets that a client was told of
+	MetricPinged    Metric = "Pinged"    // connections kept alive by a ping
+)
+
+// answers are the metrics of what clients are told, by code. What the server
+// never says itself is not among them.
+var answers = map[Code]Metric{
+	OK:              "Acks",
+	CodeServer:      "Acks2100",
+	CodeUnavailable: "Acks2101",
+	CodeBusy:        "Acks2102",
+	CodeUnsupported: "Acks2103",
+	CodeClient:      "Acks2110",
+	CodeUnknownUser: "Acks2120",
+	CodeWrongToken:  "Acks2121",
+	CodeUnreachable: "Acks2201",
+}
+
+// Count counts what happened n times, if there is a meter.
+func (s *Service) Count(m Metric, n int) {
+	if s.Meter != nil && n > 0 {
+		s.Meter.Count(m, n)
+	}
+}
+
+// told counts what a client is told: that a message was delivered, or an error.
+func (s *Service) told(e Event) {
+	if s.Meter == nil {
+		return
+	}
+	var code Code
+	switch e := e.(type) {
+	case Ack:
+		code = e.Code
+	case Denied:
+		code = e.Code
+	case Refused:
+		code = e.Code
+	case Failed:
+		code = e.Code
+	default:
+		return
+	}
+	if m, ok := answers[code]; ok {
+		s.Meter.Count(m, 1)
+	}
+	if code == CodeUnavailable { // what no limit, no user and no client is to blame for
+		s.Meter.Count(MetricFailures, 1)
+	}
+}

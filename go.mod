@@ -12,6 +12,7 @@ require (
 	github.com/coder/websocket v1.8.15
 	go.uber.org/goleak v1.3.0
 	go.yaml.in/yaml/v3 v3.0.6
+	golang.org/x/time v0.15.0
 	pgregory.net/rapid v1.3.0
 )
 

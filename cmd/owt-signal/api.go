@@ -126,6 +126,12 @@ func (a *localAPI) Post(ctx context.Context, _ string, id signal.ConnectionID, f
 	return translate(a.gateway.Post(ctx, string(id), frame))
 }
 
+// Get implements [apigw.Connections] by a call in this process.
+func (a *localAPI) Get(ctx context.Context, _ string, id signal.ConnectionID) error {
+	_, err := a.gateway.Get(ctx, string(id))
+	return translate(err)
+}
+
 // Delete implements [apigw.Connections] by a call in this process.
 func (a *localAPI) Delete(ctx context.Context, _ string, id signal.ConnectionID) error {
 	err := translate(a.gateway.Delete(ctx, string(id)))

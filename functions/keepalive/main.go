@@ -1,5 +1,5 @@
 // Command keepalive is the Lambda function that a schedule invokes: it pings
-// the connections whose clients wait for that.
+// the connections whose clients wait for that, and ends those that are gone.
 package main
 
 import (

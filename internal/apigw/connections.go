@@ -61,6 +61,16 @@ func (m *Management) Post(ctx context.Context, endpoint string, id signal.Connec
 	return translate(err)
 }
 
+// Get implements [Connections].
+func (m *Management) Get(ctx context.Context, endpoint string, id signal.ConnectionID) error {
+	ctx, cancel := context.WithTimeout(ctx, signal.PostWithin)
+	defer cancel()
+	_, err := m.client(endpoint).GetConnection(ctx, &apigatewaymanagementapi.GetConnectionInput{
+		ConnectionId: aws.String(string(id)),
+	})
+	return translate(err)
+}
+
 // Delete implements [Connections].
 func (m *Management) Delete(ctx context.Context, endpoint string, id signal.ConnectionID) error {
 	ctx, cancel := context.WithTimeout(ctx, signal.PostWithin)

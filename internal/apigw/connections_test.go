@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -72,6 +75,65 @@ func TestPostToAHalfOpenConnection(t *testing.T) {
 	}
 }
 
+// TestConnectionsAreKept: of as many requests as keepalive makes at a time, few
+// open a connection if there is one. With the SDK's own setting, nearly all do.
+func TestConnectionsAreKept(t *testing.T) {
+	const posts = signal.PingsAtOnce / 2
+	const together = 200 * time.Millisecond // that all are under way, well within signal.PostWithin
+	var opened atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(together) }))
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	m := apigw.NewManagement(awsenv.ConfigOr("us-east-1", "test"))
+	var failed atomic.Int64
+	for range 3 {
+		var wave sync.WaitGroup
+		for range posts {
+			wave.Go(func() {
+				if err := m.Post(t.Context(), server.URL+"/prod", "id=", []byte("2")); err != nil {
+					failed.Add(1) // on a machine under load; it closes the connection
+				}
+			})
+		}
+		wave.Wait()
+	}
+	t.Logf("%d connections were opened for %d posts at a time, %d of which failed", opened.Load(), posts, failed.Load())
+	if opened.Load() > posts*3/2+failed.Load() {
+		t.Error("connections are not kept")
+	}
+}
+
+// TestGet: there is a connection, there is none, or this is not known.
+func TestGet(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]error{
+		http.StatusOK:                  nil,
+		http.StatusGone:                signal.ErrGone,
+		http.StatusTooManyRequests:     signal.ErrBusy,
+		http.StatusInternalServerError: errUnknown,
+		http.StatusForbidden:           errUnknown,
+	} {
+		m, endpoint := management(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(`{}`))
+		})
+		err := m.Get(t.Context(), endpoint, "id=")
+		if errors.Is(want, errUnknown) && err != nil && !errors.Is(err, signal.ErrGone) {
+			continue
+		}
+		if !errors.Is(err, want) {
+			t.Errorf("status %d: %v, want %v", status, err, want)
+		}
+	}
+}
+
+var errUnknown = errors.New("any other error")
+
 func TestManagementRequests(t *testing.T) {
 	t.Parallel()
 	var got []string
@@ -81,8 +143,11 @@ func TestManagementRequests(t *testing.T) {
 		if r.Header.Get("Authorization") == "" {
 			w.WriteHeader(http.StatusForbidden)
 		}
-		if r.Method == http.MethodDelete {
+		switch r.Method {
+		case http.MethodDelete:
 			w.WriteHeader(http.StatusGone)
+		case http.MethodGet:
+			_, _ = w.Write([]byte(`{"connectedAt":"2026-01-02T03:04:05.678Z","identity":{"sourceIp":"192.0.2.1","userAgent":"test"},"lastActiveAt":"2026-01-02T03:05:06.789Z"}`))
 		}
 	})
 	if err := m.Post(t.Context(), endpoint, "a/b=", []byte("frame")); err != nil {
@@ -91,7 +156,11 @@ func TestManagementRequests(t *testing.T) {
 	if err := m.Delete(t.Context(), endpoint, "a/b="); err != nil {
 		t.Errorf("delete of a connection that is gone: %v", err)
 	}
-	if len(got) != 2 || got[0] != "POST /prod/@connections/a%2Fb%3D frame" || got[1] != "DELETE /prod/@connections/a%2Fb%3D " {
+	if err := m.Get(t.Context(), endpoint, "a/b="); err != nil {
+		t.Errorf("get: %v", err)
+	}
+	want := []string{"POST /prod/@connections/a%2Fb%3D frame", "DELETE /prod/@connections/a%2Fb%3D ", "GET /prod/@connections/a%2Fb%3D "}
+	if !slices.Equal(got, want) {
 		t.Errorf("requests %q", got)
 	}
 }

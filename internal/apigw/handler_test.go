@@ -35,6 +35,8 @@ func (s *sockets) Post(_ context.Context, endpoint string, id signal.ConnectionI
 	return nil
 }
 
+func (s *sockets) Get(context.Context, string, signal.ConnectionID) error { return nil }
+
 func (s *sockets) Delete(_ context.Context, _ string, id signal.ConnectionID) error {
 	return s.Post(context.Background(), "https://api.execute-api.eu-west-1.amazonaws.com/prod", id, []byte("close"))
 }

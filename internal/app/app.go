@@ -48,10 +48,12 @@ func New(c Config) *apigw.Handler {
 		signal.EIO4: socketio.OWT{Version: socketio.EIO4, Heartbeat: c.Heartbeat, MaxPayload: maxPayload},
 		signal.JSON: jsonproto.Protocol{Idle: c.Idle, MaxPayload: maxPayload},
 	}
+	pusher := apigw.Pusher{Connections: c.Metrics.Connections(c.Connections), Protocols: protocols}
 	return &apigw.Handler{
 		Service: &signal.Service{
 			Store:         c.Metrics.Store(c.Store),
-			Pusher:        apigw.Pusher{Connections: c.Metrics.Connections(c.Connections), Protocols: protocols},
+			Pusher:        pusher,
+			Prober:        pusher,
 			Authenticator: signal.TokenIsName{Random: random},
 			Clock:         signal.SystemClock{},
 			Random:        random,

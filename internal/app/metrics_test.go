@@ -47,6 +47,11 @@ func (c *calls) Post(context.Context, string, signal.ConnectionID, []byte) error
 	return nil
 }
 
+func (c *calls) Get(context.Context, string, signal.ConnectionID) error {
+	c.made = append(c.made, "get")
+	return nil
+}
+
 func (c *calls) Delete(context.Context, string, signal.ConnectionID) error {
 	c.made = append(c.made, "delete")
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -174,25 +175,47 @@ func (s *Store) endSession(ctx context.Context, id signal.ConnectionID) (signal.
 	return readConnection(out.Attributes, 0)
 }
 
-// Each implements [signal.ConnectionStore].
-func (s *Store) Each(ctx context.Context, now signal.Instant, f func(signal.Connection)) error {
-	pages := dynamodb.NewScanPaginator(s.client, &dynamodb.ScanInput{
-		TableName:                 &s.table,
-		FilterExpression:          aws.String("begins_with(" + attrKey + ", :prefix)"),
-		ExpressionAttributeValues: item{":prefix": str(connectionPrefix)},
-	})
+// Each implements [signal.ConnectionStore]. A scan reads all that there is, and
+// is charged for the whole items, users' too; only what is asked for of the
+// connections is handed over, not what they hold.
+func (s *Store) Each(ctx context.Context, of signal.Segment, now signal.Instant, f func(signal.Connection)) error {
+	pages := dynamodb.NewScanPaginator(s.client, s.scan(of, now))
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return fmt.Errorf("scan connections: %w", err)
 		}
 		for _, it := range page.Items {
-			if c, err := readConnection(it, now); err == nil && !c.Ended {
+			if c, err := readConnection(it, now); err == nil {
+				c.Lane = signal.Lane{}
 				f(c)
 			}
 		}
 	}
 	return nil
+}
+
+// scan reads the connections of a segment, eventually consistent, which costs
+// half: what it misses is too young to be visited, and what it sees too late is
+// found gone, which changes nothing.
+func (s *Store) scan(of signal.Segment, now signal.Instant) *dynamodb.ScanInput {
+	e := newExpression()
+	e.require("begins_with("+e.path(attrKey)+",", e.value(str(connectionPrefix))+")")
+	e.require(e.path(attrExpires), ">", e.value(num(seconds(now))))
+	e.require("attribute_not_exists(" + e.path(attrEnded) + ")")
+	var paths []string
+	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrSession, attrUser, attrSince, attrExpires} {
+		paths = append(paths, e.path(name))
+	}
+	return &dynamodb.ScanInput{
+		TableName:                 &s.table,
+		Segment:                   aws.Int32(int32(of.Index)),
+		TotalSegments:             aws.Int32(int32(of.Of)),
+		FilterExpression:          aws.String(strings.Join(e.conditions, " AND ")),
+		ProjectionExpression:      aws.String(strings.Join(paths, ", ")),
+		ExpressionAttributeNames:  e.names,
+		ExpressionAttributeValues: e.values,
+	}
 }
 
 // somebody is a record that was read, if its connection has not ended, or may

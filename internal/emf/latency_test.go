@@ -40,6 +40,7 @@ func (c *calls) Drop(context.Context, signal.ConnectionID) (signal.Connection, e
 }
 
 func (c *calls) Post(context.Context, string, signal.ConnectionID, []byte) error { return c.call() }
+func (c *calls) Get(context.Context, string, signal.ConnectionID) error          { return c.call() }
 func (c *calls) Delete(context.Context, string, signal.ConnectionID) error       { return c.call() }
 
 func TestStoreKeepsTheContract(t *testing.T) {
@@ -66,8 +67,9 @@ func TestMeasured(t *testing.T) {
 		"release": {func() error { _, err := s.Release(ctx, "u", "c"); return err }, 1, 0},
 		"route":   {func() error { _, err := s.Route(ctx, "u", 1); return err }, 1, 0},
 		"owner":   {func() error { _, err := s.Owner(ctx, "u", 1); return err }, 1, 0},
-		"each":    {func() error { return s.Each(ctx, 1, func(signal.Connection) {}) }, 0, 0},
+		"each":    {func() error { return s.Each(ctx, signal.Segment{Of: 1}, 1, func(signal.Connection) {}) }, 0, 0},
 		"post":    {func() error { return connections.Post(ctx, "", "c", nil) }, 0, 1},
+		"get":     {func() error { return connections.Get(ctx, "", "c") }, 0, 0},
 		"delete":  {func() error { return connections.Delete(ctx, "", "c") }, 0, 0},
 	} {
 		out.Reset()
@@ -83,7 +85,7 @@ func TestMeasured(t *testing.T) {
 		if len(told.StoreLatency) != test.store || len(told.PostLatency) != test.posts {
 			t.Errorf("%s: told %s", name, out)
 		}
-		if wraps := errors.Is(err, errCall); wraps != (name == "post" || name == "delete") {
+		if wraps := errors.Is(err, errCall); wraps != (name == "post" || name == "get" || name == "delete") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}

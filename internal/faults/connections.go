@@ -63,6 +63,14 @@ func (c *connections) Post(ctx context.Context, endpoint string, id signal.Conne
 	}
 }
 
+// Get implements [apigw.Connections].
+func (c *connections) Get(ctx context.Context, endpoint string, id signal.ConnectionID) error {
+	step(ctx)
+	ctx, cancel := context.WithTimeout(ctx, signal.PostWithin)
+	defer cancel()
+	return c.posts.late(ctx, c.spec.Delay, func() error { return c.next.Get(ctx, endpoint, id) })
+}
+
 // Delete implements [apigw.Connections].
 func (c *connections) Delete(ctx context.Context, endpoint string, id signal.ConnectionID) error {
 	step(ctx)

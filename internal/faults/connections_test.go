@@ -21,6 +21,7 @@ func TestPostsAreDelayed(t *testing.T) {
 		c := inject(faults.Spec{Delay: most, Seed: 1}).Connections(s)
 		for name, call := range map[string]func() error{
 			"post":   func() error { return c.Post(t.Context(), "", "c", nil) },
+			"get":    func() error { return c.Get(t.Context(), "", "c") },
 			"delete": func() error { return c.Delete(t.Context(), "", "c") },
 		} {
 			s.reset()
@@ -140,6 +141,9 @@ func TestPostIsGivenUp(t *testing.T) {
 func TestErrorsOfConnectionsPass(t *testing.T) {
 	c := inject(faults.Spec{Delay: time.Millisecond}).Connections(&sockets{err: signal.ErrGone})
 	if err := c.Post(t.Context(), "", "c", nil); !errors.Is(err, signal.ErrGone) {
+		t.Error(err)
+	}
+	if err := c.Get(t.Context(), "", "c"); !errors.Is(err, signal.ErrGone) {
 		t.Error(err)
 	}
 	if err := c.Delete(t.Context(), "", "c"); !errors.Is(err, signal.ErrGone) {

@@ -83,6 +83,10 @@ func (s *sockets) Post(_ context.Context, _ string, _ signal.ConnectionID, frame
 	return s.err
 }
 
+func (s *sockets) Get(ctx context.Context, endpoint string, id signal.ConnectionID) error {
+	return s.Post(ctx, endpoint, id, []byte("get"))
+}
+
 func (s *sockets) Delete(ctx context.Context, endpoint string, id signal.ConnectionID) error {
 	return s.Post(ctx, endpoint, id, []byte("delete"))
 }

@@ -56,8 +56,8 @@ func (s *store) Drop(ctx context.Context, id signal.ConnectionID) (c signal.Conn
 }
 
 // Each implements [signal.ConnectionStore].
-func (s *store) Each(ctx context.Context, now signal.Instant, each func(signal.Connection)) error {
-	return s.call(ctx, func() error { return s.next.Each(ctx, now, each) })
+func (s *store) Each(ctx context.Context, of signal.Segment, now signal.Instant, each func(signal.Connection)) error {
+	return s.call(ctx, func() error { return s.next.Each(ctx, of, now, each) })
 }
 
 // Claim implements [signal.UserStore].

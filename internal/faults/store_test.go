@@ -26,9 +26,11 @@ func TestStoreIsSlow(t *testing.T) {
 			_, _, err := s.Move(ctx, "c", signal.Move{}, 1)
 			return err
 		},
-		"recall":  func(ctx context.Context, s signal.Store) error { _, err := s.Recall(ctx, "c", 0); return err },
-		"drop":    func(ctx context.Context, s signal.Store) error { _, err := s.Drop(ctx, "c"); return err },
-		"each":    func(ctx context.Context, s signal.Store) error { return s.Each(ctx, 1, func(signal.Connection) {}) },
+		"recall": func(ctx context.Context, s signal.Store) error { _, err := s.Recall(ctx, "c", 0); return err },
+		"drop":   func(ctx context.Context, s signal.Store) error { _, err := s.Drop(ctx, "c"); return err },
+		"each": func(ctx context.Context, s signal.Store) error {
+			return s.Each(ctx, signal.Segment{Of: 1}, 1, func(signal.Connection) {})
+		},
 		"claim":   func(ctx context.Context, s signal.Store) error { _, err := s.Claim(ctx, signal.Claim{}); return err },
 		"release": func(ctx context.Context, s signal.Store) error { _, err := s.Release(ctx, "u", "c"); return err },
 		"route":   func(ctx context.Context, s signal.Store) error { _, err := s.Route(ctx, "u", 1); return err },

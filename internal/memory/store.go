@@ -5,6 +5,7 @@ package memory
 
 import (
 	"context"
+	"hash/maphash"
 	"maps"
 	"sync"
 
@@ -17,6 +18,7 @@ type Store struct {
 	mu          sync.Mutex
 	connections map[signal.ConnectionID]*signal.Connection
 	users       map[signal.UserName]*user
+	seed        maphash.Seed // of what divides the keys into segments
 }
 
 var _ signal.Store = (*Store)(nil)
@@ -35,6 +37,7 @@ func New() *Store {
 	return &Store{
 		connections: make(map[signal.ConnectionID]*signal.Connection),
 		users:       make(map[signal.UserName]*user),
+		seed:        maphash.MakeSeed(),
 	}
 }
 
@@ -104,8 +107,8 @@ func (s *Store) Drop(_ context.Context, id signal.ConnectionID) (signal.Connecti
 }
 
 // Each implements [signal.ConnectionStore].
-func (s *Store) Each(ctx context.Context, now signal.Instant, f func(signal.Connection)) error {
-	for _, c := range s.all(now) {
+func (s *Store) Each(ctx context.Context, of signal.Segment, now signal.Instant, f func(signal.Connection)) error {
+	for _, c := range s.segment(of, now) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -114,21 +117,31 @@ func (s *Store) Each(ctx context.Context, now signal.Instant, f func(signal.Conn
 	return nil
 }
 
-func (s *Store) all(now signal.Instant) []signal.Connection {
+func (s *Store) segment(of signal.Segment, now signal.Instant) []signal.Connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]signal.Connection, 0, len(s.connections))
+	all := make([]signal.Connection, 0, len(s.connections)/of.Of)
 	for id := range s.connections {
+		if !s.within(of, string(id)) {
+			continue
+		}
 		if c, ok := s.connection(id, now); ok && !c.Ended {
-			all = append(all, copied(c))
+			without := *c
+			without.Lane = signal.Lane{}
+			all = append(all, without)
 		}
 	}
 	for name, u := range s.users {
-		if u.until.Add(signal.EpochLife) <= now {
+		if s.within(of, string(name)) && u.until.Add(signal.EpochLife) <= now {
 			delete(s.users, name)
 		}
 	}
 	return all
+}
+
+// within reports whether a key is in a segment.
+func (s *Store) within(of signal.Segment, key string) bool {
+	return maphash.String(s.seed, key)%uint64(of.Of) == uint64(of.Index)
 }
 
 // connection is the record of a connection, unless its time has passed. The

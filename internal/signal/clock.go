@@ -18,6 +18,9 @@ func (i Instant) Add(d time.Duration) Instant { return i + Instant(d.Millisecond
 // Sub is the time from j to i.
 func (i Instant) Sub(j Instant) time.Duration { return time.Duration(i-j) * time.Millisecond }
 
+// Time is the instant as Go's time.
+func (i Instant) Time() time.Time { return time.UnixMilli(int64(i)) }
+
 // Clock is the time as the domain sees it. Sleep returns early, with the
 // context's error, when the context ends.
 type Clock interface {

@@ -164,23 +164,3 @@ func (s *Service) vanish(ctx context.Context, user UserName, id ConnectionID) {
 		s.Count(MetricGone, 1)
 	}
 }
-
-// Keepalive pings every connection whose client waits for that, and ends those
-// that are gone.
-func (s *Service) Keepalive(ctx context.Context) error {
-	err := s.Store.Each(ctx, s.Clock.Now(), func(c Connection) {
-		if c.Protocol != EIO4 {
-			return
-		}
-		switch err := s.Pusher.Post(ctx, c.Peer, Ping{}); {
-		case err == nil:
-			s.Count(MetricPinged, 1)
-		case errors.Is(err, ErrGone):
-			s.vanish(ctx, c.User, c.ID)
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("keep connections alive: %w", err)
-	}
-	return nil
-}

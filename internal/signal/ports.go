@@ -32,11 +32,16 @@ type ConnectionStore interface {
 	Drop(ctx context.Context, id ConnectionID) (Connection, error)
 	// Recall reads a record, ended or not; [ErrNoConnection] if there is none.
 	Recall(ctx context.Context, id ConnectionID, now Instant) (Connection, error)
-	// Each calls f with every connection there is, segment by segment, in no
-	// order; connections that come or go meanwhile may be missed. f may be
-	// called concurrently.
-	Each(ctx context.Context, now Instant, f func(Connection)) error
+	// Each calls f with every connection of a segment of the records, in no
+	// order and without its lane, until that is done or ctx ends. What it reads
+	// may be a little old, unlike all other reads: a connection that came or
+	// went just before may be missed or still be there.
+	Each(ctx context.Context, s Segment, now Instant, f func(Connection)) error
 }
+
+// Segment is one of several parts of the records, which together hold every
+// record once: number Index, from 0, of Of.
+type Segment struct{ Index, Of int }
 
 // UserStore keeps a record for each user.
 type UserStore interface {
@@ -97,6 +102,13 @@ type Pusher interface {
 	Post(ctx context.Context, to Peer, e Event) error
 	// Close closes the socket. One that is gone is no error.
 	Close(ctx context.Context, p Peer) error
+}
+
+// Prober finds out about sockets.
+type Prober interface {
+	// Probe sends nothing. Nil means that there is the socket, [ErrGone] that
+	// there is not, any more or yet; any other error that this is not known.
+	Probe(ctx context.Context, p Peer) error
 }
 
 // Meter counts what happens. It may be called concurrently.

@@ -14,6 +14,7 @@ import (
 type Service struct {
 	Store         Store
 	Pusher        Pusher
+	Prober        Prober // for [Service.Keepalive]; nil: connections that it does not ping are not looked at
 	Authenticator Authenticator
 	Clock         Clock
 	Random        func([]byte) // fills a slice with unpredictable bytes

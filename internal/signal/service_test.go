@@ -32,7 +32,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, got: make(map[signal.ConnectionID][]signal.Event), closed: make(map[signal.ConnectionID]bool)}
 	w.Service = &signal.Service{
-		Store: memory.New(), Pusher: w, Authenticator: signal.TokenIsName{Random: counter()},
+		Store: memory.New(), Pusher: w, Prober: w, Authenticator: signal.TokenIsName{Random: counter()},
 		Clock: signal.SystemClock{}, Random: counter(), Log: slog.New(slog.DiscardHandler),
 	}
 	return w
@@ -70,6 +70,15 @@ func (w *world) Close(_ context.Context, p signal.Peer) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed[p.ID] = true
+	return nil
+}
+
+func (w *world) Probe(_ context.Context, p signal.Peer) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed[p.ID] {
+		return signal.ErrGone
+	}
 	return nil
 }
 
@@ -443,28 +452,6 @@ func TestPresence(t *testing.T) {
 		r2 := w.Receive(w.t.Context(), signal.Peer{ID: "a"}, signal.Query{User: "bob"})
 		if r.Events[0] != (signal.Presence{User: "bob"}) || r2.Events[0] != (signal.Presence{User: "bob", Online: true}) {
 			t.Errorf("presence %+v, then %+v", r.Events, r2.Events)
-		}
-	})
-}
-
-func TestKeepalive(t *testing.T) {
-	inWorld(t, func(w *world) {
-		none := ""
-		for id, protocol := range map[signal.ConnectionID]signal.Protocol{"3": signal.EIO3, "4": signal.EIO4, "gone": signal.EIO4} {
-			w.connect(id, protocol, &none)
-		}
-		w.closed["gone"] = true
-		if err := w.Keepalive(w.t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if got := w.events("4"); got[len(got)-1] != "ping" {
-			t.Errorf("4 got %q", got)
-		}
-		if got := w.events("3"); slices.Contains(got, "ping") {
-			t.Errorf("3 got %q", got)
-		}
-		if _, err := w.Store.Inspect(w.t.Context(), "gone", w.Clock.Now()); !errors.Is(err, signal.ErrNoConnection) {
-			t.Errorf("gone: %v", err)
 		}
 	})
 }

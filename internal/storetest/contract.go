@@ -41,7 +41,8 @@ func Run(t *testing.T, store signal.Store) {
 		{"held frames come back as they were", s.frames},
 		{"what can be held is bounded", s.bounds},
 		{"hold against finish loses no frame", s.holdAgainstFinish},
-		{"each sees every connection", s.each},
+		{"the segments hold every connection once", s.each},
+		{"each ends with its context", s.eachEnds},
 		{"claim, route, release", s.ownership},
 		{"a repeated claim is answered like the first", s.repeatedClaim},
 		{"a claim is made over the owner that it expects", s.expectedOwner},
@@ -418,32 +419,95 @@ func finish(l signal.Lane) signal.Move {
 }
 
 func (s *suite) each(t *testing.T) {
-	want := make(map[signal.ConnectionID]bool)
-	for range 30 {
-		want[s.admit(t).ID] = true
-	}
-	gone := signal.Connection{Peer: s.peer(), Expires: now.Add(time.Hour), Session: "s", Lane: signal.NewLane()}
-	if err := s.Admit(ctx, gone); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Drop(ctx, gone.ID); err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex
-	err := s.Each(ctx, now, func(c signal.Connection) {
-		mu.Lock()
-		defer mu.Unlock()
-		delete(want, c.ID)
-		if c.ID == gone.ID {
-			t.Error("a dropped connection was seen")
+	const connections = 30
+	until := now.Add(time.Hour)
+	want := make(map[signal.ConnectionID]signal.Connection)
+	for i := range connections {
+		c := s.admit(t)
+		if i%2 == 0 { // the others have not authenticated
+			c = s.open(t, c)
+			c, _ = s.hold(t, c, 5, signal.Held{Frame: signal.Frame{To: "bob", Data: []byte("data")}, By: "me", At: now})
+			s.claim(t, signal.UserName(s.unique()), c.Peer, now, until) // no connection
 		}
-	})
-	if err != nil || len(want) > 0 {
-		t.Fatalf("%v; not seen: %v", err, want)
+		c.Lane = signal.Lane{}
+		want[c.ID] = c
 	}
-	err = s.Each(ctx, now.Add(time.Hour), func(c signal.Connection) { t.Errorf("expired connection %s was seen", c.ID) })
-	if err != nil {
-		t.Fatal(err)
+	gone := make(map[signal.ConnectionID]bool)
+	for i, session := range []string{"", "", "s", "s"} {
+		c := signal.Connection{Peer: s.peer(), Expires: until, Session: session, Lane: signal.NewLane()}
+		if err := s.Admit(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			c.Lane = signal.Lane{}
+			want[c.ID] = c
+			continue
+		}
+		gone[c.ID] = true
+		if _, err := s.Drop(ctx, c.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, segments := range []int{1, 2, 7, signal.Segments, 200} {
+		seen := make(map[signal.ConnectionID]int)
+		s.scan(t, segments, now, func(c signal.Connection) {
+			if seen[c.ID]++; seen[c.ID] > 1 {
+				t.Errorf("of %d segments, several hold connection %s", segments, c.ID)
+			}
+			if gone[c.ID] {
+				t.Errorf("connection %s was seen, which has ended", c.ID)
+			}
+			if w, ok := want[c.ID]; ok {
+				equal(t, c, w, nil)
+			}
+		})
+		for id := range want {
+			if seen[id] == 0 {
+				t.Errorf("of %d segments, none holds connection %s", segments, id)
+			}
+		}
+	}
+	s.scan(t, 3, until-1, func(c signal.Connection) { delete(want, c.ID) })
+	if len(want) > 0 {
+		t.Errorf("just before their end, %d connections were not seen", len(want))
+	}
+	s.scan(t, 3, until, func(c signal.Connection) { t.Errorf("expired connection %s was seen", c.ID) })
+}
+
+// scan goes through all segments at a time.
+func (s *suite) scan(t *testing.T, segments int, now signal.Instant, f func(signal.Connection)) {
+	t.Helper()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	next := make(chan int)
+	for range min(segments, 8) {
+		wg.Go(func() {
+			for i := range next {
+				err := s.Each(ctx, signal.Segment{Index: i, Of: segments}, now, func(c signal.Connection) {
+					mu.Lock()
+					defer mu.Unlock()
+					f(c)
+				})
+				if err != nil {
+					t.Errorf("segment %d of %d: %v", i, segments, err)
+				}
+			}
+		})
+	}
+	for i := range segments {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
+
+func (s *suite) eachEnds(t *testing.T) {
+	s.admit(t)
+	ended, end := context.WithCancel(ctx)
+	end()
+	err := s.Each(ended, signal.Segment{Of: 1}, now, func(signal.Connection) { t.Error("a connection was seen after the end") })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %v", err)
 	}
 }
 

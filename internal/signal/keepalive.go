@@ -1,0 +1,221 @@
+package signal
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// How a round of keepalive goes about its work; docs/decisions/0004-keepalive.md
+// says what it costs.
+const (
+	// Segments is in how many parts a round reads the connections, so that one
+	// that is cut short can begin elsewhere than the one before.
+	Segments = 64
+	// SegmentsAtOnce is how many of them are read at a time.
+	SegmentsAtOnce = 4
+	// PingRate is how many connections a round visits per second: a request
+	// each, and requests count against the 10,000 per second of the account,
+	// which the messages of clients need ("Amazon API Gateway quotas").
+	PingRate = 1000
+	// PingsAtOnce is how many visits are under way at a time: PingRate is
+	// reached as long as they take 128 ms on average.
+	PingsAtOnce = 128
+	// pingBurst is how many visits may begin at once.
+	pingBurst = 50
+	// A client goes if it misses one ping, so what was not accepted is sent
+	// again; a ping that arrives twice does no harm.
+	pingTries = 2
+	pingRetry = 500 * time.Millisecond
+	// MaxHandshake is how long a connection may not be open yet, and look as if
+	// it were gone: API Gateway waits 29 s for the answer to its handshake.
+	MaxHandshake = 30 * time.Second
+	// RoundMargin is how long before its deadline a round begins nothing more,
+	// and roundEnd how long before it what it has begun must be over.
+	RoundMargin = 5 * time.Second
+	roundEnd    = time.Second
+)
+
+// round is one round of keepalive.
+type round struct {
+	*Service
+	pace  *rate.Limiter
+	began Instant
+	first int          // the segment at which it begins
+	next  atomic.Int64 // segments begun
+	read  atomic.Int64 // segments read to their end
+	cut   atomic.Bool  // there was no time left for a connection
+
+	scanned, pinged, probed, gone, failed atomic.Int64 // connections
+
+	mu      sync.Mutex
+	unread  error // the first failure to read a segment
+	failure error // the first failure of a visit
+}
+
+// Keepalive visits every connection once. Those whose client waits for it are
+// pinged; the others are only looked at, for one that is gone was perhaps never
+// reported so. What is gone ends. A round that its context cuts short says so,
+// and how far it got; the next one begins at another place.
+func (s *Service) Keepalive(ctx context.Context) error {
+	r := &round{Service: s, pace: rate.NewLimiter(PingRate, pingBurst), began: s.Clock.Now(), first: s.anySegment()}
+	begin, stop := before(ctx, RoundMargin)
+	defer stop()
+	work, stop := before(ctx, roundEnd)
+	defer stop()
+	due := make(chan Connection)
+	var readers, visitors sync.WaitGroup
+	for range SegmentsAtOnce {
+		readers.Go(func() { r.readSegments(begin, due) })
+	}
+	for range PingsAtOnce {
+		visitors.Go(func() {
+			for c := range due {
+				r.visit(begin, work, c)
+			}
+		})
+	}
+	readers.Wait()
+	close(due)
+	visitors.Wait()
+	return r.end(ctx, begin)
+}
+
+// anySegment is a random segment.
+func (s *Service) anySegment() int {
+	var b [4]byte
+	s.Random(b[:])
+	return int(binary.BigEndian.Uint32(b[:]) % Segments)
+}
+
+// before is a context that ends so long before ctx must.
+func before(ctx context.Context, margin time.Duration) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, end.Add(-margin))
+	}
+	return context.WithCancel(ctx)
+}
+
+// readSegments reads one segment after the other, as fast as their connections
+// are visited.
+func (r *round) readSegments(ctx context.Context, due chan<- Connection) {
+	for ctx.Err() == nil {
+		n := int(r.next.Add(1)) - 1
+		if n >= Segments {
+			return
+		}
+		err := r.Store.Each(ctx, Segment{(r.first + n) % Segments, Segments}, r.Clock.Now(), func(c Connection) {
+			select {
+			case due <- c:
+			case <-ctx.Done():
+				r.cut.Store(true)
+			}
+		})
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			r.note(&r.unread, err)
+		default:
+			r.read.Add(1)
+		}
+	}
+}
+
+// visit visits a connection, if begin has not ended.
+func (r *round) visit(begin, ctx context.Context, c Connection) {
+	var err error
+	switch {
+	case c.User == "" && r.Clock.Now().Sub(c.Since) < MaxHandshake:
+	case c.Protocol == EIO4:
+		err = r.inTurn(begin, &r.pinged, func() error { return r.Pusher.Post(ctx, c.Peer, Ping{}) })
+	case r.Prober != nil:
+		err = r.inTurn(begin, &r.probed, func() error { return r.Prober.Probe(ctx, c.Peer) })
+	}
+	switch {
+	case errors.Is(err, errNoTurn):
+		r.cut.Store(true)
+		return
+	case errors.Is(err, ErrGone):
+		r.gone.Add(1)
+		r.vanish(ctx, c.User, c.ID)
+	case err != nil:
+		r.failed.Add(1)
+		r.note(&r.failure, err)
+	}
+	r.scanned.Add(1)
+}
+
+// errNoTurn: there is no time left to begin.
+var errNoTurn = errors.New("no time left")
+
+// inTurn does something at the round's pace, and once more if it may not have
+// worked. It counts what has.
+func (r *round) inTurn(ctx context.Context, count *atomic.Int64, do func() error) error {
+	err := errNoTurn
+	for try := range pingTries {
+		if try > 0 && r.Clock.Sleep(ctx, pingRetry) != nil || !r.turn(ctx) {
+			return err
+		}
+		switch err = do(); {
+		case err == nil:
+			count.Add(1)
+			return nil
+		case errors.Is(err, ErrGone):
+			return err
+		}
+	}
+	return err
+}
+
+// turn waits for the next place in the round's pace, and reports whether
+// there is one before ctx ends.
+func (r *round) turn(ctx context.Context) bool {
+	now := r.Clock.Now().Time()
+	if wait := r.pace.ReserveN(now, 1).DelayFrom(now); wait > 0 && r.Clock.Sleep(ctx, wait) != nil {
+		return false
+	}
+	return ctx.Err() == nil
+}
+
+// note keeps the first of several errors.
+func (r *round) note(first *error, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if *first == nil {
+		*first = err
+	}
+}
+
+// end tells what came of the round. It is an error if a connection was left
+// out.
+func (r *round) end(ctx, begin context.Context) error {
+	read, err := r.read.Load(), r.unread
+	if err == nil && (read < Segments || r.cut.Load()) {
+		err = begin.Err()
+	}
+	level := slog.LevelInfo
+	if err != nil && !errors.Is(err, context.Canceled) {
+		level = slog.LevelWarn
+	}
+	told := []any{
+		"scanned", r.scanned.Load(), "pinged", r.pinged.Load(), "probed", r.probed.Load(), "gone", r.gone.Load(), "failed", r.failed.Load(),
+		"first", r.first, "segments", read, "took", r.Clock.Now().Sub(r.began).String(),
+	}
+	if failed := errors.Join(err, r.failure); failed != nil {
+		told = append(told, "error", failed)
+	}
+	r.Log.Log(ctx, level, "keepalive", told...)
+	r.Count(MetricPinged, int(r.pinged.Load()))
+	if err != nil {
+		return fmt.Errorf("keep connections alive: %d of %d segments read: %w", read, Segments, err)
+	}
+	return nil
+}

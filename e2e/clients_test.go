@@ -42,6 +42,15 @@ func TestIdleHour(t *testing.T) {
 	node(ctx, t, []string{"ENDPOINT=" + s.Plain + "/socket.io/", "IDLE_SCALE=200"}, "clients/idle.test.mjs")
 }
 
+// TestVanished has clients end without a word, on a server that loses every
+// $disconnect: only the sweep finds them.
+func TestVanished(t *testing.T) {
+	s := serve(t, "-faults", "lost-disconnect=1", "-ping-interval", "500ms", "-ping-timeout", "30s", "-log", "warn")
+	ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
+	defer cancel()
+	node(ctx, t, []string{"ENDPOINT=" + s.Plain + "/socket.io/", "SWEEP=500"}, "clients/vanished.test.mjs")
+}
+
 // clients is the files of the suite.
 func clients(t *testing.T) []string {
 	t.Helper()

@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,26 +29,44 @@ func TestLambdaBinaries(t *testing.T) {
 	stack := deploy(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
-	node(ctx, t, []string{"ENDPOINT=" + stack + "/prod", "MESSAGES=100"}, "clients/")
+	node(ctx, t, []string{"ENDPOINT=" + stack.Plain + "/prod", "MESSAGES=100"}, "clients/")
 }
 
-// deploy builds the functions and serves them behind a gateway. It returns the
-// gateway's address.
-func deploy(t *testing.T) string {
+// stack is what template.yaml deploys, on this machine.
+type stack struct {
+	server    // the gateway
+	functions map[string]*lambdaenv.Function
+	logs      map[string]*lockedBuffer // of the functions
+	// loseDisconnects: $disconnect never comes.
+	loseDisconnects atomic.Bool
+}
+
+// The name of the stack, of its table and of its stage.
+const (
+	stackName = "owt-signal-test"
+	tableName = "owt-signal"
+	stageName = "prod"
+)
+
+// deploy builds the functions and serves them behind a gateway.
+func deploy(t *testing.T) *stack {
 	t.Helper()
-	const table, stage = "owt-signal", "prod"
 	database := storetest.Engine(t)
-	createTable(t, database, table)
+	createTable(t, database, tableName)
 
 	var g *gateway.Gateway
 	management := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.Management().ServeHTTP(w, r) }))
 	t.Cleanup(management.Close)
-	env := map[string]string{
-		"TABLE_NAME":                               table,
-		"AWS_ENDPOINT_URL_DYNAMODB":                database,
-		"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": management.URL + "/" + stage,
+	s := &stack{functions: make(map[string]*lambdaenv.Function), logs: make(map[string]*lockedBuffer)}
+	for _, name := range []string{"connect", "disconnect", "message", "keepalive"} {
+		s.create(t, name, map[string]string{
+			"TABLE_NAME":                               tableName,
+			"STACK_NAME":                               stackName,
+			"AWS_LAMBDA_LOG_FORMAT":                    "JSON",
+			"AWS_ENDPOINT_URL_DYNAMODB":                database,
+			"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": management.URL + "/" + stageName,
+		})
 	}
-	dir := t.TempDir()
 	logs := &lockedBuffer{}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -54,15 +74,22 @@ func deploy(t *testing.T) string {
 		}
 	})
 	g = gateway.New(gateway.Config{
-		Stage: stage,
-		Log:   slog.New(slog.NewJSONHandler(logs, nil)),
+		Stage:    stageName,
+		Mappings: []string{"socket.io"}, // as of a custom domain
+		Log:      slog.New(slog.NewJSONHandler(logs, nil)),
 		Routes: gateway.Routes{
-			Connect:    function(t, dir, "connect", env),
-			Disconnect: function(t, dir, "disconnect", env),
-			Default:    function(t, dir, "message", env),
+			Connect: s.route("connect"),
+			Disconnect: gateway.FunctionFunc(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
+				if s.loseDisconnects.Load() {
+					return events.APIGatewayProxyResponse{}, nil
+				}
+				return s.route("disconnect").Invoke(ctx, ev)
+			}),
+			Default: s.route("message"),
 		},
 	})
 	front := httptest.NewServer(g)
+	s.Plain = front.URL
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -71,7 +98,7 @@ func deploy(t *testing.T) string {
 		}
 		front.Close()
 	})
-	return front.URL
+	return s
 }
 
 func createTable(t *testing.T, endpoint, table string) {
@@ -82,19 +109,12 @@ func createTable(t *testing.T, endpoint, table string) {
 	}
 }
 
-// function builds a function as for Lambda, on this machine's processor, and
-// gives it to the gateway.
-func function(t *testing.T, dir, name string, env map[string]string) gateway.Function {
+// create makes a function, which ends with the test.
+func (s *stack) create(t *testing.T, name string, env map[string]string) {
 	t.Helper()
-	bootstrap := filepath.Join(dir, name, "bootstrap")
-	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", bootstrap, "../functions/"+name)
-	build.Env = append(build.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", name, err, out)
-	}
 	logs := &lockedBuffer{}
 	f, err := lambdaenv.New(lambdaenv.Config{
-		Name: name, Bootstrap: bootstrap, Env: env, Timeout: time.Minute, Logs: logs,
+		Name: name, Bootstrap: bootstrap(t, name), Env: env, Timeout: time.Minute, Logs: logs,
 		MaxConcurrency: 1000, // an account's on AWS; past it a client gets an error frame
 	})
 	if err != nil {
@@ -110,8 +130,29 @@ func function(t *testing.T, dir, name string, env map[string]string) gateway.Fun
 			t.Logf("%s logs:\n%s", name, logs)
 		}
 	})
+	s.functions[name], s.logs[name] = f, logs
+}
+
+// bootstrap is the binary of a function, built as for Lambda, on this machine's
+// processor, once for all tests.
+func bootstrap(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(filepath.Dir(binary), name, "bootstrap")
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", path, "../functions/"+name)
+	build.Env = append(build.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", name, err, out)
+	}
+	return path
+}
+
+// route gives a function to the gateway.
+func (s *stack) route(name string) gateway.Function {
 	return gateway.FunctionFunc(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (r events.APIGatewayProxyResponse, err error) {
-		err = f.InvokeJSON(ctx, ev, &r)
+		err = s.functions[name].InvokeJSON(ctx, ev, &r)
 		return r, err
 	})
 }

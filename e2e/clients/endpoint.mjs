@@ -18,6 +18,9 @@ export const MESSAGES = Number(process.env.MESSAGES ?? 1000);
  */
 export const IDLE_SCALE = process.env.IDLE_SCALE === undefined ? undefined : Number(process.env.IDLE_SCALE);
 
+/** How long it is between two sweeps of a server that loses every $disconnect, in ms. Unset: it does not. */
+export const SWEEP = process.env.SWEEP === undefined ? undefined : Number(process.env.SWEEP);
+
 /** The address for Socket.IO's clients. */
 export function socketIO(endpoint) {
   const url = new URL(endpoint.replace(/^ws/, 'http'));

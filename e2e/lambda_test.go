@@ -114,7 +114,8 @@ func (s *stack) create(t *testing.T, name string, env map[string]string) {
 	t.Helper()
 	logs := &lockedBuffer{}
 	f, err := lambdaenv.New(lambdaenv.Config{
-		Name: name, Bootstrap: bootstrap(t, name), Env: env, Timeout: time.Minute, Logs: logs,
+		Name: name, Bootstrap: bootstrap(t, name), Env: env, Timeout: time.Minute,
+		Logs:           func(_ int, line []byte) { _, _ = logs.Write(line) },
 		MaxConcurrency: 1000, // an account's on AWS; past it a client gets an error frame
 	})
 	if err != nil {

@@ -23,7 +23,7 @@ func TestOnLambda(t *testing.T) {
 		t.Fatalf("build greeter: %v\n%s", err, output)
 	}
 	var logs buffer
-	greeter, err := lambdaenv.New(lambdaenv.Config{Bootstrap: bootstrap, MaxConcurrency: 1, Logs: &logs})
+	greeter, err := lambdaenv.New(lambdaenv.Config{Bootstrap: bootstrap, MaxConcurrency: 1, Logs: func(_ int, line []byte) { _, _ = logs.Write(line) }})
 	if err != nil {
 		t.Fatal(err)
 	}

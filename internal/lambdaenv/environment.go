@@ -24,6 +24,8 @@ const (
 // function is taken, not the other way round.
 type environment struct {
 	function *Function
+	number   int
+	logs     environmentLogs
 
 	mu      sync.Mutex
 	state   state
@@ -33,6 +35,7 @@ type environment struct {
 	// The invocation it was started for, or has been given.
 	current  *invocation
 	answered bool
+	withheld *answer // until the work that follows is done; nil: none
 
 	// Who waits for the next invocation.
 	runtime    chan *invocation // the runtime's request; nil while it works
@@ -47,7 +50,13 @@ type extension struct {
 }
 
 func newEnvironment(f *Function) *environment {
-	return &environment{function: f, extensions: make(map[string]*extension)}
+	number := int(f.number.Add(1))
+	return &environment{
+		function:   f,
+		number:     number,
+		logs:       environmentLogs{f.logs, number},
+		extensions: make(map[string]*extension),
+	}
 }
 
 // deliver gives the environment an invocation. It is false, and the invocation still to be placed, if the environment
@@ -78,12 +87,13 @@ func (e *environment) start() error {
 	if err != nil {
 		return fmt.Errorf("listen for the runtime: %w", err)
 	}
-	process, err := startProcess(f.config, listener.Addr().String(), f.logs)
+	process, err := startProcess(f.config, listener.Addr().String(), e.logs)
 	if err != nil {
 		_ = listener.Close()
 		return fmt.Errorf("start process: %w", err)
 	}
 	e.state, e.process = stateStarting, process
+	f.config.Started(e.number, process.cmd.Process.Pid)
 	e.limit(f.config.InitTimeout)
 	server := &http.Server{Handler: e.routes(), ReadHeaderTimeout: ShutdownGrace}
 	f.alive.Go(func() { _ = server.Serve(listener) })
@@ -106,6 +116,9 @@ func (e *environment) dispatch() {
 	e.state, e.answered = stateBusy, false
 	e.current.deadline = time.Now().Add(timeout)
 	e.limit(timeout)
+	if inv := e.current; inv.life != nil {
+		time.AfterFunc(*inv.life, func() { e.crash(inv) })
+	}
 	// A runtime that waits no more has lost its connection; it is given the invocation when it asks again.
 	if e.runtime != nil {
 		e.runtime <- e.current
@@ -130,6 +143,14 @@ func (e *environment) advance() {
 		e.dispatch()
 	case stateBusy:
 		e.timer.Stop()
+		if e.withheld != nil {
+			e.current.answered <- *e.withheld
+			e.withheld = nil
+		}
+		if e.current.life != nil {
+			e.process.kill()
+			return
+		}
 		e.state, e.current = stateFree, nil
 		e.function.release(e)
 	}
@@ -153,9 +174,22 @@ func (e *environment) answer(requestID string, a answer) bool {
 		return false
 	}
 	e.answered = true
+	if e.function.config.AnswersLast {
+		e.withheld = &a
+		return true
+	}
 	e.function.settle(e)
 	e.current.answered <- a
 	return true
+}
+
+// crash kills the process if it is still at work on this invocation.
+func (e *environment) crash(inv *invocation) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.current == inv && e.state == stateBusy {
+		e.process.kill()
+	}
 }
 
 // limit ends the environment if what it begins now takes longer than timeout. e.mu is held.
@@ -178,7 +212,7 @@ func (e *environment) expire(inv *invocation, state state, timeout time.Duration
 	if state == stateStarting {
 		kind, message = TypeInit, fmt.Sprintf("Init timed out after %.2f seconds", timeout.Seconds())
 	}
-	e.function.logs.printf("%s %s %s", time.Now().UTC().Format(time.RFC3339), inv.requestID, message)
+	e.logs.printf("%s %s %s", time.Now().UTC().Format(time.RFC3339), inv.requestID, message)
 	e.end(requestError(kind, inv.requestID, message))
 	e.process.kill()
 }
@@ -198,7 +232,7 @@ func (e *environment) exited(status string) {
 	if e.current != nil {
 		cause = requestError(kind, e.current.requestID, message)
 	}
-	e.function.logs.printf("%s %s", cause.Message, kind)
+	e.logs.printf("%s %s", cause.Message, kind)
 	e.end(cause)
 }
 
@@ -238,7 +272,7 @@ func (e *environment) end(cause error) {
 		e.timer.Stop()
 	}
 	e.function.remove(e) // before the caller knows, who may invoke again at once
-	if inv != nil && !e.answered {
+	if inv != nil && (!e.answered || e.withheld != nil) {
 		inv.answered <- answer{err: cause}
 	}
 }

@@ -17,10 +17,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -72,9 +72,16 @@ type Config struct {
 	// MaxConcurrency is the most environments at a time. Default: DefaultMaxConcurrency.
 	MaxConcurrency int
 
-	// Logs gets what the processes write to stdout and stderr, and a line for each that had to be ended or ended itself:
-	// one Write for each line, never two at a time. Default: nowhere.
-	Logs io.Writer
+	// AnswersLast withholds an answer until the work of the extensions is done, as AWS's runtime interface emulator does,
+	// in which `sam local` runs a function. Lambda itself does not.
+	AnswersLast bool
+
+	// Logs gets each line that the processes write to stdout and stderr, and one for each that had to be ended or ended
+	// itself, with its newline and the number of its environment, counted from 1. It is never called twice at a time.
+	// Default: nobody.
+	Logs func(environment int, line []byte)
+	// Started is told of each environment that is started, and of its process. Default: nobody.
+	Started func(environment, pid int)
 }
 
 // Function is a binary that can be invoked. Make it with New and Close it. Its methods may be called from several
@@ -82,6 +89,7 @@ type Config struct {
 type Function struct {
 	config Config
 	logs   *logSink
+	number atomic.Int64   // of environments so far
 	alive  sync.WaitGroup // goroutines of the environments
 
 	mu           sync.Mutex
@@ -100,7 +108,7 @@ func New(config Config) (*Function, error) {
 	}
 	return &Function{
 		config:       config,
-		logs:         &logSink{w: config.Logs},
+		logs:         &logSink{take: config.Logs},
 		environments: make(map[*environment]struct{}),
 		settling:     make(map[*environment]struct{}),
 		changed:      make(chan struct{}),
@@ -120,7 +128,6 @@ func complete(config *Config) error {
 	setDefault(&config.Timeout, DefaultTimeout)
 	setDefault(&config.InitTimeout, DefaultInitTimeout)
 	setDefault(&config.MaxConcurrency, DefaultMaxConcurrency)
-	setDefault(&config.Logs, io.Discard)
 
 	info, err := os.Stat(path)
 	switch {
@@ -132,6 +139,12 @@ func complete(config *Config) error {
 		return fmt.Errorf("timeout %v is not between 0 and %v", config.Timeout, MaxTimeout)
 	case config.MaxConcurrency < 0:
 		return fmt.Errorf("maximum concurrency %d is negative", config.MaxConcurrency)
+	}
+	if config.Logs == nil {
+		config.Logs = func(int, []byte) {}
+	}
+	if config.Started == nil {
+		config.Started = func(int, int) {}
 	}
 	config.Bootstrap = path
 	return checkVariables(config.Env)
@@ -150,8 +163,20 @@ func setDefault[T comparable](field *T, value T) {
 // then returns the error of ctx. Other errors: a [*FunctionError], if the function answered with an error, timed out,
 // exited or failed to start; [ErrThrottled]; [ErrClosed]; a payload that is not JSON or larger than [MaxPayload].
 func (f *Function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	return f.invoke(ctx, payload, nil)
+}
+
+// InvokeAndKill is Invoke, and the end of the process that it is given to: it is killed when the invocation has gone on
+// for so long, wherever that finds it, and at the end of the invocation at the latest.
+func (f *Function) InvokeAndKill(ctx context.Context, payload []byte, after time.Duration) ([]byte, error) {
+	return f.invoke(ctx, payload, &after)
+}
+
+// invoke runs an invocation, after whose life its process is killed, if that is not nil.
+func (f *Function) invoke(ctx context.Context, payload []byte, life *time.Duration) ([]byte, error) {
 	inv, err := newInvocation(f.config, payload)
 	if err == nil {
+		inv.life = life
 		err = f.place(ctx, inv)
 	}
 	if err != nil {
@@ -182,6 +207,22 @@ func (f *Function) InvokeJSON(ctx context.Context, in, out any) error {
 		return fmt.Errorf("invoke function %q: decode answer: %w", f.config.Name, err)
 	}
 	return nil
+}
+
+// Drain waits until no invocation is under way, nor work that follows an answer. It returns the error of ctx if that
+// ends before.
+func (f *Function) Drain(ctx context.Context) error {
+	for {
+		idle, changed := f.idle()
+		if idle {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("drain function %q: %w", f.config.Name, ctx.Err())
+		}
+	}
 }
 
 // Close ends all environments: SIGTERM, then SIGKILL after [ShutdownGrace] or when ctx ends. Invocations that are not

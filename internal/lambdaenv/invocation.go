@@ -17,7 +17,8 @@ type invocation struct {
 	arn       string
 	traceID   string
 	payload   []byte
-	deadline  time.Time // set when it is given to an environment that is ready
+	deadline  time.Time      // set when it is given to an environment that is ready
+	life      *time.Duration // how long after that its process is killed; nil: it is not
 
 	answered chan answer // gets one
 }

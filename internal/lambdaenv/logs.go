@@ -3,33 +3,38 @@ package lambdaenv
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"sync"
 )
 
 // maxLogLine is the most bytes of one log line; a longer one goes on in the next. CloudWatch Logs takes 256 KB.
 const maxLogLine = 256 << 10
 
-// logSink is the writer of a function's logs, for all its environments.
+// logSink takes a function's logs, from all its environments.
 type logSink struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu   sync.Mutex
+	take func(environment int, line []byte)
 }
 
-// writeLine writes a line that ends with a newline. A sink that fails must not stop the process: its error is dropped.
-func (s *logSink) writeLine(line []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, _ = s.w.Write(line)
+// environmentLogs is the logs of one environment.
+type environmentLogs struct {
+	sink   *logSink
+	number int
 }
 
-func (s *logSink) printf(format string, args ...any) {
-	s.writeLine(fmt.Appendf(nil, format+"\n", args...))
+// writeLine writes a line that ends with a newline.
+func (l environmentLogs) writeLine(line []byte) {
+	l.sink.mu.Lock()
+	defer l.sink.mu.Unlock()
+	l.sink.take(l.number, line)
+}
+
+func (l environmentLogs) printf(format string, args ...any) {
+	l.writeLine(fmt.Appendf(nil, format+"\n", args...))
 }
 
 // lineWriter passes on the output of one process, line by line.
 type lineWriter struct {
-	sink *logSink
+	logs environmentLogs
 	rest []byte // of a line that has not ended yet
 }
 
@@ -43,7 +48,7 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 		l.rest = append(l.rest, part...)
 		p = after
 		if ended {
-			l.sink.writeLine(append(l.rest, '\n'))
+			l.logs.writeLine(append(l.rest, '\n'))
 			l.rest = l.rest[:0]
 		}
 	}
@@ -53,7 +58,7 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 // flush writes a last line without an end.
 func (l *lineWriter) flush() {
 	if len(l.rest) > 0 {
-		l.sink.writeLine(append(l.rest, '\n'))
+		l.logs.writeLine(append(l.rest, '\n'))
 		l.rest = nil
 	}
 }

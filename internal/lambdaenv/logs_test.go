@@ -6,13 +6,6 @@ import (
 	"testing"
 )
 
-type writes []string
-
-func (w *writes) Write(p []byte) (int, error) {
-	*w = append(*w, string(p))
-	return len(p), nil
-}
-
 func TestLineWriter(t *testing.T) {
 	long := strings.Repeat("x", maxLogLine)
 	for name, test := range map[string]struct{ in, want []string }{
@@ -24,8 +17,14 @@ func TestLineWriter(t *testing.T) {
 		"one byte more":       {[]string{long + "y\na\n"}, []string{long + "\n", "y\n", "a\n"}},
 		"too long, in pieces": {[]string{"y", long, "\n"}, []string{"y" + long[1:] + "\n", "x\n"}},
 	} {
-		var got writes
-		l := &lineWriter{sink: &logSink{w: &got}}
+		var got []string
+		sink := &logSink{take: func(environment int, line []byte) {
+			if environment != 7 {
+				t.Errorf("%s: line of environment %d", name, environment)
+			}
+			got = append(got, string(line))
+		}}
+		l := &lineWriter{logs: environmentLogs{sink, 7}}
 		for _, p := range test.in {
 			if n, err := l.Write([]byte(p)); n != len(p) || err != nil {
 				t.Errorf("%s: Write returned %d, %v", name, n, err)

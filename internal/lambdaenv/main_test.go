@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -84,7 +86,7 @@ func start(t *testing.T, config lambdaenv.Config) *function {
 	if config.Timeout == 0 {
 		config.Timeout = patience
 	}
-	config.Logs = f.logs
+	config.Logs, config.Started = f.logs.add, f.logs.start
 	var err error
 	if f.Function, err = lambdaenv.New(config); err != nil {
 		t.Fatal(err)
@@ -193,15 +195,43 @@ func (g *gate) await(t *testing.T) {
 
 // logs keeps the lines of a function.
 type logs struct {
-	mu    sync.Mutex
-	lines []string
+	mu           sync.Mutex
+	lines        []string
+	environments []int       // that the lines are from
+	processes    map[int]int // by environment
 }
 
-func (l *logs) Write(line []byte) (int, error) {
+func (l *logs) add(environment int, line []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, string(line))
-	return len(line), nil
+	l.environments = append(l.environments, environment)
+}
+
+func (l *logs) start(environment, pid int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.processes == nil {
+		l.processes = make(map[int]int)
+	}
+	l.processes[environment] = pid
+}
+
+// from is the environment that a line is from, zero if there is no such line.
+func (l *logs) from(line string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.lines, line); i >= 0 {
+		return l.environments[i]
+	}
+	return 0
+}
+
+// started is the processes that have been started, by environment.
+func (f *function) started() map[int]int {
+	f.logs.mu.Lock()
+	defer f.logs.mu.Unlock()
+	return maps.Clone(f.logs.processes)
 }
 
 func (l *logs) String() string {

@@ -89,6 +89,13 @@ func (f *Function) remove(e *environment) {
 	f.change()
 }
 
+// idle reports whether all environments are free, and gives the channel that is closed on the next change.
+func (f *Function) idle() (bool, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.free) == len(f.environments), f.changed
+}
+
 // shut lets nobody in any more, and returns the environments there are.
 func (f *Function) shut() []*environment {
 	f.mu.Lock()

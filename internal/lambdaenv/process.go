@@ -20,8 +20,8 @@ type process struct {
 }
 
 // startProcess starts the bootstrap of a function with the address of its APIs.
-func startProcess(config Config, runtimeAPI string, logs *logSink) (*process, error) {
-	p := &process{logs: &lineWriter{sink: logs}, exited: make(chan struct{})}
+func startProcess(config Config, runtimeAPI string, logs environmentLogs) (*process, error) {
+	p := &process{logs: &lineWriter{logs: logs}, exited: make(chan struct{})}
 	p.cmd = exec.Command(config.Bootstrap)
 	p.cmd.Dir = filepath.Dir(config.Bootstrap)
 	p.cmd.Env = variables(config, runtimeAPI)

@@ -126,7 +126,8 @@ func start(t *testing.T, name string, env map[string]string) *lambdaenv.Function
 		t.Fatal(err)
 	}
 	f, err := lambdaenv.New(lambdaenv.Config{
-		Name: name, Bootstrap: filepath.Join(buildDir, name), Env: env, Timeout: time.Minute, Logs: t.Output(),
+		Name: name, Bootstrap: filepath.Join(buildDir, name), Env: env, Timeout: time.Minute,
+		Logs: func(_ int, line []byte) { _, _ = t.Output().Write(line) },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ type connection struct {
 	connectedAt time.Time
 
 	ws    *websocket.Conn
-	wire  *wire
+	wire  *wire         // nil until start
 	slots chan struct{} // one element for each invocation under way
 
 	// active is when the last message went either way, in nanoseconds since connectedAt.
@@ -53,21 +53,46 @@ func (g *Gateway) newConnection(r *http.Request) *connection {
 		slots:       make(chan struct{}, MaxInvocations),
 	}
 	c.queue.room.L = &c.mu
+	c.queue.flushing = true // nothing is written before start
 	return c
 }
 
-// start is called when the 101 has been written. From here on the connection can be posted to.
+// start is called when the 101 has been written. From here on the connection can be posted to, if it could not before.
 func (c *connection) start(ws *websocket.Conn, wire *wire) {
-	c.ws, c.wire = ws, wire
-	c.ws.SetReadLimit(-1) // receive has its own, to choose what the close frame says
+	ws.SetReadLimit(-1) // receive has its own, to choose what the close frame says
 	c.mu.Lock()
-	c.timer = time.AfterFunc(min(c.gateway.config.Idle, c.gateway.config.Duration), c.watch)
+	c.ws, c.wire = ws, wire
+	c.queue.flushing = false
+	if c.queue.out != nil || c.ended {
+		c.flushSoon()
+	}
+	if !c.ended {
+		c.timer = time.AfterFunc(min(c.gateway.config.Idle, c.gateway.config.Duration), c.watch)
+	}
 	c.mu.Unlock()
 	c.gateway.config.Log.Debug("connected", "connection", c.id)
 	open := c.gateway.join(c)
 	c.gateway.work.Go(c.run)
 	if !open {
 		c.end(goingAway, true)
+	}
+}
+
+// abandon ends a connection that was not started.
+func (c *connection) abandon() {
+	if c.ws == nil {
+		c.end(abnormal, false)
+		c.gateway.leave(c)
+	}
+}
+
+// cut closes the socket, if there is one yet.
+func (c *connection) cut() {
+	c.mu.Lock()
+	wire := c.wire
+	c.mu.Unlock()
+	if wire != nil {
+		wire.Close()
 	}
 }
 
@@ -216,7 +241,9 @@ func (c *connection) end(why closure, tell bool) bool {
 		return false
 	}
 	c.ended, c.why = true, why
-	c.timer.Stop()
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 	c.queue.room.Broadcast()
 	if tell {
 		c.told = make(chan struct{})

@@ -38,6 +38,11 @@ type Config struct {
 	Duration           time.Duration
 	IntegrationTimeout time.Duration
 
+	// Early accepts what is posted to a connection whose Connect function has not returned, and sends it after the 101;
+	// API Gateway answers 410. AWS's runtime interface emulator, in which `sam local` runs functions, withholds an answer
+	// until the work that follows it is done, so that no post of that work would ever find the connection.
+	Early bool
+
 	// Log gets failed functions as warnings, and connections coming and going at debug level; never message data.
 	// Nil logs nothing.
 	Log *slog.Logger
@@ -85,7 +90,7 @@ type Gateway struct {
 
 	mu          sync.RWMutex // protects what follows
 	closed      bool
-	connections map[string]*connection // from the 101 until the socket is closed
+	connections map[string]*connection // from the 101, or from the handshake if Early, until the socket is closed
 }
 
 // New makes a gateway. Close it when done.
@@ -117,7 +122,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		for _, c := range g.all() {
-			c.wire.Close()
+			c.cut()
 		}
 		return fmt.Errorf("close gateway: %w", ctx.Err())
 	}

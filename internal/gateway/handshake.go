@@ -30,6 +30,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer g.work.Done()
 
 	c := g.newConnection(r)
+	if g.config.Early {
+		g.join(c)
+		defer c.abandon()
+	}
 	response, err := g.connect(c, r)
 	switch {
 	case err != nil || response.StatusCode < 200 || response.StatusCode > 599:

@@ -10,7 +10,7 @@ import (
 // What the @connections operations fail with, for errors.Is.
 var (
 	// ErrGone is for a connection that does not exist: not yet, because its Connect function has not returned or the
-	// 101 is not written, or no longer, from the moment its closing begins. (410)
+	// 101 is not written (unless Config.Early), or no longer, from the moment its closing begins. (410)
 	ErrGone = errors.New("connection is gone")
 
 	// ErrPayloadTooLarge is for more than MaxMessage bytes. (413)

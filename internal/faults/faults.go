@@ -4,8 +4,10 @@
 // that a server promises may break by it.
 //
 // It wraps the seams that there are: the gateway's functions, the @connections
-// operations and the store. An invocation is known to all of them by its
-// context.
+// operations and the store. For handlers in this process these are calls, and
+// an invocation is known to all of them by its context. For functions in
+// processes of their own the operations and the store are HTTP, and an
+// invocation dies with its process.
 package faults
 
 import (

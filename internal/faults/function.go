@@ -87,18 +87,18 @@ type fate struct {
 
 func (f *Faults) decide(ev *request) fate {
 	its := fate{delay: f.invocations.upTo(f.spec.Delay)}
-	if dies, steps := f.crashes.doom(f.spec.Crash); dies {
-		its.doom = &doomed{log: f.log, note: append(note(ev), "step", steps)}
-		its.doom.left.Store(steps)
+	if dies, share := f.crashes.doom(f.spec.Crash); dies {
+		its.doom = &doomed{share: share, log: f.log, note: note(ev)}
+		its.doom.left.Store(int64(share * meanSteps))
 	}
 	return its
 }
 
-// doom decides whether an invocation dies, and after how many steps.
-func (s *source) doom(p float64) (dies bool, steps int64) {
+// doom decides whether an invocation dies, and when.
+func (s *source) doom(p float64) (dies bool, share float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.random.Float64() < p, int64(s.random.ExpFloat64() * meanSteps)
+	return s.random.Float64() < p, s.random.ExpFloat64()
 }
 
 // once runs an invocation, in a goroutine that may end before it returns.

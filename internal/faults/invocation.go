@@ -17,9 +17,10 @@ const meanSteps = 4.5
 
 // doomed is an invocation that is going to die.
 type doomed struct {
-	left atomic.Int64 // steps that it still makes
-	log  *slog.Logger
-	note []any // what the log tells of it
+	share float64      // of a usual invocation, until it dies: random, 1 on average
+	left  atomic.Int64 // steps that it still makes, by its share
+	log   *slog.Logger
+	note  []any // what the log tells of it
 }
 
 type contextKey struct{}
@@ -45,7 +46,7 @@ func step(ctx context.Context) {
 	}
 	left := d.left.Add(-1)
 	if left == -1 {
-		d.log.InfoContext(ctx, "invocation crashed", d.note...)
+		d.log.InfoContext(ctx, "invocation crashed", append(d.note, "step", int64(d.share*meanSteps))...)
 	}
 	if left < 0 {
 		runtime.Goexit()

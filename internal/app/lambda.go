@@ -44,6 +44,10 @@ func FromEnvironment() (*Function, error) {
 	if table == "" {
 		return nil, errors.New("read environment: " + variableTable + " is not set")
 	}
+	heartbeat, idle, err := timersFromEnvironment()
+	if err != nil {
+		return nil, err
+	}
 	config := awsenv.Config()
 	client := dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
 		o.BaseEndpoint = awsenv.Endpoint("DYNAMODB")
@@ -61,6 +65,8 @@ func FromEnvironment() (*Function, error) {
 		Connections: apigw.NewManagement(config),
 		Endpoint:    endpoint,
 		Versions:    signal.ParseVersions(os.Getenv(variableVersions)),
+		Heartbeat:   heartbeat,
+		Idle:        idle,
 		Metrics:     metrics,
 		Log:         newLog(os.Getenv(variableLevel)),
 	})}, nil

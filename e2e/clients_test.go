@@ -20,35 +20,54 @@ func TestClients(t *testing.T) {
 		flags func(t *testing.T) []string
 		env   []string
 	}{
-		{"memory", func(*testing.T) []string { return nil }, nil},
+		{"memory", inMemory, nil},
 		// The engine is the slower part: it gets fewer of the same messages.
-		{"dynamodb", func(t *testing.T) []string { return []string{"-dynamodb", storetest.Engine(t)} }, []string{"MESSAGES=100"}},
+		{"dynamodb", onEngine, []string{"MESSAGES=100"}},
+		{"functions", onFunctions, []string{"MESSAGES=40", "STRAGGLERS=1"}},
 	} {
 		t.Run(store.name, func(t *testing.T) {
-			s := serve(t, append(store.flags(t), "-log", "warn")...)
+			s := serve(t, store.flags(t)...)
 			ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
 			defer cancel()
 			node(ctx, t, append(store.env, "ENDPOINT="+s.Plain+"/socket.io/", "SECURE_ENDPOINT="+s.Secure+"/socket.io/"), clients(t)...)
+			if store.name == "functions" {
+				wantEnvironments(t, s)
+			}
 		})
 	}
 }
 
+func inMemory(*testing.T) []string { return nil }
+
+func onEngine(t *testing.T) []string { return []string{"-dynamodb", storetest.Engine(t)} }
+
 // TestIdleHour has clients say nothing for an hour, on a server whose timers
 // run 200 times faster than API Gateway's and its own.
 func TestIdleHour(t *testing.T) {
-	s := serve(t, "-idle-timeout", "3s", "-ping-interval", "1200ms", "-ping-timeout", "1s", "-max-duration", "1h", "-log", "warn")
-	ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
-	defer cancel()
-	node(ctx, t, []string{"ENDPOINT=" + s.Plain + "/socket.io/", "IDLE_SCALE=200"}, "clients/idle.test.mjs")
+	inBoth(t, "idle", []string{"IDLE_SCALE=200"},
+		"-idle-timeout", "3s", "-ping-interval", "1200ms", "-ping-timeout", "2s", "-max-duration", "1h", "-log", "warn")
 }
 
 // TestVanished has clients end without a word, on a server that loses every
 // $disconnect: only the sweep finds them.
 func TestVanished(t *testing.T) {
-	s := serve(t, "-faults", "lost-disconnect=1", "-ping-interval", "500ms", "-ping-timeout", "30s", "-log", "warn")
-	ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
-	defer cancel()
-	node(ctx, t, []string{"ENDPOINT=" + s.Plain + "/socket.io/", "SWEEP=500"}, "clients/vanished.test.mjs")
+	inBoth(t, "vanished", []string{"SWEEP=500"},
+		"-faults", "lost-disconnect=1", "-ping-interval", "500ms", "-ping-timeout", "30s", "-log", "warn")
+}
+
+// inBoth runs a file of the suite against the handlers in the server's process
+// and against functions in processes of their own, at the same time: mostly,
+// they wait.
+func inBoth(t *testing.T, file string, env []string, flags ...string) {
+	for name, more := range map[string]func(*testing.T) []string{"memory": inMemory, "functions": onFunctions} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, append(more(t), flags...)...)
+			ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
+			defer cancel()
+			node(ctx, t, append(env, "ENDPOINT="+s.Plain+"/socket.io/"), "clients/"+file+".test.mjs")
+		})
+	}
 }
 
 // clients is the files of the suite.

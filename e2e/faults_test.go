@@ -2,10 +2,9 @@ package e2e
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
-
-	"github.com/owt-signal/owt-signal/internal/storetest"
 )
 
 // late is faults that change when things happen, and how often, but neither
@@ -13,6 +12,9 @@ import (
 const late = "delay=40ms,duplicate=0.05,slow-store=20ms"
 
 const crashing = "crash=0.05,delay=20ms"
+
+// killing is crashing for processes, of which some die when their work is done.
+const killing = "crash=0.1,delay=20ms"
 
 // TestFaults runs real clients against a server that misbehaves as AWS may.
 func TestFaults(t *testing.T) {
@@ -24,9 +26,12 @@ func TestFaults(t *testing.T) {
 	}{
 		{name: "late", faults: late, file: "order"},
 		{name: "late, on DynamoDB", faults: late, file: "order", env: []string{"MESSAGES=60"}, flags: onEngine},
+		{name: "late, on functions", faults: late, file: "order", env: []string{"MESSAGES=40"}, flags: onFunctions},
 		{name: "late, without numbers", faults: late, file: "unordered"},
 		{name: "crashing", faults: crashing, file: "crash"},
+		{name: "crashing, on functions", faults: killing, file: "crash", env: []string{"MESSAGES=100"}, flags: onFunctions},
 		{name: "crashing, on one connection", faults: crashing, file: "lane"},
+		{name: "crashing, on one connection, on functions", faults: killing, file: "lane", env: []string{"MESSAGES=100"}, flags: onFunctions},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -38,8 +43,9 @@ func TestFaults(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			node(ctx, t, append(test.env, "SERVER="+s.Plain), "faults/"+test.file+".test.mjs")
+			if test.faults == killing && !strings.Contains(s.logs.String(), "signal: killed") {
+				t.Error("no process was killed")
+			}
 		})
 	}
 }
-
-func onEngine(t *testing.T) []string { return []string{"-dynamodb", storetest.Engine(t)} }

@@ -2,158 +2,138 @@ package e2e
 
 import (
 	"context"
-	"log/slog"
+	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"sync/atomic"
+	"regexp"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
-	"github.com/owt-signal/owt-signal/internal/awsenv"
-	"github.com/owt-signal/owt-signal/internal/dynamo"
-	"github.com/owt-signal/owt-signal/internal/gateway"
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
+	"github.com/owt-signal/owt-signal/internal/lambdatest"
 	"github.com/owt-signal/owt-signal/internal/storetest"
 )
 
-// TestLambdaBinaries runs real clients against the binaries that are deployed:
-// each in processes of their own over a Runtime API, on the real DynamoDB
-// engine, posting through AWS's SDK to the gateway's @connections.
-func TestLambdaBinaries(t *testing.T) {
-	stack := deploy(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
-	defer cancel()
-	node(ctx, t, []string{"ENDPOINT=" + stack.Plain + "/prod", "MESSAGES=100"}, "clients/")
-}
+// functions is the folder of the functions' binaries, built once for all tests.
+var functions = sync.OnceValues(func() (dir string, err error) {
+	dir = filepath.Join(filepath.Dir(binary), "functions")
+	return dir, lambdatest.Build(dir)
+})
 
-// stack is what template.yaml deploys, on this machine.
-type stack struct {
-	server    // the gateway
-	functions map[string]*lambdaenv.Function
-	logs      map[string]*lockedBuffer // of the functions
-	// loseDisconnects: $disconnect never comes.
-	loseDisconnects atomic.Bool
-}
-
-// The name of the stack, of its table and of its stage.
-const (
-	stackName = "owt-signal-test"
-	tableName = "owt-signal"
-	stageName = "prod"
-)
-
-// deploy builds the functions and serves them behind a gateway.
-func deploy(t *testing.T) *stack {
+// onFunctions is the flags for a server that runs the binaries that are
+// deployed, each in processes of their own over a Runtime API, on the real
+// DynamoDB engine, posting through AWS's SDK to the gateway's @connections.
+func onFunctions(t *testing.T) []string {
 	t.Helper()
-	database := storetest.Engine(t)
-	createTable(t, database, tableName)
-
-	var g *gateway.Gateway
-	management := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.Management().ServeHTTP(w, r) }))
-	t.Cleanup(management.Close)
-	s := &stack{functions: make(map[string]*lambdaenv.Function), logs: make(map[string]*lockedBuffer)}
-	for _, name := range []string{"connect", "disconnect", "message", "keepalive"} {
-		s.create(t, name, map[string]string{
-			"TABLE_NAME":                               tableName,
-			"STACK_NAME":                               stackName,
-			"AWS_LAMBDA_LOG_FORMAT":                    "JSON",
-			"AWS_ENDPOINT_URL_DYNAMODB":                database,
-			"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": management.URL + "/" + stageName,
-		})
-	}
-	logs := &lockedBuffer{}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("gateway logs:\n%s", logs)
-		}
-	})
-	g = gateway.New(gateway.Config{
-		Stage:    stageName,
-		Mappings: []string{"socket.io"}, // as of a custom domain
-		Log:      slog.New(slog.NewJSONHandler(logs, nil)),
-		Routes: gateway.Routes{
-			Connect: s.route("connect"),
-			Disconnect: gateway.FunctionFunc(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
-				if s.loseDisconnects.Load() {
-					return events.APIGatewayProxyResponse{}, nil
-				}
-				return s.route("disconnect").Invoke(ctx, ev)
-			}),
-			Default: s.route("message"),
-		},
-	})
-	front := httptest.NewServer(g)
-	s.Plain = front.URL
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := g.Close(ctx); err != nil {
-			t.Errorf("close gateway: %v", err)
-		}
-		front.Close()
-	})
-	return s
-}
-
-func createTable(t *testing.T, endpoint, table string) {
-	t.Helper()
-	client := dynamodb.NewFromConfig(awsenv.ConfigOr("us-east-1", "test"), func(o *dynamodb.Options) { o.BaseEndpoint = &endpoint })
-	if err := dynamo.New(client, table).EnsureTable(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// create makes a function, which ends with the test.
-func (s *stack) create(t *testing.T, name string, env map[string]string) {
-	t.Helper()
-	logs := &lockedBuffer{}
-	f, err := lambdaenv.New(lambdaenv.Config{
-		Name: name, Bootstrap: bootstrap(t, name), Env: env, Timeout: time.Minute,
-		Logs:           func(_ int, line []byte) { _, _ = logs.Write(line) },
-		MaxConcurrency: 1000, // an account's on AWS; past it a client gets an error frame
-	})
+	dir, err := functions()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := f.Close(ctx); err != nil {
-			t.Errorf("close %s: %v", name, err)
-		}
-		if t.Failed() {
-			t.Logf("%s logs:\n%s", name, logs)
-		}
-	})
-	s.functions[name], s.logs[name] = f, logs
+	// Lambda's quota of an account. Past it a client gets an error frame, and
+	// Socket.IO's reconnect.
+	return []string{"-functions", dir, "-dynamodb", storetest.Engine(t), "-concurrency", "1000"}
 }
 
-// bootstrap is the binary of a function, built as for Lambda, on this machine's
-// processor, once for all tests.
-func bootstrap(t *testing.T, name string) string {
+// wantEnvironments sees that more than one process has served messages, so
+// that none can have relied on its memory.
+func wantEnvironments(t *testing.T, s *server) {
 	t.Helper()
-	path := filepath.Join(filepath.Dir(binary), name, "bootstrap")
-	if _, err := os.Stat(path); err == nil {
-		return path
+	started := regexp.MustCompile(`"environment started","function":"message","environment":(\d+)`).FindAllStringSubmatch(s.logs.String(), -1)
+	t.Logf("%d environments of the function message", len(started))
+	if len(started) < 2 {
+		t.Errorf("%d environments of the function message, want at least 2", len(started))
 	}
-	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", path, "../functions/"+name)
-	build.Env = append(build.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", name, err, out)
-	}
-	return path
 }
 
-// route gives a function to the gateway.
-func (s *stack) route(name string) gateway.Function {
-	return gateway.FunctionFunc(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (r events.APIGatewayProxyResponse, err error) {
-		err = s.functions[name].InvokeJSON(ctx, ev, &r)
-		return r, err
+// TestLambdaEndpoint runs real clients against functions behind an Invoke API.
+func TestLambdaEndpoint(t *testing.T) {
+	t.Parallel()
+	dir, err := functions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var deployed map[string]*lambdaenv.Function // by logical id, once the server says where its @connections are
+	ready := make(chan struct{})
+	api := httptest.NewServer(invokeAPI(func(name string) *lambdaenv.Function { <-ready; return deployed[name] }))
+	t.Cleanup(api.Close)
+
+	database := storetest.Engine(t)
+	s := serve(t, "-lambda-endpoint", api.URL, "-dynamodb", database, "-log", "warn")
+	deployed = startFunctions(t, dir, map[string]string{
+		"TABLE_NAME":                               "owt-signal",
+		"AWS_ENDPOINT_URL_DYNAMODB":                database,
+		"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": s.Management,
 	})
+	close(ready)
+	ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
+	defer cancel()
+	node(ctx, t, []string{"ENDPOINT=" + s.Plain + "/socket.io/", "MESSAGES=10", "STRAGGLERS=1"},
+		"clients/pairs.test.mjs", "clients/takeover.test.mjs", "clients/reconnect.test.mjs")
+}
+
+// startFunctions makes functions of the binaries in dir.
+func startFunctions(t *testing.T, dir string, env map[string]string) map[string]*lambdaenv.Function {
+	t.Helper()
+	deployed := make(map[string]*lambdaenv.Function)
+	logs := &lockedBuffer{}
+	for logicalID, name := range map[string]string{
+		"ConnectFunction": "connect", "DisconnectFunction": "disconnect", "MessageFunction": "message", "KeepaliveFunction": "keepalive",
+	} {
+		f, err := lambdaenv.New(lambdaenv.Config{
+			Bootstrap: filepath.Join(dir, name, "bootstrap"), Env: env, Timeout: time.Minute, MaxConcurrency: 1000,
+			AnswersLast: true, // as in `sam local`
+			Logs:        func(_ int, line []byte) { _, _ = logs.Write(line) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		deployed[logicalID] = f
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), soon)
+			defer cancel()
+			if err := f.Close(ctx); err != nil {
+				t.Errorf("close %s: %v", name, err)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("functions' logs:\n%s", logs)
+		}
+	})
+	return deployed
+}
+
+// invokeAPI is Lambda's operation Invoke, as far as API Gateway has it.
+func invokeAPI(find func(name string) *lambdaenv.Function) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /2015-03-31/functions/{name}/invocations", func(w http.ResponseWriter, r *http.Request) {
+		f := find(r.PathValue("name"))
+		payload, err := io.ReadAll(r.Body)
+		if f == nil || err != nil {
+			w.Header().Set("X-Amzn-Errortype", "ResourceNotFoundException")
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		answer, err := f.Invoke(r.Context(), payload)
+		failure, failed := errors.AsType[*lambdaenv.FunctionError](err)
+		switch {
+		case failed:
+			w.Header().Set("X-Amz-Function-Error", "Unhandled")
+			answer = failure.Payload
+		case errors.Is(err, lambdaenv.ErrThrottled):
+			w.Header().Set("X-Amzn-Errortype", "TooManyRequestsException")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		case err != nil:
+			answer, _ = json.Marshal(map[string]string{"Message": err.Error()})
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		_, _ = w.Write(answer)
+	})
+	return mux
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -42,13 +43,17 @@ func run(m *testing.M) int {
 
 // server is a running owt-signal.
 type server struct {
-	Plain  string // http://127.0.0.1:port
-	Secure string // https://127.0.0.1:port
-	cmd    *exec.Cmd
-	logs   *lockedBuffer
+	Plain      string // http://127.0.0.1:port
+	Secure     string // https://127.0.0.1:port
+	Management string // http://127.0.0.1:port/prod; empty without functions of their own
+	cmd        *exec.Cmd
+	logs       *lockedBuffer
 }
 
-var servedAt = regexp.MustCompile(`(https?)://(\S+)/socket\.io/`)
+var (
+	servedAt    = regexp.MustCompile(`(https?)://(\S+)/socket\.io/`)
+	connections = regexp.MustCompile(`@connections +(http://\S+)`)
+)
 
 // serve starts the server on free loopback ports. The test fails if the server
 // does not end cleanly with it, or reports a data race.
@@ -66,7 +71,10 @@ func serve(t *testing.T, args ...string) *server {
 	}
 	ended := make(chan error, 1)
 	t.Cleanup(func() { s.end(t, ended) })
-	for lines := bufio.NewScanner(stdout); lines.Scan() && (s.Plain == "" || s.Secure == ""); {
+	for lines := bufio.NewScanner(stdout); lines.Scan() && !strings.HasPrefix(lines.Text(), "Point"); {
+		if m := connections.FindStringSubmatch(lines.Text()); m != nil {
+			s.Management = m[1]
+		}
 		if m := servedAt.FindStringSubmatch(lines.Text()); m != nil {
 			if m[1] == "http" {
 				s.Plain = "http://" + m[2]

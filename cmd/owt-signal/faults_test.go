@@ -32,11 +32,11 @@ func TestNoFaultsAreInThePath(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		api := newLocalAPI(o, memory.New(), slog.New(slog.DiscardHandler))
-		if _, ok := api.handler.Service.Store.(*memory.Store); !ok || api.faults != nil {
-			t.Errorf("%q: store %T, faults %v", args, api.handler.Service.Store, api.faults)
+		h := newHandlers(o, memory.New(), &api{}, slog.New(slog.DiscardHandler))
+		if _, ok := h.handler.Service.Store.(*memory.Store); !ok || h.faults != nil {
+			t.Errorf("%q: store %T, faults %v", args, h.handler.Service.Store, h.faults)
 		}
-		api.close(t.Context())
+		h.close(t.Context())
 	}
 }
 

@@ -25,6 +25,9 @@ func (s *server) greeting() string {
 			base = at.http + "://" + host
 		}
 	}
+	if m := s.api.management; m != nil {
+		fmt.Fprintf(&b, "  @connections            %s/%s\n", m.url(), s.stage)
+	}
 	fmt.Fprintf(&b, "\nPoint an OWT client, or any Socket.IO client, at %s over WebSocket:\n", base)
 	fmt.Fprintf(&b, "  io('%s', {transports: ['websocket']})\n", base)
 	if s.faults != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/lambdaenv"
 	"github.com/owt-signal/owt-signal/internal/socketio"
 )
 
@@ -21,6 +22,10 @@ type options struct {
 	stage         string
 	dynamodb      string // endpoint; empty: the memory of this process
 	table         string
+	functions     string // folder; empty: the handlers in this process
+	concurrency   int
+	lambda        string // endpoint of an Invoke API; empty: as above
+	management    string // address
 	versions      string
 	heartbeat     socketio.Heartbeat
 	idle          time.Duration
@@ -45,6 +50,10 @@ func parse(args []string, out io.Writer) (options, error) {
 	fs.StringVar(&o.stage, "stage", "prod", "`name` of the stage, served at /name")
 	fs.StringVar(&o.dynamodb, "dynamodb", "", "keep the records in the DynamoDB at this `URL`, not in memory; the table is created if absent")
 	fs.StringVar(&o.table, "table", "owt-signal", "`name` of the table, with -dynamodb")
+	fs.StringVar(&o.functions, "functions", "", "run the functions that were built for Lambda into this `folder`, such as bin/functions (make build) or .aws-sam/build (sam build); with -dynamodb")
+	fs.IntVar(&o.concurrency, "concurrency", lambdaenv.DefaultMaxConcurrency, "largest `number` of processes that a function may have at a time; with -functions")
+	fs.StringVar(&o.lambda, "lambda-endpoint", "", "invoke the functions by the Lambda API at this `URL`, such as sam local start-lambda serves; see docs/local.md")
+	fs.StringVar(&o.management, "management", "127.0.0.1:0", "`address` of @connections for -functions and -lambda-endpoint; whoever reaches it can post to every client")
 	fs.StringVar(&o.versions, "versions", "", "accepted client versions, `list` separated by commas, such as 4.3.1,5.x (default: all of OWT's)")
 	fs.DurationVar(&o.heartbeat.Interval, "ping-interval", socketio.DefaultHeartbeat.Interval, "between two pings on a Socket.IO connection")
 	fs.DurationVar(&o.heartbeat.Timeout, "ping-timeout", socketio.DefaultHeartbeat.Timeout, "how late a ping or its answer may come")
@@ -65,7 +74,12 @@ func parse(args []string, out io.Writer) (options, error) {
 	if err != nil {
 		return o, fmt.Errorf("%w (see -help)", err)
 	}
-	return o, o.check(fs.Args())
+	given := make(map[string]bool)
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if err := o.check(fs.Args()); err != nil {
+		return o, err
+	}
+	return o, o.checkFunctions(given)
 }
 
 func (o options) check(rest []string) error {
@@ -80,6 +94,28 @@ func (o options) check(rest []string) error {
 		return fmt.Errorf("-stage %q: letters, digits, - and _ only", o.stage)
 	case o.heartbeat.Interval <= 0 || o.heartbeat.Timeout <= 0 || o.idle <= 0 || o.duration <= 0:
 		return errors.New("-ping-interval, -ping-timeout, -idle-timeout and -max-duration must be more than zero")
+	}
+	return nil
+}
+
+// checkFunctions checks what goes with functions in other processes.
+func (o options) checkFunctions(given map[string]bool) error {
+	elsewhere := o.lambda != ""
+	switch {
+	case o.functions != "" && elsewhere:
+		return errors.New("-functions and -lambda-endpoint: only one of them")
+	case o.functions != "" && o.dynamodb == "":
+		return errors.New("-functions needs -dynamodb: functions keep nothing in memory")
+	case o.functions == "" && given["concurrency"]:
+		return errors.New("-concurrency goes with -functions")
+	case o.functions == "" && !elsewhere && given["management"]:
+		return errors.New("-management goes with -functions or -lambda-endpoint")
+	case o.concurrency < 1:
+		return errors.New("-concurrency must be more than zero")
+	case elsewhere && (given["versions"] || given["ping-timeout"]):
+		return errors.New("-versions and -ping-timeout: with -lambda-endpoint, set them in the functions' environment (ACCEPTED_VERSIONS, PING_TIMEOUT)")
+	case elsewhere && o.faults != nil && (o.faults.Crash > 0 || o.faults.SlowStore > 0):
+		return errors.New("-faults: crash and slow-store are not to be had with -lambda-endpoint, whose functions run elsewhere")
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ func TestHelpPrintsTheFlags(t *testing.T) {
 		}
 		for _, name := range []string{
 			"plain address", "secure address", "cert file", "key file", "stage name", "dynamodb URL", "table name", "versions list",
+			"functions folder", "concurrency number", "lambda-endpoint URL", "management address",
 			"ping-interval duration", "ping-timeout duration", "idle-timeout duration", "max-duration duration", "log level",
 		} {
 			if !strings.Contains(stdout.String(), "\n  -"+name+"\n") {
@@ -54,6 +55,15 @@ func TestBadCommandLines(t *testing.T) {
 		{"negative ping timeout", []string{"-ping-timeout", "-1s"}, "-ping-timeout"},
 		{"no idle timeout", []string{"-idle-timeout", "0s"}, "-idle-timeout"},
 		{"no duration", []string{"-max-duration", "0s"}, "-max-duration"},
+		{"functions in memory", []string{"-functions", "x"}, "-functions needs -dynamodb"},
+		{"functions twice", []string{"-functions", "x", "-lambda-endpoint", "http://127.0.0.1:1"}, "only one of them"},
+		{"concurrency of nothing", []string{"-concurrency", "9"}, "-concurrency goes with -functions"},
+		{"no concurrency", []string{"-functions", "x", "-dynamodb", "http://127.0.0.1:1", "-concurrency", "0"}, "-concurrency must be more than zero"},
+		{"connections of nobody", []string{"-management", "127.0.0.1:0"}, "-management goes with"},
+		{"versions of functions elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-versions", "5.x"}, "ACCEPTED_VERSIONS"},
+		{"heartbeat of functions elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-ping-timeout", "5s"}, "PING_TIMEOUT"},
+		{"crashes elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-faults", "crash=0.1"}, "crash and slow-store"},
+		{"slow store elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-faults", "slow-store=1ms"}, "crash and slow-store"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			wantRefused(t, test.args, test.want)

@@ -24,11 +24,12 @@ import (
 const (
 	readRequest = 10 * time.Second
 	shutdown    = 4 * time.Second
+	lastWork    = time.Second // of that, for the work that is under way when they have gone
 )
 
 // server is the local API on its listeners.
 type server struct {
-	api    *localAPI
+	api    *api
 	http   *http.Server
 	plain  net.Listener // nil: off
 	secure net.Listener // nil: off
@@ -38,11 +39,11 @@ type server struct {
 
 func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) {
 	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: o.level}))
-	store, err := newStore(ctx, o)
+	a, err := newAPI(ctx, o, log, logs)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{api: newLocalAPI(o, store, log), stage: o.stage, faults: o.faults}
+	s := &server{api: a, stage: o.stage, faults: o.faults}
 	s.http = &http.Server{
 		Handler:     s.api.gateway,
 		ReadTimeout: readRequest,
@@ -51,6 +52,7 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 	}
 	if err := s.listen(o); err != nil {
 		s.closeListeners()
+		s.api.close(ctx)
 		return nil, err
 	}
 	return s, nil

@@ -21,6 +21,12 @@ export const IDLE_SCALE = process.env.IDLE_SCALE === undefined ? undefined : Num
 /** How long it is between two sweeps of a server that loses every $disconnect, in ms. Unset: it does not. */
 export const SWEEP = process.env.SWEEP === undefined ? undefined : Number(process.env.SWEEP);
 
+/**
+ * Whether a frame may take longer than the 100 ms for which a reconnect waits (docs/guarantees.md, stragglers): where it
+ * may wait for a process to start.
+ */
+export const STRAGGLERS = process.env.STRAGGLERS !== undefined;
+
 /** The address for Socket.IO's clients. */
 export function socketIO(endpoint) {
   const url = new URL(endpoint.replace(/^ws/, 'http'));

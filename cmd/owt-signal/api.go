@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+type (
+	request  = events.APIGatewayWebsocketProxyRequest
+	response = events.APIGatewayProxyResponse
+)
+
+// backend is what answers behind the gateway: the handlers in this process, or
+// functions built for Lambda.
+type backend interface {
+	// routes is what the gateway invokes.
+	routes() gateway.Routes
+	// keepalive is one round of pings.
+	keepalive(ctx context.Context) error
+	// close ends what is under way, once the gateway is closed: by itself, if
+	// ctx does not end before.
+	close(ctx context.Context)
+}
+
+// api is a local API Gateway with its backend.
+type api struct {
+	gateway    *gateway.Gateway
+	backend    backend
+	management *service      // @connections, for functions in other processes; nil: there are none
+	ping       time.Duration // between two rounds of keepalive
+	log        *slog.Logger
+}
+
+func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a *api, err error) {
+	a = &api{ping: o.heartbeat.Interval, log: log}
+	switch {
+	case o.functions != "":
+		a.backend, err = newEnvironments(ctx, o, a, logs)
+	case o.lambda != "":
+		a.backend, err = newInvokeAPI(ctx, o, a)
+	default:
+		var store signal.Store
+		if store, err = newStore(ctx, o); err == nil {
+			a.backend = newHandlers(o, store, a, log)
+		}
+	}
+	if err != nil {
+		a.management.close()
+		return nil, err
+	}
+	a.gateway = gateway.New(gateway.Config{
+		Routes:   a.backend.routes(),
+		Stage:    o.stage,
+		Mappings: []string{"socket.io"},
+		Idle:     o.idle,
+		Duration: o.duration,
+		Early:    o.lambda != "",
+		Log:      log,
+	})
+	return a, nil
+}
+
+// keepalive is the schedule of the function of that name.
+func (a *api) keepalive(ctx context.Context) {
+	tick := time.NewTicker(a.ping)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := a.backend.keepalive(ctx); err != nil && ctx.Err() == nil {
+				a.log.ErrorContext(ctx, "keepalive failed", "error", err)
+			}
+		}
+	}
+}
+
+// close closes every connection and ends the work that follows. It returns when
+// both are done, or ctx ends; clients have until lastWork before.
+func (a *api) close(ctx context.Context) {
+	clients, cancel := ctx, context.CancelFunc(func() {})
+	if end, ok := ctx.Deadline(); ok {
+		clients, cancel = context.WithDeadline(ctx, end.Add(-lastWork))
+	}
+	defer cancel()
+	if err := a.gateway.Close(clients); err != nil {
+		a.log.InfoContext(ctx, "clients cut off", "error", err)
+	}
+	a.backend.close(ctx)
+	a.management.close()
+}
+
+// Post implements [apigw.Connections] by a call in this process.
+func (a *api) Post(ctx context.Context, _ string, id signal.ConnectionID, frame []byte) error {
+	return translate(a.gateway.Post(ctx, string(id), frame))
+}
+
+// Get implements [apigw.Connections] by a call in this process.
+func (a *api) Get(ctx context.Context, _ string, id signal.ConnectionID) error {
+	_, err := a.gateway.Get(ctx, string(id))
+	return translate(err)
+}
+
+// Delete implements [apigw.Connections] by a call in this process.
+func (a *api) Delete(ctx context.Context, _ string, id signal.ConnectionID) error {
+	err := translate(a.gateway.Delete(ctx, string(id)))
+	if errors.Is(err, signal.ErrGone) {
+		return nil
+	}
+	return err
+}
+
+// translate maps the gateway's errors to the domain's.
+func translate(err error) error {
+	for theirs, ours := range map[error]error{
+		gateway.ErrGone:            signal.ErrGone,
+		gateway.ErrLimitExceeded:   signal.ErrBusy,
+		gateway.ErrPayloadTooLarge: signal.ErrTooLarge,
+	} {
+		if errors.Is(err, theirs) {
+			return fmt.Errorf("%w: %w", ours, err)
+		}
+	}
+	return err
+}

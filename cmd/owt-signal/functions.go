@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/faults"
+)
+
+// function is one of template.yaml's.
+type function struct {
+	name, logicalID string
+	timeout         time.Duration
+}
+
+var (
+	connect    = function{"connect", "ConnectFunction", 60 * time.Second}
+	disconnect = function{"disconnect", "DisconnectFunction", 10 * time.Second}
+	message    = function{"message", "MessageFunction", 60 * time.Second}
+	keepalive  = function{"keepalive", "KeepaliveFunction", 240 * time.Second}
+)
+
+var allFunctions = []function{connect, disconnect, message, keepalive}
+
+// exchange makes an invocation in Lambda's JSON.
+func exchange(ctx context.Context, ev *request, invoke func(context.Context, []byte) ([]byte, error)) (r response, err error) {
+	payload, err := json.Marshal(ev)
+	if err != nil {
+		return r, fmt.Errorf("encode event: %w", err)
+	}
+	answer, err := invoke(ctx, payload)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(answer, &r); err != nil {
+		return r, fmt.Errorf("decode answer: %w", err)
+	}
+	return r, nil
+}
+
+// service is an HTTP service for functions in other processes.
+type service struct {
+	server http.Server
+	at     net.Listener
+}
+
+func serve(address string, handler http.Handler, log *slog.Logger) (*service, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	s := &service{at: l}
+	s.server.Handler = handler
+	s.server.ReadHeaderTimeout = readRequest
+	s.server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	go func() { _ = s.server.Serve(l) }()
+	return s, nil
+}
+
+// url is where a process on this machine finds the service.
+func (s *service) url() string { return "http://" + hostPort(s.at.Addr()) }
+
+// close ends the service, if there is one.
+func (s *service) close() {
+	if s != nil {
+		_ = s.server.Close()
+	}
+}
+
+// serveManagement serves the gateway's @connections, once there is a gateway,
+// to functions in other processes. They find it under the stage.
+func (a *api) serveManagement(o options, f *faults.Faults) (err error) {
+	a.management, err = serve(o.management, f.Management(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.gateway.Management().ServeHTTP(w, r)
+	})), a.log)
+	return err
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"github.com/owt-signal/owt-signal/internal/apigw"
+	"github.com/owt-signal/owt-signal/internal/awsenv"
+	"github.com/owt-signal/owt-signal/internal/faults"
+	"github.com/owt-signal/owt-signal/internal/gateway"
+)
+
+// reachWithin bounds how long an Invoke API may take to show that it is there.
+const reachWithin = 5 * time.Second
+
+// invokeAPI is the backend of functions behind a Lambda Invoke API, such as
+// `sam local start-lambda` serves, by the logical ids of template.yaml. Their
+// environment is that API's affair.
+type invokeAPI struct {
+	client  *lambda.Client
+	http    *http.Client
+	sockets apigw.Connections // without faults
+	faults  *faults.Faults    // nil: none
+}
+
+func newInvokeAPI(ctx context.Context, o options, a *api) (*invokeAPI, error) {
+	if err := reach(ctx, o.lambda); err != nil {
+		return nil, fmt.Errorf("use Lambda at %s: %w", o.lambda, err)
+	}
+	if o.dynamodb != "" {
+		if _, err := newStore(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	i := &invokeAPI{
+		http:    &http.Client{Transport: new(http.Transport)}, // an answer may take as long as the gateway waits
+		sockets: a,
+		faults:  faults.New(o.faults, a.log),
+	}
+	i.client = lambda.NewFromConfig(awsenv.ConfigOr("us-east-1", "local"), func(l *lambda.Options) {
+		l.BaseEndpoint, l.HTTPClient = &o.lambda, i.http
+		l.Retryer = aws.NopRetryer{} // as API Gateway, which does not repeat an invocation
+	})
+	return i, a.serveManagement(o, i.faults)
+}
+
+// reach sees that an HTTP server is there, whatever it answers.
+func reach(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
+}
+
+func (i *invokeAPI) routes() gateway.Routes {
+	route := func(f function) gateway.Function {
+		return i.faults.Function(gateway.FunctionFunc(func(ctx context.Context, ev *request) (response, error) {
+			return exchange(ctx, ev, func(ctx context.Context, payload []byte) ([]byte, error) { return i.invoke(ctx, f, payload) })
+		}), i.sockets)
+	}
+	return gateway.Routes{Connect: route(connect), Disconnect: route(disconnect), Default: route(message)}
+}
+
+func (i *invokeAPI) keepalive(ctx context.Context) error {
+	_, err := i.invoke(ctx, keepalive, []byte("{}"))
+	return err
+}
+
+// invoke invokes a function and waits for its answer.
+func (i *invokeAPI) invoke(ctx context.Context, f function, payload []byte) ([]byte, error) {
+	out, err := i.client.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(f.logicalID), Payload: payload})
+	if err != nil {
+		return nil, fmt.Errorf("invoke function %s: %w", f.logicalID, err)
+	}
+	if out.FunctionError != nil {
+		return nil, fmt.Errorf("invoke function %s: %w", f.logicalID, functionError(out.Payload))
+	}
+	return out.Payload, nil
+}
+
+// failure is what Lambda answers for a function that failed.
+type failure struct {
+	Type    string `json:"errorType"`
+	Message string `json:"errorMessage"`
+}
+
+func (f *failure) Error() string { return f.Type + ": " + f.Message }
+
+func functionError(payload []byte) error {
+	f := new(failure)
+	if err := json.Unmarshal(payload, f); err != nil {
+		f.Message = string(payload)
+	}
+	return f
+}
+
+// close has little to end: what is under way is so elsewhere.
+func (i *invokeAPI) close(context.Context) { i.http.CloseIdleConnections() }

@@ -2,23 +2,29 @@
 # make test    everything the tests need, then every test
 # make sam     checks the template, builds it for both architectures
 # make sim     simulated worlds, SIMTIME long
-# make build   bin/owt-signal and the Lambda functions
+# make build   bin/owt-signal and the functions, for this machine
 # make fuzz    every fuzz target, FUZZTIME each
 # make fix     what the gate can repair by itself
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-ARCH ?= arm64
+FUNCTIONS := connect disconnect message keepalive
+# What the functions are built for: for Lambda, linux on ARCH; by make build, this
+# machine, unless there is an ARCH.
+ifndef ARCH
+ARCH := arm64
+$(FUNCTIONS): PLATFORM =
+endif
+PLATFORM = GOOS=linux GOARCH=$(1)
 FUZZTIME ?= 30s
 SIMTIME ?= 10m
 WORLDS ?= 200000
 TIMEOUT ?= 10m
 
-FUNCTIONS := connect disconnect message keepalive
 GOTEST := CGO_ENABLED=1 go test -race -shuffle=on -timeout=$(TIMEOUT)
 LINT := go tool -modfile=tools.mod golangci-lint
-LAMBDA = CGO_ENABLED=0 GOOS=linux GOARCH=$(1) go build -tags lambda.norpc -trimpath -ldflags "-s -w"
+LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 # Without telemetry, and without looking for credentials.
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000

@@ -52,27 +52,44 @@ func wantEnvironments(t *testing.T, s *server) {
 // TestLambdaEndpoint runs real clients against functions behind an Invoke API.
 func TestLambdaEndpoint(t *testing.T) {
 	t.Parallel()
+	s := serveLambda(t, func(dir string, env map[string]string) http.Handler {
+		deployed := startFunctions(t, dir, env)
+		return invokeAPI(func(name string) *lambdaenv.Function { return deployed[name] })
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
+	defer cancel()
+	node(ctx, t, []string{"ENDPOINT=" + s.Plain + "/socket.io/", "MESSAGES=10", "STRAGGLERS=1"},
+		"clients/pairs.test.mjs", "clients/takeover.test.mjs", "clients/reconnect.test.mjs")
+}
+
+// serveLambda starts a server whose functions are behind a Lambda API: the one
+// that deploy makes of the binaries in dir, for that environment.
+func serveLambda(t *testing.T, deploy func(dir string, env map[string]string) http.Handler) *server {
+	t.Helper()
 	dir, err := functions()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var deployed map[string]*lambdaenv.Function // by logical id, once the server says where its @connections are
+	var deployed http.Handler
 	ready := make(chan struct{})
-	api := httptest.NewServer(invokeAPI(func(name string) *lambdaenv.Function { <-ready; return deployed[name] }))
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost { // the server sees whether anybody is there
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		<-ready
+		deployed.ServeHTTP(w, r)
+	}))
 	t.Cleanup(api.Close)
-
 	database := storetest.Engine(t)
 	s := serve(t, "-lambda-endpoint", api.URL, "-dynamodb", database, "-log", "warn")
-	deployed = startFunctions(t, dir, map[string]string{
+	deployed = deploy(dir, map[string]string{ // once the server says where its @connections are
 		"TABLE_NAME":                               "owt-signal",
 		"AWS_ENDPOINT_URL_DYNAMODB":                database,
 		"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": s.Management,
 	})
 	close(ready)
-	ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
-	defer cancel()
-	node(ctx, t, []string{"ENDPOINT=" + s.Plain + "/socket.io/", "MESSAGES=10", "STRAGGLERS=1"},
-		"clients/pairs.test.mjs", "clients/takeover.test.mjs", "clients/reconnect.test.mjs")
+	return s
 }
 
 // startFunctions makes functions of the binaries in dir.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -42,7 +43,11 @@ func newValve(t *testing.T) *valve {
 	}
 	v := &valve{waiting: make(chan struct{}, 1000)}
 	transport := &http.Transport{}
-	proxy := &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	proxy := &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // of processes that have gone
+	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !v.mu.TryRLock() {
 			v.waiting <- struct{}{}
@@ -138,7 +143,7 @@ func TestFunctionsOfBothLayouts(t *testing.T) {
 func TestFunctionsPing(t *testing.T) {
 	t.Parallel()
 	s := start(t, "-functions", lay(t, "make build"), "-dynamodb", engine(t), "-ping-interval", "100ms", "-ping-timeout", "7s")
-	conn := s.dial(t, "ws://"+s.plain+"/socket.io/?EIO=4")
+	conn := s.dial(t, "ws://"+s.plain+"/socket.io/?EIO=4&token=x")
 	if got := next(t, conn); !strings.Contains(got, `"pingInterval":100,"pingTimeout":7000`) {
 		t.Errorf("open packet %s, want the heartbeat of the command line", got)
 	}

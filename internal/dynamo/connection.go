@@ -31,6 +31,9 @@ func (s *Store) Admit(ctx context.Context, c signal.Connection) error {
 	if c.Session != "" {
 		it[attrSession] = str(c.Session)
 	}
+	if c.Client.Len() > 0 {
+		it[attrClient] = clientItem(c.Client)
+	}
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName:           &s.table,
 		Item:                it,
@@ -64,7 +67,7 @@ func (s *Store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move,
 	e := newExpression()
 	e.require("attribute_exists(" + attrKey + ")")
 	e.require(e.path(attrExpires), ">", e.value(num(seconds(now))))
-	e.guard(m)
+	e.guard(m, now)
 	e.change(m.Change)
 	out, err := s.client.UpdateItem(ctx, e.update(s.table, connectionKey(id)))
 	if old, ok := refused(err); ok {
@@ -79,13 +82,18 @@ func (s *Store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move,
 	return c, err == nil, err
 }
 
-// guard is [signal.Lane.Allows] as a condition.
-func (e *expression) guard(m signal.Move) {
+// guard is [signal.Connection.Allows] as a condition.
+func (e *expression) guard(m signal.Move, now signal.Instant) {
 	g := m.Guard
 	if g.Ended {
 		e.require("attribute_exists(" + e.path(attrEnded) + ")")
 	} else {
 		e.require("attribute_not_exists(" + e.path(attrEnded) + ")")
+	}
+	if g.Valid {
+		until := e.path(attrUntil)
+		e.require("attribute_not_exists(" + e.path(attrBar) + ")")
+		e.require("(attribute_not_exists("+until+") OR", until, ">", e.value(num(now))+")")
 	}
 	e.require(e.path(attrDone), "=", e.value(num(g.Done)))
 	e.require(e.path(attrTurn), "=", e.value(num(g.Turn)))
@@ -107,7 +115,7 @@ func (e *expression) guard(m signal.Move) {
 	}
 }
 
-// change is [signal.Lane.Apply] as an update.
+// change is [signal.Connection.Applied] as an update.
 func (e *expression) change(c signal.Change) {
 	e.set(e.path(attrDone), e.value(num(c.Done)))
 	e.set(e.path(attrTurn), e.value(num(c.Turn)))
@@ -117,9 +125,14 @@ func (e *expression) change(c signal.Change) {
 	if c.TurnAt != 0 {
 		e.set(e.path(attrTurnAt), e.value(num(c.TurnAt)))
 	}
-	if c.Opening != nil {
-		e.set(e.path(attrUser), e.value(str(c.Opening.User)))
-		e.set(e.path(attrOpen), e.value(num(c.Opening.At)))
+	if o := c.Opening; o != nil {
+		e.set(e.path(attrUser), e.value(str(o.User)))
+		e.set(e.path(attrOpen), e.value(num(o.At)))
+		e.setOrRemove(e.path(attrUntil), o.Until != 0, num(o.Until))
+		e.setOrRemove(e.path(attrAttributes), len(o.Attributes) > 0, texts(o.Attributes))
+	}
+	if c.Bar != nil {
+		e.set(e.path(attrBar), e.value(barItem(*c.Bar)))
 	}
 	grows := 0
 	if h := c.Hold; h != nil {
@@ -204,7 +217,7 @@ func (s *Store) scan(of signal.Segment, now signal.Instant) *dynamodb.ScanInput 
 	e.require(e.path(attrExpires), ">", e.value(num(seconds(now))))
 	e.require("attribute_not_exists(" + e.path(attrEnded) + ")")
 	var paths []string
-	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrSession, attrUser, attrSince, attrExpires} {
+	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar} {
 		paths = append(paths, e.path(name))
 	}
 	return &dynamodb.ScanInput{

@@ -51,7 +51,17 @@ func (e *expression) require(parts ...string) {
 }
 
 func (e *expression) set(path, value string) { e.sets = append(e.sets, path+" = "+value) }
-func (e *expression) remove(path string)     { e.removes = append(e.removes, path) }
+
+// setOrRemove sets an attribute if there is something to set.
+func (e *expression) setOrRemove(path string, some bool, v types.AttributeValue) {
+	if some {
+		e.set(path, e.value(v))
+		return
+	}
+	e.remove(path)
+}
+
+func (e *expression) remove(path string) { e.removes = append(e.removes, path) }
 
 // update is the conditional update of an item. It returns the item as it is
 // after it, or, in the error of a condition that does not hold, as it is.

@@ -14,28 +14,31 @@ const (
 	attrKey     = "pk"
 	attrExpires = "expires"
 
-	attrProtocol  = "protocol"
-	attrEndpoint  = "endpoint"
-	attrUser      = "user"
-	attrSince     = "since"
-	attrSession   = "session"
-	attrEnded     = "ended"
-	attrOpen      = "open"
-	attrDone      = "done"
-	attrTurn      = "turn"
-	attrTurnAt    = "turnAt"
-	attrHeld      = "held"
-	attrSize      = "size"
-	attrFaults    = "faults"
-	attrForgotten = "forgotten"
+	attrProtocol   = "protocol"
+	attrEndpoint   = "endpoint"
+	attrClient     = "client"
+	attrUser       = "user"
+	attrBar        = "bar"
+	attrAttributes = "attributes"
+	attrSince      = "since"
+	attrSession    = "session"
+	attrEnded      = "ended"
+	attrOpen       = "open"
+	attrDone       = "done"
+	attrTurn       = "turn"
+	attrTurnAt     = "turnAt"
+	attrHeld       = "held"
+	attrSize       = "size"
+	attrFaults     = "faults"
+	attrForgotten  = "forgotten"
 
 	attrOwner     = "owner"
 	attrClaimedAt = "claimedAt"
-	attrUntil     = "until"
+	attrUntil     = "until" // of connections, too
 	attrEpoch     = "epoch"
 	attrSeq       = "seq"
 
-	// within held frames, and peers
+	// within held frames, bars, and peers
 	attrTo      = "to"
 	attrData    = "data"
 	attrCode    = "code"
@@ -43,6 +46,12 @@ const (
 	attrBy      = "by"
 	attrAt      = "at"
 	attrID      = "id"
+
+	// within what is kept of a handshake
+	attrType    = "type"
+	attrVersion = "version"
+	attrAddress = "address"
+	attrHeaders = "headers"
 )
 
 type item = map[string]types.AttributeValue
@@ -147,11 +156,15 @@ func (r *reader) connection(it item) signal.Connection {
 			Endpoint: r.str(it, attrEndpoint),
 			Protocol: signal.Protocol(r.str(it, attrProtocol)),
 		},
-		User:    signal.UserName(r.str(it, attrUser)),
-		Since:   signal.Instant(r.num(it, attrSince)),
-		Expires: signal.Instant(r.num(it, attrExpires) * 1000),
-		Session: r.str(it, attrSession),
-		Ended:   r.bool(it, attrEnded),
+		Client:     r.client(r.child(it, attrClient)),
+		User:       signal.UserName(r.str(it, attrUser)),
+		Until:      signal.Instant(r.num(it, attrUntil)),
+		Bar:        r.bar(r.child(it, attrBar)),
+		Attributes: r.texts(r.child(it, attrAttributes)),
+		Since:      signal.Instant(r.num(it, attrSince)),
+		Expires:    signal.Instant(r.num(it, attrExpires) * 1000),
+		Session:    r.str(it, attrSession),
+		Ended:      r.bool(it, attrEnded),
 		Lane: signal.Lane{
 			Open:      r.num(it, attrOpen),
 			Done:      r.num(it, attrDone),
@@ -231,6 +244,56 @@ func faultsItem(faults []signal.Fault) types.AttributeValue {
 		list = append(list, num(f.From), num(f.To), num(f.Code))
 	}
 	return &types.AttributeValueMemberL{Value: list}
+}
+
+// texts reads a map of strings; nil if there is none.
+func (r *reader) texts(it item) map[string]string {
+	if len(it) == 0 {
+		return nil
+	}
+	all := make(map[string]string, len(it))
+	for name := range it {
+		all[name] = r.str(it, name)
+	}
+	return all
+}
+
+func texts(all map[string]string) types.AttributeValue {
+	it := make(item, len(all))
+	for name, text := range all {
+		it[name] = str(text)
+	}
+	return &types.AttributeValueMemberM{Value: it}
+}
+
+func (r *reader) client(it item) signal.Client {
+	return signal.Client{
+		Type:    r.str(it, attrType),
+		Version: r.str(it, attrVersion),
+		Address: r.str(it, attrAddress),
+		Headers: r.texts(r.child(it, attrHeaders)),
+	}
+}
+
+func clientItem(c signal.Client) types.AttributeValue {
+	it := make(item)
+	for name, text := range map[string]string{attrType: c.Type, attrVersion: c.Version, attrAddress: c.Address} {
+		if text != "" {
+			it[name] = str(text)
+		}
+	}
+	if len(c.Headers) > 0 {
+		it[attrHeaders] = texts(c.Headers)
+	}
+	return &types.AttributeValueMemberM{Value: it}
+}
+
+func (r *reader) bar(it item) signal.Bar {
+	return signal.Bar{Code: signal.Code(r.num(it, attrCode)), By: r.str(it, attrBy), At: signal.Instant(r.num(it, attrAt))}
+}
+
+func barItem(b signal.Bar) types.AttributeValue {
+	return &types.AttributeValueMemberM{Value: item{attrCode: num(b.Code), attrBy: str(b.By), attrAt: num(b.At)}}
 }
 
 func (r *reader) peer(it item) *signal.Peer {

@@ -53,9 +53,10 @@ func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
 		e.set(e.path(attrSeq), zero)
 	} else {
 		ownerID, expect := e.path(attrOwner, attrID), e.value(str(c.Expect))
+		over := e.value(num(c.At.Add(-signal.FenceAfter)))
 		e.require("(attribute_not_exists("+attrKey+") OR", e.path(attrExpires), ">", now,
 			"AND (attribute_not_exists("+owner+") OR", ownerID, "<>", e.value(str(c.Peer.ID)),
-			"AND (", e.path(attrUntil), "<=", at, "OR", ownerID, "=", expect, "AND", e.path(attrClaimedAt), "<=", at+")))")
+			"AND (", e.path(attrUntil), "<=", over, "OR", ownerID, "=", expect, "AND", e.path(attrClaimedAt), "<=", at+")))")
 		e.set(e.path(attrEpoch), "if_not_exists("+e.path(attrEpoch)+", "+epoch+")")
 		e.set(e.path(attrSeq), "if_not_exists("+e.path(attrSeq)+", "+zero+")")
 	}

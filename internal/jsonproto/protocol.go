@@ -158,6 +158,8 @@ func (p Protocol) encode(e signal.Event) []byte {
 		return o.raw("data", e.Data).end()
 	case signal.Superseded:
 		return object(typeSuperseded).end()
+	case signal.Closing:
+		return failure(0, e.Code, true)
 	case signal.Refused:
 		return failure(0, e.Code, true)
 	case signal.Presence:

@@ -82,7 +82,7 @@ func (s *Store) Move(_ context.Context, id signal.ConnectionID, m signal.Move, n
 	if !ok || c.Ended && !m.Guard.Ended {
 		return signal.Connection{}, false, signal.ErrNoConnection
 	}
-	if c.Ended != m.Guard.Ended || !c.Lane.Allows(m) {
+	if !c.Allows(m, now) {
 		return copied(c), false, nil
 	}
 	*c = c.Applied(m)
@@ -127,7 +127,7 @@ func (s *Store) segment(of signal.Segment, now signal.Instant) []signal.Connecti
 		}
 		if c, ok := s.connection(id, now); ok && !c.Ended {
 			without := *c
-			without.Lane = signal.Lane{}
+			without.Lane, without.Client, without.Attributes = signal.Lane{}, signal.Client{}, nil
 			all = append(all, without)
 		}
 	}
@@ -171,7 +171,7 @@ func (s *Store) Claim(_ context.Context, c signal.Claim) (signal.Claimed, error)
 		u = &user{epoch: c.Epoch}
 		s.users[c.User] = u
 	}
-	owned := u.owner != nil && u.until > c.At
+	owned := u.owner != nil && u.until.Add(signal.FenceAfter) > c.At
 	switch {
 	case u.owner != nil && u.owner.ID == c.Peer.ID:
 		return u.claimed(), nil

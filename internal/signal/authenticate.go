@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"unicode/utf8"
 )
 
 // errOpened: the lane is open; a repeated invocation got there first.
@@ -22,35 +24,50 @@ func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Rep
 		return s.nobody(ctx, p, in.Number)
 	case err != nil:
 		return s.fail(ctx, p, "", in.Number, err)
+	case c.Barred(s.Clock.Now()):
+		return s.expire(ctx, c, answering(in.Number))
 	case c.Lane.Opened():
 		return s.authenticateAgain(ctx, c, in)
 	}
-	user, err := s.identify(ctx, in)
+	id, err := s.identify(ctx, c, in)
 	if err != nil {
 		return s.fail(ctx, c.Peer, "", in.Number, err)
 	}
-	return s.enter(ctx, c, user, in)
+	return s.enter(ctx, c, id, in)
 }
 
-// identify asks the authenticator for the name of the user.
-func (s *Service) identify(ctx context.Context, in Authenticate) (UserName, error) {
-	if in.Malformed {
-		return "", fmt.Errorf("read token: %w", ErrRefused)
+// identify asks the authenticator whose token it is.
+func (s *Service) identify(ctx context.Context, c Connection, in Authenticate) (Identity, error) {
+	switch {
+	case in.Malformed, len(in.Token) > MaxToken, !utf8.ValidString(in.Token):
+		return Identity{}, fmt.Errorf("read token: %w", ErrRefused)
+	case in.Token == "" && s.Access.Anonymous:
+		return Identity{User: s.anonymousUser()}, nil
+	case in.Token == "":
+		return Identity{}, errNoToken
+	case s.Access.Authenticator == nil:
+		return Identity{}, fmt.Errorf("nobody is let in: %w", ErrRefused)
 	}
-	user, err := s.Authenticator.Authenticate(ctx, in.Token)
+	id, err := s.Access.Authenticator.Authenticate(ctx, Credentials{Token: in.Token, Client: c.Client})
 	if err != nil {
-		return "", err
+		return Identity{}, err
 	}
-	if err := CheckUserName(user); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrRefused, err)
+	if err := id.Check(); err != nil {
+		return Identity{}, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	return user, nil
+	if id.Expires != 0 && id.Expires <= s.Clock.Now() {
+		return Identity{}, fmt.Errorf("%w: it has expired", ErrRefused)
+	}
+	return id, nil
 }
 
 // enter claims the name and opens the lane.
-func (s *Service) enter(ctx context.Context, c Connection, user UserName, in Authenticate) Reply {
-	number := in.Number
-	claimed, superseded, err := s.claim(ctx, c, user)
+func (s *Service) enter(ctx context.Context, c Connection, id Identity, in Authenticate) Reply {
+	number, user := in.Number, id.User
+	if id.Expires >= c.Expires { // no connection lasts that long
+		id.Expires = 0
+	}
+	claimed, superseded, err := s.claim(ctx, c, id)
 	if err != nil {
 		s.supersede(ctx, superseded...)
 	}
@@ -71,7 +88,7 @@ func (s *Service) enter(ctx context.Context, c Connection, user UserName, in Aut
 	w := s.work(c)
 	var opened Move
 	if err == nil {
-		opened, err = w.open(ctx, user, from)
+		opened, err = w.open(ctx, id, from)
 	}
 	switch {
 	case errors.Is(err, errOpened):
@@ -80,6 +97,10 @@ func (s *Service) enter(ctx context.Context, c Connection, user UserName, in Aut
 		}
 		s.supersede(ctx, superseded...)
 		return s.authenticateAgain(ctx, w.conn, in)
+	case errors.Is(err, errBarred): // refused by a repeated invocation
+		_, _ = s.Store.Release(ctx, user, c.ID)
+		s.supersede(ctx, superseded...)
+		return s.expire(ctx, w.conn, answering(number))
 	case err != nil:
 		s.supersede(ctx, superseded...)
 		return s.fail(ctx, c.Peer, user, number, err)
@@ -100,8 +121,11 @@ func (s *Service) enter(ctx context.Context, c Connection, user UserName, in Aut
 // claim claims the name for the connection. Whoever owns it is made nobody
 // before, so that from the moment the claim commits the name has one owner, even
 // if this invocation gets no further; and is returned, to be told.
-func (s *Service) claim(ctx context.Context, c Connection, user UserName) (claimed Claimed, superseded []Peer, err error) {
-	claim := Claim{User: user, Peer: c.Peer, At: c.Since, Until: c.Expires, Epoch: s.randomID()}
+func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed Claimed, superseded []Peer, err error) {
+	claim := Claim{User: id.User, Peer: c.Peer, At: c.Since, Until: c.Expires, Epoch: s.randomID()}
+	if id.Expires != 0 {
+		claim.Until = id.Expires
+	}
 	for range claimTries {
 		claimed, err = s.Store.Claim(ctx, claim)
 		switch {
@@ -112,7 +136,7 @@ func (s *Service) claim(ctx context.Context, c Connection, user UserName) (claim
 			return claimed, superseded, nil
 		}
 		owner := claimed.Owner
-		s.Log.InfoContext(ctx, "takeover", "connection", owner.ID, "user", user)
+		s.Log.InfoContext(ctx, "takeover", "connection", owner.ID, "user", id.User)
 		if _, err = s.Store.Drop(ctx, owner.ID); err != nil && !errors.Is(err, ErrNoConnection) {
 			return claimed, superseded, fmt.Errorf("fence connection %s: %w", owner.ID, err)
 		}
@@ -136,7 +160,11 @@ func (s *Service) supersede(ctx context.Context, peers ...Peer) {
 
 // fail refuses a connection that could not authenticate.
 func (s *Service) fail(ctx context.Context, p Peer, user UserName, number int64, err error) Reply {
-	s.Log.InfoContext(ctx, "authentication failed", "connection", p.ID, "error", err)
+	level := slog.LevelInfo
+	if codeOf(err) == CodeUnavailable {
+		level = slog.LevelError // a fault of ours, or of whom we ask
+	}
+	s.Log.Log(ctx, level, "authentication failed", "connection", p.ID, "error", err)
 	return s.refuse(ctx, p, user, number, codeOf(err))
 }
 
@@ -145,8 +173,12 @@ func (s *Service) fail(ctx context.Context, p Peer, user UserName, number int64,
 // order.
 func (s *Service) authenticateAgain(ctx context.Context, c Connection, in Authenticate) Reply {
 	again := Frame{Confirm: true}
-	if in.Number != c.Lane.Open || in.Number == NoNumber {
-		if user, err := s.identify(ctx, in); (in.Malformed || in.Token != "") && (err != nil || user != c.User) {
+	repeated := in.Number == c.Lane.Open && in.Number != NoNumber
+	if !repeated && (in.Malformed || in.Token != "") {
+		switch id, err := s.identify(ctx, c, in); {
+		case err != nil && codeOf(err) != CodeWrongToken:
+			again.Code = codeOf(err)
+		case err != nil, id.User != c.User:
 			again.Code = CodeUnsupported
 		}
 	}

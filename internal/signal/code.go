@@ -62,6 +62,10 @@ var (
 	ErrTooLarge = errors.New("message is too large")
 	// ErrRefused: the authenticator does not accept the token.
 	ErrRefused = errors.New("token refused")
+	// errNoToken: there is none, and nobody is let in without.
+	errNoToken = errors.New("no token")
+	// errBarred: the connection was refused, or its token has ended.
+	errBarred = errors.New("connection is barred")
 )
 
 // codeOf is the one place where an error becomes what a client is told.
@@ -69,7 +73,7 @@ func codeOf(err error) Code {
 	switch {
 	case err == nil:
 		return OK
-	case errors.Is(err, ErrNoConnection):
+	case errors.Is(err, ErrNoConnection), errors.Is(err, errNoToken):
 		return CodeUnknownUser
 	case errors.Is(err, ErrOffline), errors.Is(err, ErrGone):
 		return CodeUnreachable
@@ -77,7 +81,7 @@ func codeOf(err error) Code {
 		return CodeBusy
 	case errors.Is(err, ErrTooLarge):
 		return CodeClient
-	case errors.Is(err, ErrRefused):
+	case errors.Is(err, ErrRefused), errors.Is(err, errBarred):
 		return CodeWrongToken
 	default:
 		return CodeUnavailable

@@ -9,10 +9,12 @@ import (
 
 // Handshake is what a client brings when it connects.
 type Handshake struct {
-	Peer    Peer
-	Version string  // the client's, empty if it says none
-	Token   *string // nil if the client authenticates later
-	Session *Session
+	Peer   Peer
+	Client Client
+	Token  *string // nil if the client authenticates later
+	// Malformed: there was a token that could not be read.
+	Malformed bool
+	Session   *Session
 }
 
 // greetings is how long to wait before each new try to greet a connection: it
@@ -26,11 +28,14 @@ var greetings = []time.Duration{
 // is wrong with the client itself it is told afterwards, in its protocol,
 // because browsers cannot read the status of a failed handshake.
 func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
-	if !s.accepts(h.Version) {
+	if !s.Access.Versions.Accept(h.Client) {
 		return func(ctx context.Context) { s.turnAway(ctx, h) }, nil
 	}
 	now := s.Clock.Now()
 	c := Connection{Peer: h.Peer, Since: now, Expires: now.Add(ConnectionLife), Lane: NewLane()}
+	if s.Access.Needs().Client {
+		c.Client = h.Client
+	}
 	if h.Session != nil {
 		c.Session = h.Session.ID
 	}
@@ -42,16 +47,9 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	return func(ctx context.Context) { s.begin(ctx, h) }, nil
 }
 
-func (s *Service) accepts(version string) bool {
-	if s.Versions == nil {
-		return DefaultVersions.Accept(version)
-	}
-	return s.Versions.Accept(version)
-}
-
 // turnAway tells a client that its version is not served.
 func (s *Service) turnAway(ctx context.Context, h Handshake) {
-	s.Log.InfoContext(ctx, "version not supported", "connection", h.Peer.ID, "version", h.Version)
+	s.Log.InfoContext(ctx, "version not supported", "connection", h.Peer.ID, "type", brief(h.Client.Type), "version", brief(h.Client.Version))
 	s.Count(MetricRefusals, 1)
 	if s.greet(ctx, h.Peer) {
 		s.post(ctx, h.Peer, Refused{NoNumber, CodeUnsupported})
@@ -59,11 +57,23 @@ func (s *Service) turnAway(ctx context.Context, h Handshake) {
 	s.close(ctx, h.Peer)
 }
 
-// join lets a client in that was admitted. One without a record is told by
-// others why it is not served, and must not take itself for connected before.
+// brief is what a log needs of a client's word for itself.
+func brief(value string) string {
+	if len(value) > MaxClientValue {
+		return value[:MaxClientValue] + "…"
+	}
+	return value
+}
+
+// join lets a client in that was admitted. One without a record, or that has
+// been refused, is told by others why it is not served, and must not take itself
+// for connected before.
 func (s *Service) join(ctx context.Context, p Peer) Reply {
-	_, err := s.Store.Inspect(ctx, p.ID, s.Clock.Now())
+	c, err := s.Store.Inspect(ctx, p.ID, s.Clock.Now())
 	switch {
+	case err == nil && c.Bar.Code != OK:
+	case err == nil && c.Barred(s.Clock.Now()):
+		return s.expire(ctx, c, closing)
 	case err == nil:
 		return reply(Joined{p.ID})
 	case !errors.Is(err, ErrNoConnection):
@@ -86,7 +96,7 @@ func (s *Service) begin(ctx context.Context, h Handshake) {
 	if h.Token == nil {
 		return
 	}
-	in := Authenticate{Number: NoNumber, Token: *h.Token, Session: h.Session}
+	in := Authenticate{Number: NoNumber, Token: *h.Token, Malformed: h.Malformed, Session: h.Session}
 	if h.Peer.Protocol == JSON {
 		in.Number = 0 // its messages are numbered from 1
 	}

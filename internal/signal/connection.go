@@ -30,19 +30,45 @@ const ConnectionLife = 2*time.Hour + 10*time.Minute
 // connection somebody: a superseded one has none.
 type Connection struct {
 	Peer
-	User    UserName // empty until it has authenticated
-	Since   Instant  // when it was admitted: of two connections of a user the later owns the name
-	Expires Instant  // from then on the record counts as absent
-	Session string   // empty: none; a later connection may go on with it
-	Ended   bool     // the connection is nobody; what is left is what its session goes on with
-	Lane    Lane
+	Client     Client            // what its handshake said, if the authenticator [Needs] it; never the token
+	User       UserName          // empty until it has authenticated
+	Until      Instant           // when its token ends, if that is before Expires; zero: not before
+	Bar        Bar               // why it is barred, if it is
+	Attributes map[string]string // of the identity
+	Since      Instant           // when it was admitted: of two connections of a user the later owns the name
+	Expires    Instant           // from then on the record counts as absent
+	Session    string            // empty: none; a later connection may go on with it
+	Ended      bool              // the connection is nobody; what is left is what its session goes on with
+	Lane       Lane
 }
 
-// Applied is the connection after the move, which its lane must allow.
+// Bar keeps a connection from taking on anything new, whatever clock it is
+// judged by.
+type Bar struct {
+	Code Code // why: it was refused, or its token has ended
+	By   string
+	At   Instant
+}
+
+// Barred reports whether the connection may take on nothing new: it has a bar,
+// or the token by which it has authenticated has ended.
+func (c Connection) Barred(now Instant) bool {
+	return c.Bar.Code != OK || c.Until != 0 && c.Until <= now
+}
+
+// Allows reports whether m may be made now.
+func (c Connection) Allows(m Move, now Instant) bool {
+	return c.Ended == m.Guard.Ended && (!m.Guard.Valid || !c.Barred(now)) && c.Lane.Allows(m)
+}
+
+// Applied is the connection after the move, which it must allow.
 func (c Connection) Applied(m Move) Connection {
 	c.Lane.Apply(m)
-	if m.Change.Opening != nil {
-		c.User = m.Change.Opening.User
+	if o := m.Change.Opening; o != nil {
+		c.User, c.Until, c.Attributes = o.User, o.Until, o.Attributes
+	}
+	if m.Change.Bar != nil {
+		c.Bar = *m.Change.Bar
 	}
 	return c
 }

@@ -50,6 +50,9 @@ type (
 	// Superseded tells a connection that another one owns the name now. It is
 	// the last thing before the connection is closed.
 	Superseded struct{}
+	// Closing tells a client why its connection ends. It is the last thing
+	// before it is closed.
+	Closing struct{ Code Code }
 	// Refused tells a client why it is not served. It is the last thing before
 	// the connection is closed. Number is that of the authentication, if that
 	// is what was refused, and numbered.
@@ -82,6 +85,7 @@ func (Ack) event()        {}
 func (Stored) event()     {}
 func (Delivery) event()   {}
 func (Superseded) event() {}
+func (Closing) event()    {}
 func (Refused) event()    {}
 func (Denied) event()     {}
 func (Presence) event()   {}

@@ -53,7 +53,7 @@ type round struct {
 	read  atomic.Int64 // segments read to their end
 	cut   atomic.Bool  // there was no time left for a connection
 
-	scanned, pinged, probed, gone, failed atomic.Int64 // connections
+	scanned, pinged, probed, ended, gone, failed atomic.Int64 // connections
 
 	mu      sync.Mutex
 	unread  error // the first failure to read a segment
@@ -62,7 +62,8 @@ type round struct {
 
 // Keepalive visits every connection once. Those whose client waits for it are
 // pinged; the others are only looked at, for one that is gone was perhaps never
-// reported so. What is gone ends. A round that its context cuts short says so,
+// reported so. What is gone ends, and so does what is barred, such as a
+// connection whose token has ended. A round that its context cuts short says so,
 // and how far it got; the next one begins at another place.
 func (s *Service) Keepalive(ctx context.Context) error {
 	r := &round{Service: s, pace: rate.NewLimiter(PingRate, pingBurst), began: s.Clock.Now(), first: s.anySegment()}
@@ -133,6 +134,12 @@ func (r *round) readSegments(ctx context.Context, due chan<- Connection) {
 func (r *round) visit(begin, ctx context.Context, c Connection) {
 	var err error
 	switch {
+	case c.Barred(r.Clock.Now()):
+		err = r.inTurn(begin, &r.ended, func() error {
+			c.Lane = NewLane() // it was not read
+			r.expire(ctx, c, closing)
+			return nil
+		})
 	case c.User == "" && r.Clock.Now().Sub(c.Since) < MaxHandshake:
 	case c.Protocol == EIO4:
 		err = r.inTurn(begin, &r.pinged, func() error { return r.Pusher.Post(ctx, c.Peer, Ping{}) })
@@ -206,7 +213,7 @@ func (r *round) end(ctx, begin context.Context) error {
 		level = slog.LevelWarn
 	}
 	told := []any{
-		"scanned", r.scanned.Load(), "pinged", r.pinged.Load(), "probed", r.probed.Load(), "gone", r.gone.Load(), "failed", r.failed.Load(),
+		"scanned", r.scanned.Load(), "pinged", r.pinged.Load(), "probed", r.probed.Load(), "ended", r.ended.Load(), "gone", r.gone.Load(), "failed", r.failed.Load(),
 		"first", r.first, "segments", read, "took", r.Clock.Now().Sub(r.began).String(),
 	}
 	if failed := errors.Join(err, r.failure); failed != nil {

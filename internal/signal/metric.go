@@ -54,6 +54,8 @@ func (s *Service) told(e Event) {
 		code = e.Code
 	case Refused:
 		code = e.Code
+	case Closing:
+		code = e.Code
 	case Failed:
 		code = e.Code
 	default:

@@ -146,7 +146,7 @@ func TestRefusalsCounts(t *testing.T) {
 		w.counted("Acks2121 1, Connects 1, Refusals 1", func() { w.json("a", long) })
 		w.counted("Acks2110 1, Refusals 1", func() { w.receive("b", signal.Reject{Code: signal.CodeClient}) })
 		w.counted("Acks2103 1, Refusals 1", func() {
-			after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: "c"}, Version: "3.0"})
+			after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: "c"}, Client: signal.Client{Version: "3.0"}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,6 +13,7 @@ const (
 	KindRenew    Kind = "renew"    // still at work
 	KindOvertake Kind = "overtake" // declare an owner dead and its numbers undelivered
 	KindSkip     Kind = "skip"     // stop waiting for a number that does not come
+	KindBar      Kind = "bar"      // the connection takes on nothing any more
 )
 
 // Any is a guard that does not ask.
@@ -40,6 +41,9 @@ type Guard struct {
 	Held       int     // how many frames are held; [Any]
 	Vacant     []int64 // numbers that are not held
 	Ended      bool    // the connection has ended; without it, it has not
+	// Valid: the connection is not barred. Asked for by every move that gives an
+	// invocation something to post, or to keep.
+	Valid bool
 }
 
 // Change is what a move makes of a lane. Done and Turn are always set.
@@ -51,12 +55,15 @@ type Change struct {
 	Hold       *HeldFrame // a frame to hold
 	Unhold     []Numbered // held frames to take out
 	Faults     *Faults    // nil: stay
+	Bar        *Bar       // nil: none
 }
 
 // Opening is what opening a lane sets for good.
 type Opening struct {
-	User UserName
-	At   int64 // the lane's Open
+	User       UserName
+	At         int64 // the lane's Open
+	Until      Instant
+	Attributes map[string]string
 }
 
 // HeldFrame is a frame to hold, under its number.
@@ -71,7 +78,8 @@ type Faults struct {
 	Forgotten int64
 }
 
-// Allows reports whether the guard of m holds for l.
+// Allows reports whether the guard of m holds for l, as far as it is about the
+// lane.
 func (l Lane) Allows(m Move) bool {
 	g := m.Guard
 	if l.Done != g.Done || l.Turn != g.Turn ||
@@ -94,7 +102,7 @@ func (l Lane) room(f Frame) bool {
 }
 
 // Apply makes the move on l, in place. What else the record of a connection
-// keeps (Opening.User) is for the store to set.
+// keeps is [Connection.Applied]'s to set.
 func (l *Lane) Apply(m Move) {
 	c := m.Change
 	l.Done, l.Turn = c.Done, c.Turn

@@ -20,10 +20,10 @@ type ConnectionStore interface {
 	Admit(ctx context.Context, c Connection) error
 	// Inspect reads a record; [ErrNoConnection] if there is none.
 	Inspect(ctx context.Context, id ConnectionID, now Instant) (Connection, error)
-	// Move makes a conditional write on the connection's lane. It returns the
-	// record as it is after the move, and true; or, where the guard does not
-	// hold, the record that it does not hold for, and false.
-	// [ErrNoConnection] if there is none.
+	// Move makes a conditional write on the connection's lane, if
+	// [Connection.Allows] it. It returns the record as it is after the move, and
+	// true; or, where it is not allowed, the record that does not allow it, and
+	// false. [ErrNoConnection] if there is none.
 	Move(ctx context.Context, id ConnectionID, m Move, now Instant) (Connection, bool, error)
 	// Drop ends a connection and returns its record; [ErrNoConnection] if there
 	// is none. The record is deleted; or, if the connection has a session, kept
@@ -33,7 +33,8 @@ type ConnectionStore interface {
 	// Recall reads a record, ended or not; [ErrNoConnection] if there is none.
 	Recall(ctx context.Context, id ConnectionID, now Instant) (Connection, error)
 	// Each calls f with every connection of a segment of the records, in no
-	// order and without its lane, until that is done or ctx ends. What it reads
+	// order and without its lane, what is known of its client and its attributes,
+	// until that is done or ctx ends. What it reads
 	// may be a little old, unlike all other reads: a connection that came or
 	// went just before may be missed or still be there.
 	Each(ctx context.Context, s Segment, now Instant, f func(Connection)) error
@@ -46,10 +47,10 @@ type Segment struct{ Index, Of int }
 // UserStore keeps a record for each user.
 type UserStore interface {
 	// Claim makes a connection the owner of a name that nobody owns, or whose
-	// owner is the one that the claim expects. If another connection owns it,
-	// the claim is not made, and that one is returned; [ErrNewerClaim] if its
-	// claim is newer. A repeated claim of one connection changes nothing and is
-	// answered like the first.
+	// owner is the one that the claim expects. If another connection owns it, or
+	// did so less than [FenceAfter] ago, the claim is not made, and that one is
+	// returned; [ErrNewerClaim] if its claim is newer. A repeated claim of one
+	// connection changes nothing and is answered like the first.
 	Claim(ctx context.Context, c Claim) (Claimed, error)
 	// Release ends the ownership of a connection. It reports false, and changes
 	// nothing, if another connection owns the name, or none.
@@ -66,7 +67,7 @@ type Claim struct {
 	User   UserName
 	Peer   Peer
 	At     Instant      // since when the connection is: the later wins; at the same instant, the claim that is made last
-	Until  Instant      // the ownership's end
+	Until  Instant      // the ownership's end: from then on nothing is routed to its connection
 	Epoch  string       // the record's epoch if the claim begins one
 	Expect ConnectionID // the owner to replace; empty: none
 }
@@ -87,6 +88,11 @@ type Route struct {
 	Epoch string
 	Seq   int64
 }
+
+// FenceAfter is for how long after an ownership's end a claim still meets the
+// owner, who is to be fenced off like any other: by a clock that is behind it
+// may not have ended yet.
+const FenceAfter = time.Minute
 
 // EpochLife is how long a user's sequence numbers are remembered after the
 // last ownership's end.
@@ -117,9 +123,14 @@ type Meter interface {
 	Count(m Metric, n int)
 }
 
-// Authenticator says who a client is by the token that it brings.
+// Authenticator says who a client is by what it brings. Its methods may be
+// called concurrently.
 type Authenticator interface {
-	// Authenticate returns the user's name, which the domain checks by
-	// [CheckUserName]. [ErrRefused] if the token is not accepted.
-	Authenticate(ctx context.Context, token string) (UserName, error)
+	// Authenticate says whose token it is, which is not empty and at most
+	// [MaxToken] bytes of UTF-8. [ErrRefused] if the token is not accepted; any
+	// other error means that nobody can say, and lets nobody in, either. Errors
+	// are logged, so they must not quote the token.
+	Authenticate(ctx context.Context, c Credentials) (Identity, error)
+	// Needs is what it wants to know beside the token. It does not change.
+	Needs() Needs
 }

@@ -21,6 +21,8 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	switch {
 	case errors.Is(err, ErrNoConnection):
 		return s.nobody(ctx, p, in.Number)
+	case errors.Is(err, errBarred):
+		return w.tooLate(ctx, in, step)
 	case err != nil:
 		s.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
 		return reply(w.ack(Numbered{in.Number, in.Frame}, codeOf(err)))
@@ -85,6 +87,9 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, f Frame) Reply {
 	if err != nil {
 		return reply(Failed{codeOf(err)})
 	}
+	if c.Barred(s.Clock.Now()) {
+		return s.expire(ctx, c, closing)
+	}
 	if c.User == "" {
 		return reply(Failed{CodeUnknownUser})
 	}
@@ -132,6 +137,8 @@ func (s *Service) query(ctx context.Context, p Peer, in Query) Reply {
 		return s.nobody(ctx, p, NoNumber)
 	case err != nil:
 		return reply(Failed{codeOf(err)})
+	case c.Barred(now):
+		return s.expire(ctx, c, closing)
 	case c.User == "":
 		return reply(Failed{CodeUnknownUser})
 	}

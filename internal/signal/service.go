@@ -5,22 +5,19 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
-	"maps"
-	"slices"
 )
 
 // Service is the signaling service. All its state is in the records of its
 // store: any number of Services over the same records are one.
 type Service struct {
-	Store         Store
-	Pusher        Pusher
-	Prober        Prober // for [Service.Keepalive]; nil: connections that it does not ping are not looked at
-	Authenticator Authenticator
-	Clock         Clock
-	Random        func([]byte) // fills a slice with unpredictable bytes
-	Versions      Versions     // of clients that are served; nil: DefaultVersions
-	Meter         Meter        // nil: nobody counts
-	Log           *slog.Logger
+	Store  Store
+	Pusher Pusher
+	Prober Prober // for [Service.Keepalive]; nil: connections that it does not ping are not looked at
+	Access Access
+	Clock  Clock
+	Random func([]byte) // fills a slice with unpredictable bytes
+	Meter  Meter        // nil: nobody counts
+	Log    *slog.Logger
 }
 
 // After is work that follows an answer. It begins once the handler has
@@ -101,19 +98,7 @@ func (s *Service) randomID() string {
 func (s *Service) refuse(ctx context.Context, p Peer, user UserName, number int64, code Code) Reply {
 	s.Log.InfoContext(ctx, "refused", "connection", p.ID, "code", int(code))
 	s.Count(MetricRefusals, 1)
-	c, err := s.end(ctx, user, p.ID)
-	if err != nil {
-		s.Log.WarnContext(ctx, "ending a refused connection failed", "connection", p.ID, "error", err)
-	}
-	if c.ID != "" {
-		p = c.Peer
-	}
-	for _, n := range slices.Sorted(maps.Keys(c.Lane.Held)) {
-		s.post(ctx, p, Ack{n, CodeUnknownUser})
-	}
-	s.post(ctx, p, Refused{number, code})
-	s.close(ctx, p)
-	return Reply{}
+	return s.bar(ctx, Connection{Peer: p, User: user, Lane: NewLane()}, Refused{number, code}, code, CodeUnknownUser)
 }
 
 // nobody answers on a connection without a record, and closes it. It has lost

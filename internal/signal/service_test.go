@@ -32,7 +32,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, got: make(map[signal.ConnectionID][]signal.Event), closed: make(map[signal.ConnectionID]bool)}
 	w.Service = &signal.Service{
-		Store: memory.New(), Pusher: w, Prober: w, Authenticator: signal.TokenIsName{Random: counter()},
+		Store: memory.New(), Pusher: w, Prober: w, Access: signal.OpenAccess,
 		Clock: signal.SystemClock{}, Random: counter(), Log: slog.New(slog.DiscardHandler),
 	}
 	return w
@@ -109,7 +109,12 @@ func line(e signal.Event) string {
 		return fmt.Sprintf("welcome %s", e.User)
 	case signal.Denied:
 		return fmt.Sprintf("denied %d %d", e.Number, int(e.Code))
+	case signal.Closing:
+		return fmt.Sprintf("closing %d", int(e.Code))
 	case signal.Refused:
+		if e.Number != signal.NoNumber {
+			return fmt.Sprintf("refused %d %d", e.Number, int(e.Code))
+		}
 		return fmt.Sprintf("refused %d", int(e.Code))
 	default:
 		return strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", e), "signal."))
@@ -228,7 +233,7 @@ func TestRefusalAnswersWhatWasHeld(t *testing.T) {
 		w.connect("a", signal.EIO4, nil)
 		w.send("a", 0, "bob")
 		w.receive("a", signal.Authenticate{Number: 1, Token: strings.Repeat("x", signal.MaxUserName+1)})
-		w.expect("a", "opened", "admitted", "stored", "ack 0 2120", "refused 2121")
+		w.expect("a", "opened", "admitted", "stored", "ack 0 2120", "refused 1 2121")
 		if !w.closed["a"] {
 			t.Error("the connection is still open")
 		}
@@ -357,23 +362,9 @@ func TestAnonymous(t *testing.T) {
 	})
 }
 
-func TestVersions(t *testing.T) {
-	for list, versions := range map[string]map[string]bool{
-		"":               {"": true, "4.2": true, "4.2.1": true, "4.3": true, "4.3.1": true, "5.0": true, "5.1.2": true, "5": true, "4.1": false, "4.3.10": false, "50.1": false, "x": false},
-		"4.3.x, 6.0 , ,": {"4.3": true, "4.3.9": true, "6.0": true, "5.0": false, "4.2": false, "4.30": false},
-	} {
-		v := signal.ParseVersions(list)
-		for version, want := range versions {
-			if got := v.Accept(version); got != want {
-				t.Errorf("list %q: version %q accepted: %v", list, version, got)
-			}
-		}
-	}
-}
-
 func TestUnsupportedVersionIsTold(t *testing.T) {
 	inWorld(t, func(w *world) {
-		after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: "a", Protocol: signal.EIO3}, Version: "3.0"})
+		after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: "a", Protocol: signal.EIO3}, Client: signal.Client{Version: "3.0"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -395,7 +386,7 @@ func TestJoin(t *testing.T) {
 		w.receive("a", signal.Join{})
 		w.expect("a", "opened", "admitted", "joined")
 
-		after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: "b", Protocol: signal.EIO4}, Version: "3.0"})
+		after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: "b", Protocol: signal.EIO4}, Client: signal.Client{Version: "3.0"}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,7 +30,7 @@ var inHand = Step{}
 func Take(n int64, f Frame, me string, now Instant) Move {
 	return Move{
 		Kind:   KindTake,
-		Guard:  Guard{Done: n - 1, Turn: n - 1, Held: Any, Vacant: []int64{n}},
+		Guard:  Guard{Done: n - 1, Turn: n - 1, Held: Any, Vacant: []int64{n}, Valid: true},
 		Change: Change{Done: n - 1, Turn: n, Owner: me, TurnAt: now},
 		Run:    []Numbered{{n, f}},
 	}
@@ -126,10 +126,10 @@ func (l Lane) open(user UserName, from Lane, me string, now Instant) Move {
 	run, end := from.run(from.Done)
 	m := Move{
 		Kind:  KindOpen,
-		Guard: Guard{Done: unopened, Turn: unopened, Held: held},
+		Guard: Guard{Done: unopened, Turn: unopened, Held: held, Valid: true},
 		Change: Change{
 			Done: from.Done, Turn: end, Owner: me, TurnAt: now,
-			Opening: &Opening{user, from.Open}, Unhold: slices.Concat(repeated, run), Faults: from.passed(from.Done, run, nil),
+			Opening: &Opening{User: user, At: from.Open}, Unhold: slices.Concat(repeated, run), Faults: from.passed(from.Done, run, nil),
 		},
 		Run:      run,
 		Repeated: repeated,
@@ -144,7 +144,7 @@ func (l Lane) open(user UserName, from Lane, me string, now Instant) Move {
 func (l Lane) take(kind Kind, run []Numbered, end int64, me string, now Instant) Move {
 	return Move{
 		Kind:   kind,
-		Guard:  Guard{Done: l.Done, Turn: l.Turn, Held: len(l.Held)},
+		Guard:  Guard{Done: l.Done, Turn: l.Turn, Held: len(l.Held), Valid: true},
 		Change: Change{Done: l.Done, Turn: end, Owner: me, TurnAt: now, Unhold: l.heldOf(run), Faults: l.passed(l.Turn, run, nil)},
 		Run:    run,
 	}
@@ -160,7 +160,7 @@ func (l Lane) finish(faults []Fault, more bool, me string, now Instant) Move {
 	}
 	if more {
 		if run, end := l.run(l.Turn); len(run) > 0 {
-			m.Run, m.Change.Unhold = run, run
+			m.Run, m.Change.Unhold, m.Guard.Valid = run, run, true
 			m.Change.Turn, m.Change.TurnAt = end, now
 		}
 	}
@@ -173,7 +173,7 @@ func (l Lane) finish(faults []Fault, more bool, me string, now Instant) Move {
 func (l Lane) hold(n int64, f Frame, me string, now Instant) Move {
 	return Move{
 		Kind:   KindHold,
-		Guard:  Guard{Done: l.Done, Turn: l.Turn, Held: Any, Vacant: []int64{n}},
+		Guard:  Guard{Done: l.Done, Turn: l.Turn, Held: Any, Vacant: []int64{n}, Valid: true},
 		Change: Change{Done: l.Done, Turn: l.Turn, Hold: &HeldFrame{n, Held{Frame: f, By: me, At: now}}},
 	}
 }
@@ -183,7 +183,7 @@ func (l Lane) hold(n int64, f Frame, me string, now Instant) Move {
 func (l Lane) renew(me string, now Instant) Move {
 	return Move{
 		Kind:   KindRenew,
-		Guard:  Guard{Done: l.Done, Turn: l.Turn, Owner: me, TurnAt: l.TurnAt, Held: Any},
+		Guard:  Guard{Done: l.Done, Turn: l.Turn, Owner: me, TurnAt: l.TurnAt, Held: Any, Valid: true},
 		Change: Change{Done: l.Done, Turn: l.Turn, Owner: me, TurnAt: now},
 	}
 }
@@ -207,6 +207,21 @@ func (l Lane) skip(lowest int64, me string) Move {
 		Guard: Guard{Done: l.Done, Turn: l.Turn, Held: len(l.Held)},
 		Change: Change{Done: lowest - 1, Turn: lowest - 1, Owner: me,
 			Faults: l.passed(l.Turn, nil, []Fault{{l.Turn + 1, lowest - 1, CodeServer}})},
+	}
+}
+
+// bar lets go of all that is held. What an owner at work has taken it may still
+// finish.
+func (l Lane) bar(b Bar) Move {
+	held := make([]Numbered, 0, len(l.Held))
+	for n, h := range l.Held {
+		held = append(held, Numbered{n, h.Frame})
+	}
+	slices.SortFunc(held, func(a, b Numbered) int { return cmp.Compare(a.N, b.N) })
+	return Move{
+		Kind:   KindBar,
+		Guard:  Guard{Done: l.Done, Turn: l.Turn, Held: len(l.Held)},
+		Change: Change{Done: l.Done, Turn: l.Turn, Unhold: held, Bar: &b},
 	}
 }
 

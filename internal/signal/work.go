@@ -38,7 +38,7 @@ func (s *Service) work(c Connection) *work {
 }
 
 // move makes a move, once, even if an answer is lost. Either way conn is the
-// record as it is now.
+// record as it is now. errBarred if the connection may not make it any more.
 func (w *work) move(ctx context.Context, m Move) (made bool, err error) {
 	for try := range moveTries {
 		if try > 0 {
@@ -50,7 +50,11 @@ func (w *work) move(ctx context.Context, m Move) (made bool, err error) {
 		c, made, err = w.Store.Move(ctx, w.conn.ID, m, w.Clock.Now())
 		if err == nil {
 			w.conn = c
-			return made || m.Made(c.Lane), nil
+			made = made || m.Made(c.Lane)
+			if !made && m.Guard.Valid && c.Barred(w.Clock.Now()) {
+				return false, errBarred
+			}
+			return made, nil
 		}
 		if errors.Is(err, ErrNoConnection) {
 			return false, err
@@ -59,11 +63,12 @@ func (w *work) move(ctx context.Context, m Move) (made bool, err error) {
 	return false, err
 }
 
-// open opens the lane for user where from stands. The move says what was sent
+// open opens the lane for a user where from stands. The move says what was sent
 // before and is to be posted now. errOpened if the lane is open already.
-func (w *work) open(ctx context.Context, user UserName, from Lane) (Move, error) {
+func (w *work) open(ctx context.Context, id Identity, from Lane) (Move, error) {
 	for range arriveTries {
-		m := w.conn.Lane.open(user, from, w.me, w.Clock.Now())
+		m := w.conn.Lane.open(id.User, from, w.me, w.Clock.Now())
+		m.Change.Opening.Until, m.Change.Opening.Attributes = id.Expires, id.Attributes
 		made, err := w.move(ctx, m)
 		switch {
 		case err != nil:
@@ -85,13 +90,16 @@ func (w *work) bring(ctx context.Context, n int64, f Frame) ([]Numbered, Step, e
 	for range arriveTries {
 		before := w.conn.Lane
 		made, err := w.move(ctx, m)
-		if err != nil {
+		if err != nil && !errors.Is(err, errBarred) {
 			return nil, Step{}, err
 		}
 		for _, take := range takes { // one may have taken effect late, after it was refused
 			if !made && take.Made(w.conn.Lane) {
 				return take.Run, Step{}, nil
 			}
+		}
+		if err != nil {
+			return nil, w.conn.Lane.Arrive(n, f, w.me, w.Clock.Now()), err
 		}
 		if m.Kind == KindTake {
 			takes = append(takes, m)
@@ -139,6 +147,8 @@ func (w *work) turn(ctx context.Context, run []Numbered, more bool) (codes []Cod
 		case errors.Is(err, ErrNoConnection) && w.conn.Session != "":
 			w.finishEnded(ctx, faults)
 			return codes, nil, false
+		case errors.Is(err, errBarred):
+			more = false // what is held is not taken along any more
 		case err != nil:
 			return codes, nil, false
 		case made:
@@ -224,6 +234,9 @@ func (w *work) watch(ctx context.Context, n int64) []Numbered {
 			made, err := w.move(ctx, *step.Move)
 			switch {
 			case errors.Is(err, ErrNoConnection):
+				return nil
+			case errors.Is(err, errBarred):
+				w.expire(ctx, w.conn, closing)
 				return nil
 			case err != nil:
 				step.Wait = pause

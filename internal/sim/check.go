@@ -53,6 +53,10 @@ func (s *Sim) accept(k *socket, e signal.Event) {
 		if k.client.session == "" {
 			s.acked(k, e)
 		}
+	case signal.Closing:
+		if e.Code == signal.CodeWrongToken {
+			s.count("ended tokens")
+		}
 	}
 	k.told[fmt.Sprintf("%T", e)] = true
 	s.after(s.latency(s.faults.Post)/2, func() { k.client.receive(k, e) })
@@ -124,13 +128,22 @@ func (s *Sim) lost(in signal.Input, k *socket) {
 	}
 }
 
-// moved: whoever lost its name takes nothing on any more.
-func (s *Sim) moved(id signal.ConnectionID, m signal.Move) {
+// moved: whoever lost its name, or whose token has ended, takes nothing on any
+// more. By which clock it has is open to doubt, and a write may take effect late.
+func (s *Sim) moved(c signal.Connection, m signal.Move) {
 	s.count(string(m.Kind))
+	id := c.ID
+	doubt := s.faults.Skew + s.faults.LateEffect + stepTime
+	if m.Change.Opening == nil && (len(m.Run) > 0 || m.Change.Hold != nil) && c.Barred(epoch.Add(s.now-doubt)) {
+		s.violate("expiry", "%s made the move %s, although its token ended at %v", id, m.Kind, c.Until.Sub(epoch))
+	}
 	if at, lost := s.superseded[id]; lost && len(m.Run) > 0 {
 		s.violate("owner", "%s made the move %s, although it lost its name at %v", id, m.Kind, at)
 	}
 }
+
+// stepTime is the longest that a store call is under way.
+const stepTime = time.Second
 
 func (s *Sim) claimed(c signal.Claim) {
 	before := s.owner[c.User]
@@ -191,8 +204,11 @@ func (s *Sim) judgeMessage(m *message) {
 
 // judgeSocket: in the end every lane is at rest.
 func (s *Sim) judgeSocket(k *socket) {
+	if _, lost := s.superseded[k.id]; k.told["signal.Superseded"] && !lost && s.gentle {
+		s.violate("owner", "%s was told that it lost its name, which nobody took", k.id)
+	}
 	c, err := s.records.Inspect(context.Background(), k.id, s.Now())
-	if err != nil || !k.open || !c.Lane.Opened() {
+	if err != nil || !k.open || !c.Lane.Opened() || c.Bar.Code != signal.OK {
 		return
 	}
 	if !c.Lane.Idle() || len(c.Lane.Held) > 0 {
@@ -212,9 +228,15 @@ func (s *Sim) judgeUser(c *client) {
 			s.violate("online", "%s is online on %s, which is closed and was sent a message", c.user, owner.ID)
 		}
 	}
-	if _, lost := s.superseded[c.socketID()]; c.ready && c.socket.open && !lost && (errors.Is(err, signal.ErrOffline) || owner.ID != c.socket.id) {
+	if _, lost := s.superseded[c.socketID()]; c.ready && c.socket.open && !lost && !s.over(c.socket) && (errors.Is(err, signal.ErrOffline) || owner.ID != c.socket.id) {
 		s.violate("online", "%s is connected on %s, and owned by %q", c.user, c.socket.id, owner.ID)
 	}
+}
+
+// over reports whether a connection's token has ended.
+func (s *Sim) over(k *socket) bool {
+	c, err := s.records.Inspect(context.Background(), k.id, s.Now())
+	return err == nil && c.Barred(s.Now())
 }
 
 // triedInVain reports whether a message for user was answered in the calm.

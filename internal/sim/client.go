@@ -94,15 +94,16 @@ func (c *client) connect() {
 		protocol: signal.EIO4, told: make(map[string]bool), auth: signal.NoNumber,
 	}
 	c.socket, c.ready = k, false
+	issued := s.tokens.issue(c.user)
 	var token *string
 	switch c.kind {
 	case generationJSON:
 		k.protocol, c.next = signal.JSON, 1
-		token = (*string)(&c.user)
+		token = &issued
 	case generationSession:
-		k.protocol, token = signal.JSON, (*string)(&c.user)
+		k.protocol, token = signal.JSON, &issued
 	case generationA:
-		k.protocol, token = signal.EIO3, (*string)(&c.user)
+		k.protocol, token = signal.EIO3, &issued
 	case generationJava:
 		k.protocol = signal.EIO3
 	}
@@ -167,7 +168,7 @@ const authTimeout = 5 * time.Second
 func (c *client) authenticate(k *socket) {
 	k.auth = c.next
 	c.next++
-	c.sim.message(k, "auth "+string(k.id), signal.Authenticate{Number: k.auth, Token: string(c.user)})
+	c.sim.message(k, "auth "+string(k.id), signal.Authenticate{Number: k.auth, Token: c.sim.tokens.issue(c.user)})
 }
 
 func (c *client) flush() {

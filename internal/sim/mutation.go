@@ -22,6 +22,7 @@ const (
 	Blind     Mutation = "blind"     // nobody who waits for a number ever looks again
 	Amnesia   Mutation = "amnesia"   // sessions are forgotten
 	Hasty     Mutation = "hasty"     // a session goes on before its last owner has finished
+	Undying   Mutation = "undying"   // the store does not ask whether a token has ended
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
@@ -34,7 +35,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -59,6 +60,9 @@ type mutatedStore struct {
 
 // Move takes a turn whoever has it, if the store is forgetful.
 func (s mutatedStore) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
+	if s.mutation == Undying {
+		m.Guard.Valid = false
+	}
 	c, made, err := s.Store.Move(ctx, id, m, now)
 	if s.mutation == Forgetful && err == nil && !made && m.Kind == signal.KindTake {
 		return c, true, nil

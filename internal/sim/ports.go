@@ -103,7 +103,7 @@ func (s store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, 
 		c, made, err = s.Store.Move(ctx, id, m, now)
 		s.tracef("%s %s: made %v, done %d turn %d held %d %v", m.Kind, id, made, c.Lane.Done, c.Lane.Turn, len(c.Lane.Held), err)
 		if made {
-			s.moved(id, m)
+			s.moved(c, m)
 		}
 	})
 	if failed != nil {
@@ -139,6 +139,9 @@ func (s store) Claim(ctx context.Context, c signal.Claim) (claimed signal.Claime
 		s.tracef("claim %s by %s expecting %q: %s %v", c.User, c.Peer.ID, c.Expect, claimed.Owner.ID, err)
 		if err == nil && claimed.Owner.ID == c.Peer.ID {
 			s.claimed(c)
+		}
+		if errors.Is(err, signal.ErrNewerClaim) {
+			s.superseded[c.Peer.ID] = s.now
 		}
 	})
 	if failed != nil {

@@ -26,6 +26,7 @@ type Sim struct {
 	sockets  map[signal.ConnectionID]*socket
 	clients  []*client
 	messages []*message
+	tokens   *tokens
 	checker
 	counts   map[string]int
 	sessions bool // there are clients with sessions
@@ -71,8 +72,9 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 		sockets: make(map[signal.ConnectionID]*socket), counts: make(map[string]int), checker: newChecker(),
 	}
 	s.trace, s.sessions = trace, seed >= FirstWithSessions
+	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
-		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Authenticator: signal.TokenIsName{Random: s.random},
+		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},
 		Clock: s.World, Random: s.random, Log: slog.New(slog.DiscardHandler),
 	}
 	return s
@@ -210,6 +212,7 @@ func (s *Sim) calmDown() {
 	for _, p := range s.processes {
 		p.frail = false
 	}
+	s.tokens.end = false
 	s.calm = true
 }
 

@@ -33,7 +33,7 @@ func TestWorlds(t *testing.T) {
 func judgeWorlds(t *testing.T, r sim.Result) {
 	t.Helper()
 	for _, what := range []string{
-		"adopt", "crashes", "failed posts", "hold", "late store effects", "lost $disconnects", "lost frames", "lost post answers",
+		"adopt", "bar", "crashes", "ended tokens", "failed posts", "hold", "late store effects", "lost $disconnects", "lost frames", "lost post answers",
 		"lost store answers", "overtake", "repeated invocations", "skip", "store failures", "takeovers", "throttled posts",
 	} {
 		if r.Counts[what] == 0 {
@@ -51,7 +51,7 @@ func TestMutations(t *testing.T) {
 	for mutation, promise := range map[sim.Mutation]string{
 		sim.LaneOff: "order", sim.Forgetful: "order", sim.Eager: "once", sim.Liar: "truth",
 		sim.NoFence: "owner", sim.Clinging: "online", sim.Blind: "stall",
-		sim.Amnesia: "once", sim.Hasty: "once",
+		sim.Amnesia: "once", sim.Hasty: "once", sim.Undying: "expiry",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()

@@ -20,6 +20,10 @@ const (
 	eventDisconnect    = "server-disconnect"
 )
 
+// eventRefused is our own: Engine.IO 4 clients have no packet that tells of an
+// error after the CONNECT.
+const eventRefused = "server-refused"
+
 // maxMembers is how many members an object of a client may have. OWT's have
 // two.
 const maxMembers = 16
@@ -199,6 +203,8 @@ func (o OWT) Encode(e signal.Event) [][]byte {
 		return [][]byte{delivery(e)}
 	case signal.Superseded:
 		return [][]byte{event(eventDisconnect, nil), Packet{Type: Disconnect}.Append(nil)}
+	case signal.Closing:
+		return o.closing(e.Code)
 	case signal.Refused:
 		return o.refused(e)
 	case signal.Ping:
@@ -233,6 +239,16 @@ func (o OWT) refused(r signal.Refused) [][]byte {
 		data := `{"message":"` + number + `","data":{"code":` + number + `}}`
 		return [][]byte{Packet{Type: ConnectError, Data: []byte(data)}.Append(nil), bye}
 	}
+}
+
+// closing ends with a DISCONNECT, too. After the CONNECT, a CONNECT_ERROR would
+// have the newer of the Engine.IO 4 clients (socket.io-client 4, socket.js,
+// onpacket) take leave of the socket without telling the application.
+func (o OWT) closing(c signal.Code) [][]byte {
+	if o.Version == EIO3 {
+		return o.refused(signal.Refused{Number: signal.NoNumber, Code: c})
+	}
+	return [][]byte{event(eventRefused, failure(c)), Packet{Type: Disconnect}.Append(nil)}
 }
 
 // connected is the answer to a client's CONNECT: only those of EIO4 send one.

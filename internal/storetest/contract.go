@@ -41,9 +41,12 @@ func Run(t *testing.T, store signal.Store) {
 		{"held frames come back as they were", s.frames},
 		{"what can be held is bounded", s.bounds},
 		{"hold against finish loses no frame", s.holdAgainstFinish},
+		{"what is known of a client comes back as it was", s.clients},
+		{"a connection that is barred takes on nothing new", s.barred},
 		{"the segments hold every connection once", s.each},
 		{"each ends with its context", s.eachEnds},
 		{"claim, route, release", s.ownership},
+		{"an ownership that has just ended is still fenced off", s.justEnded},
 		{"a repeated claim is answered like the first", s.repeatedClaim},
 		{"a claim is made over the owner that it expects", s.expectedOwner},
 		{"the newest claim wins", s.newestClaim},
@@ -215,7 +218,10 @@ func (s *suite) expiry(t *testing.T) {
 	if _, err := s.Owner(ctx, name, until); !errors.Is(err, signal.ErrOffline) {
 		t.Errorf("owner at the end: %v", err)
 	}
-	s.claim(t, name, s.peer(), until, until.Add(time.Hour)) // although no later claim has ended it
+	over := until.Add(signal.FenceAfter)
+	if _, met := s.claim(t, name, s.peer(), over, over.Add(time.Hour)); met != nil { // although no later claim has ended it
+		t.Errorf("long after its end the claim met %v", met)
+	}
 }
 
 func (s *suite) moves(t *testing.T) {
@@ -249,7 +255,7 @@ func (s *suite) movesAsPure(t *testing.T) {
 			if err != nil {
 				r.Fatalf("%+v: %v", m, err)
 			}
-			if made != want.Lane.Allows(m) {
+			if made != want.Allows(m, now) {
 				r.Fatalf("made %v, the pure lane says otherwise\nlane %+v\nmove %+v", made, want.Lane, m)
 			}
 			if made {
@@ -278,13 +284,18 @@ func drawMove(r *rapid.T, l signal.Lane) signal.Move {
 	if rapid.IntRange(0, 3).Draw(r, "ask time") == 0 {
 		m.Guard.TurnAt = l.TurnAt
 	}
+	m.Guard.Valid = rapid.Bool().Draw(r, "ask validity")
 	c := &m.Change
 	c.Done, c.Turn = rapid.Int64Range(-2, 9).Draw(r, "done'"), rapid.Int64Range(-2, 9).Draw(r, "turn'")
 	c.Owner = owner.Draw(r, "owner'")
 	c.TurnAt = signal.Instant(rapid.Int64Range(0, 3).Draw(r, "turnAt'"))
-	switch rapid.IntRange(0, 3).Draw(r, "what") {
+	switch rapid.IntRange(0, 4).Draw(r, "what") {
 	case 0:
-		c.Opening = &signal.Opening{User: "alice", At: rapid.Int64Range(-1, 9).Draw(r, "open")}
+		c.Opening = &signal.Opening{
+			User: "alice", At: rapid.Int64Range(-1, 9).Draw(r, "open"),
+			Until:      rapid.SampledFrom([]signal.Instant{0, now, now + 1}).Draw(r, "until"),
+			Attributes: rapid.SampledFrom([]map[string]string{nil, {"role": "doctor", "empty": ""}}).Draw(r, "attributes"),
+		}
 	case 1:
 		hold := signal.HeldFrame{N: rapid.Int64Range(0, 9).Draw(r, "hold"), Held: signal.Held{
 			Frame: signal.Frame{
@@ -305,6 +316,8 @@ func drawMove(r *rapid.T, l signal.Lane) signal.Move {
 		m.Guard.Held = len(l.Held)
 	case 3:
 		c.Faults = &signal.Faults{Forgotten: 3, List: []signal.Fault{{From: 4, To: 5, Code: signal.CodeServer}}}
+	case 4:
+		c.Bar = &signal.Bar{Code: signal.CodeWrongToken, By: "me", At: now}
 	}
 	return m
 }
@@ -418,6 +431,81 @@ func finish(l signal.Lane) signal.Move {
 	return m
 }
 
+func (s *suite) clients(t *testing.T) {
+	for _, client := range []signal.Client{
+		{},
+		{Type: "Android", Version: "4.3.1", Address: "2001:db8::1"},
+		{Address: "192.0.2.1", Headers: map[string]string{"user-agent": "用户 \"1\"", "x-empty": ""}},
+	} {
+		c := signal.Connection{Peer: s.peer(), Client: client, Since: now, Expires: now.Add(time.Hour), Lane: signal.NewLane()}
+		if err := s.Admit(ctx, c); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Inspect(ctx, c.ID, now)
+		equal(t, got, c, err)
+		opening := signal.Opening{User: "alice", Until: now + 1, Attributes: map[string]string{"role": "doctor", "empty": ""}}
+		got, made := s.move(t, c.ID, signal.Move{
+			Kind:   signal.KindOpen,
+			Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: 0},
+			Change: signal.Change{Owner: "opener", Opening: &opening},
+		})
+		if !made || !reflect.DeepEqual(got.Client, client) || got.Until != opening.Until || !reflect.DeepEqual(got.Attributes, opening.Attributes) {
+			t.Errorf("made %v, came back %+v", made, got)
+		}
+		got, err = s.Drop(ctx, c.ID)
+		if err != nil || !reflect.DeepEqual(got.Client, client) || got.Until != opening.Until || !reflect.DeepEqual(got.Attributes, opening.Attributes) {
+			t.Errorf("dropped %+v, %v", got, err)
+		}
+	}
+}
+
+// barred: by the clock of who asks, and then by every clock.
+func (s *suite) barred(t *testing.T) {
+	c := s.admit(t)
+	until := now.Add(time.Minute)
+	c, _ = s.move(t, c.ID, signal.Move{
+		Kind:   signal.KindOpen,
+		Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: 0},
+		Change: signal.Change{Owner: "opener", Opening: &signal.Opening{User: "alice", Until: until}},
+	})
+	try := func(valid bool, at signal.Instant, bar *signal.Bar) bool {
+		t.Helper()
+		m := signal.Move{
+			Kind:   signal.KindRenew,
+			Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: signal.Any, Valid: valid},
+			Change: signal.Change{Done: c.Lane.Done, Turn: c.Lane.Turn, Bar: bar},
+		}
+		got, made, err := s.Move(ctx, c.ID, m, at)
+		if err != nil || !made && got.Until != c.Until {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		c = got
+		return made
+	}
+	last := signal.Bar{Code: signal.CodeUnknownUser, By: "you", At: now + 1}
+	for _, x := range []struct {
+		valid bool
+		at    signal.Instant
+		bar   *signal.Bar
+		want  bool
+	}{
+		{true, until - 1, nil, true},
+		{true, until, nil, false},
+		{false, until, nil, true},
+		{true, until - 1, &signal.Bar{Code: signal.CodeWrongToken, By: "me", At: now}, true},
+		{true, now, nil, false}, // by every clock
+		{false, now, &last, true},
+	} {
+		if made := try(x.valid, x.at, x.bar); made != x.want {
+			t.Errorf("asked for validity %v at %d: made %v", x.valid, x.at-until, made)
+		}
+	}
+	got, err := s.Inspect(ctx, c.ID, until.Add(time.Minute))
+	if err != nil || got.Until != until || got.Bar != last || !got.Barred(now) {
+		t.Errorf("record of a connection that has ended: %+v, %v", got, err)
+	}
+}
+
 func (s *suite) each(t *testing.T) {
 	const connections = 30
 	until := now.Add(time.Hour)
@@ -434,12 +522,16 @@ func (s *suite) each(t *testing.T) {
 	}
 	gone := make(map[signal.ConnectionID]bool)
 	for i, session := range []string{"", "", "s", "s"} {
-		c := signal.Connection{Peer: s.peer(), Expires: until, Session: session, Lane: signal.NewLane()}
+		c := signal.Connection{Peer: s.peer(), Client: signal.Client{Type: "Web"}, Expires: until, Session: session, Lane: signal.NewLane()}
 		if err := s.Admit(ctx, c); err != nil {
 			t.Fatal(err)
 		}
 		if i%2 == 0 {
-			c.Lane = signal.Lane{}
+			c, _ = s.move(t, c.ID, signal.Move{Kind: "opens and bars", Guard: signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn}, Change: signal.Change{
+				Owner: "me", Bar: &signal.Bar{Code: signal.CodeWrongToken, By: "me", At: now},
+				Opening: &signal.Opening{User: "alice", Until: now, Attributes: map[string]string{"role": "doctor"}},
+			}})
+			c.Lane, c.Client, c.Attributes = signal.Lane{}, signal.Client{}, nil
 			want[c.ID] = c
 			continue
 		}

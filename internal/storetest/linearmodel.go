@@ -202,7 +202,7 @@ func (c move) on(r *record) (answer, *record) {
 	if r.connection == nil {
 		return answer{Err: signal.ErrNoConnection}, r
 	}
-	if !r.connection.Lane.Allows(c.Move) {
+	if !r.connection.Allows(c.Move, now) {
 		return answer{Connection: *r.connection}, r
 	}
 	moved := *r.connection
@@ -254,7 +254,8 @@ func (c claim) on(r *record) (answer, *record) {
 	if c.At >= u.until.Add(signal.EpochLife) { // as for one who never was
 		u = user{epoch: c.Epoch}
 	}
-	other := u.owned(c.At) && u.owner.ID != c.Peer.ID
+	fenced := u.owner.ID != "" && c.At < u.until.Add(signal.FenceAfter)
+	other := fenced && u.owner.ID != c.Peer.ID
 	if other && u.claimedAt > c.At {
 		return answer{Err: signal.ErrNewerClaim}, r
 	}

@@ -71,6 +71,17 @@ func (s *suite) ownership(t *testing.T) {
 	}
 }
 
+// justEnded: its connection may not know yet that it has ended.
+func (s *suite) justEnded(t *testing.T) {
+	name, a, b := signal.UserName(s.unique()), s.peer(), s.peer()
+	until := now.Add(time.Hour)
+	s.claim(t, name, a, now, until)
+	at := until.Add(signal.FenceAfter) - 1
+	if _, met := s.claim(t, name, b, at, at.Add(time.Hour)); len(met) != 1 || met[0] != a {
+		t.Errorf("met %v", met)
+	}
+}
+
 func (s *suite) repeatedClaim(t *testing.T) {
 	name, a, b := signal.UserName(s.unique()), s.peer(), s.peer()
 	s.claim(t, name, a, now, now.Add(time.Hour))

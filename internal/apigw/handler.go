@@ -78,6 +78,10 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 	if in == nil {
 		return frame(answer), nil
 	}
+	if a, ok := in.(signal.Authenticate); ok && !h.Service.Access.Sources.Accept(signal.SourceEvent) {
+		a.Token, a.Malformed = "", false // counts as not given
+		in = a
+	}
 	reply := h.Service.Receive(ctx, p, in)
 	return h.answer(ctx, p, reply.Events), reply.After
 }

@@ -16,6 +16,7 @@ const subprotocolHeader = "Sec-WebSocket-Protocol"
 const (
 	queryEngine  = "EIO"
 	queryToken   = "token"
+	queryType    = "clientType"
 	queryVersion = "clientVersion"
 	querySession = "session"
 	queryResume  = "resume"
@@ -26,13 +27,13 @@ var (
 	errEngine      = errors.New("Engine.IO 3 or 4 is needed (query parameter EIO)")
 	errSession     = errors.New("resume, a connection, and first, a whole number from 1, go with a session")
 	errSubprotocol = errors.New("none of the offered subprotocols is served; offer " + string(signal.JSON))
+	errTooLong     = errors.New("the headers that this server looks at are too long")
 )
 
 // handshake reads a $connect event, and which subprotocol is chosen, if any.
 // An error is safe to show to the client.
 func (h *Handler) handshake(ev *request) (hs signal.Handshake, subprotocol string, err error) {
 	query := ev.QueryStringParameters
-	hs.Version = query[queryVersion]
 	switch engine, ok := query[queryEngine]; {
 	case !ok:
 		hs.Peer = h.peer(ev, signal.JSON)
@@ -43,14 +44,22 @@ func (h *Handler) handshake(ev *request) (hs signal.Handshake, subprotocol strin
 	default:
 		return hs, "", errEngine
 	}
-	if token, ok := query[queryToken]; ok || authenticatesAtHandshake(hs) {
-		hs.Token = &token
+	access := h.Service.Access
+	hs.Client = client(ev, access.Needs())
+	if needs := access.Needs(); needs.Client && hs.Client.Len() > signal.MaxClient {
+		return hs, "", errTooLong
+	}
+	brought := handshakeToken(ev, access.Sources)
+	hs.Token, hs.Malformed = brought.token, brought.malformed
+	if hs.Token == nil && authenticatesAtHandshake(hs) {
+		hs.Token = new(string)
 	}
 	if hs.Peer.Protocol == signal.JSON {
-		if hs.Session, err = session(query); err == nil {
-			subprotocol, err = chooseSubprotocol(ev)
+		if hs.Session, err = session(query); err != nil {
+			return hs, "", err
 		}
 	}
+	subprotocol, err = chooseSubprotocol(ev, hs.Peer.Protocol)
 	return hs, subprotocol, err
 }
 
@@ -81,30 +90,43 @@ func session(query map[string]string) (*signal.Session, error) {
 	return &s, signal.CheckSessionID(s.ID)
 }
 
+// client is what a handshake says beside a token, as far as it is needed.
+func client(ev *request, needs signal.Needs) signal.Client {
+	c := signal.Client{Type: ev.QueryStringParameters[queryType], Version: ev.QueryStringParameters[queryVersion]}
+	if !needs.Client {
+		return c
+	}
+	c.Address = ev.RequestContext.Identity.SourceIP
+	for _, name := range needs.Headers {
+		if values := headers(ev, name); len(values) > 0 {
+			if c.Headers == nil {
+				c.Headers = make(map[string]string)
+			}
+			c.Headers[name] = strings.Join(values, ", ") // RFC 9110, section 5.3
+		}
+	}
+	return c
+}
+
 // authenticatesAtHandshake tells clients that never send a token later from
 // those that do: JSON clients, and OWT's SDKs up to 4.3.1, which say their
-// version. Without a token they are anonymous.
+// version. One that has brought none by then has none.
 func authenticatesAtHandshake(hs signal.Handshake) bool {
-	return hs.Peer.Protocol == signal.JSON || strings.HasPrefix(hs.Version, "4.")
+	return hs.Peer.Protocol == signal.JSON || strings.HasPrefix(hs.Client.Version, "4.")
 }
 
 // chooseSubprotocol chooses from what the client offers, which may be nothing.
-func chooseSubprotocol(ev *request) (string, error) {
-	var offered []string
-	for name, values := range ev.MultiValueHeaders {
-		if strings.EqualFold(name, subprotocolHeader) {
-			for _, v := range values {
-				for o := range strings.SplitSeq(v, ",") {
-					offered = append(offered, strings.TrimSpace(o))
-				}
-			}
-		}
-	}
+// What carries a token is never chosen: the choice is in the answer. Socket.IO
+// clients have no subprotocol of their own; one that offers ours, to bring a
+// token, needs it chosen.
+func chooseSubprotocol(ev *request, protocol signal.Protocol) (string, error) {
+	offers := offered(ev)
+	brings := slices.ContainsFunc(offers, func(o string) bool { return strings.HasPrefix(o, tokenSubprotocol) })
 	switch {
-	case len(offered) == 0:
-		return "", nil
-	case slices.Contains(offered, string(signal.JSON)):
+	case slices.Contains(offers, string(signal.JSON)):
 		return string(signal.JSON), nil
+	case len(offers) == 0, protocol != signal.JSON && !brings:
+		return "", nil
 	default:
 		return "", errSubprotocol
 	}

@@ -28,7 +28,7 @@ type Config struct {
 	Store       signal.Store
 	Connections apigw.Connections
 	Endpoint    func(events.APIGatewayWebsocketProxyRequestContext) string
-	Versions    signal.Versions    // nil: signal.DefaultVersions
+	Access      signal.Access      // zero: nobody is let in
 	Heartbeat   socketio.Heartbeat // zero: socketio.DefaultHeartbeat
 	Idle        time.Duration      // of the gateway; zero: API Gateway's
 	Metrics     *emf.Metrics       // nil: none
@@ -51,15 +51,14 @@ func New(c Config) *apigw.Handler {
 	pusher := apigw.Pusher{Connections: c.Metrics.Connections(c.Connections), Protocols: protocols}
 	return &apigw.Handler{
 		Service: &signal.Service{
-			Store:         c.Metrics.Store(c.Store),
-			Pusher:        pusher,
-			Prober:        pusher,
-			Authenticator: signal.TokenIsName{Random: random},
-			Clock:         signal.SystemClock{},
-			Random:        random,
-			Versions:      c.Versions,
-			Meter:         c.Metrics,
-			Log:           c.Log,
+			Store:  c.Metrics.Store(c.Store),
+			Pusher: pusher,
+			Prober: pusher,
+			Access: c.Access,
+			Clock:  signal.SystemClock{},
+			Random: random,
+			Meter:  c.Metrics,
+			Log:    c.Log,
 		},
 		Protocols: protocols,
 		Endpoint:  c.Endpoint,

@@ -22,11 +22,14 @@ import (
 
 // The environment of a function, as template.yaml sets it.
 const (
-	variableTable    = "TABLE_NAME"
-	variableVersions = "ACCEPTED_VERSIONS" // separated by commas; empty: signal.DefaultVersions
-	variableLevel    = "LOG_LEVEL"         // DEBUG, INFO, WARN or ERROR
-	variableStack    = "STACK_NAME"        // empty: no metrics
+	variableTable = "TABLE_NAME"
+	variableLevel = "LOG_LEVEL"  // DEBUG, INFO, WARN or ERROR
+	variableStack = "STACK_NAME" // empty: no metrics
+	// Who may connect is read by package auth, where that matters.
 )
+
+// Admission is how a function learns who may connect, and as what.
+type Admission func(context.Context) (signal.Access, error)
 
 // Route handles one route of the API.
 type Route func(context.Context, *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, signal.After)
@@ -38,8 +41,10 @@ type Function struct {
 	Metrics *emf.Metrics // nil: none
 }
 
-// FromEnvironment is a function as its environment configures it.
-func FromEnvironment() (*Function, error) {
+// FromEnvironment is a function as its environment configures it. Without an
+// admission it lets nobody in: one that needs not may not read secrets, and is
+// smaller.
+func FromEnvironment(ctx context.Context, admission Admission) (*Function, error) {
 	table := os.Getenv(variableTable)
 	if table == "" {
 		return nil, errors.New("read environment: " + variableTable + " is not set")
@@ -60,15 +65,26 @@ func FromEnvironment() (*Function, error) {
 	if stack := os.Getenv(variableStack); stack != "" {
 		metrics = emf.New(os.Stdout, stack, time.Now)
 	}
+	log := newLog(os.Getenv(variableLevel))
+	var access signal.Access
+	if admission != nil {
+		var err error
+		if access, err = admission(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if access.Caution != "" {
+		log.WarnContext(ctx, "who may connect", "caution", access.Caution)
+	}
 	return &Function{Metrics: metrics, Handler: New(Config{
 		Store:       dynamo.New(client, table),
 		Connections: apigw.NewManagement(config),
 		Endpoint:    endpoint,
-		Versions:    signal.ParseVersions(os.Getenv(variableVersions)),
+		Access:      access,
 		Heartbeat:   heartbeat,
 		Idle:        idle,
 		Metrics:     metrics,
-		Log:         newLog(os.Getenv(variableLevel)),
+		Log:         log,
 	})}, nil
 }
 

@@ -20,7 +20,7 @@ func TestLogLevel(t *testing.T) {
 
 func TestEnvironmentNeedsATable(t *testing.T) {
 	t.Setenv(variableTable, "")
-	if _, err := FromEnvironment(); err == nil || !strings.Contains(err.Error(), variableTable) {
+	if _, err := FromEnvironment(t.Context(), nil); err == nil || !strings.Contains(err.Error(), variableTable) {
 		t.Errorf("without a table: %v", err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/owt-signal/owt-signal/internal/auth"
+	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/gateway"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
@@ -37,6 +39,7 @@ type api struct {
 	backend    backend
 	management *service      // @connections, for functions in other processes; nil: there are none
 	ping       time.Duration // between two rounds of keepalive
+	caution    string        // what whoever runs it is to be told of who may connect
 	log        *slog.Logger
 }
 
@@ -48,10 +51,7 @@ func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a
 	case o.lambda != "":
 		a.backend, err = newInvokeAPI(ctx, o, a)
 	default:
-		var store signal.Store
-		if store, err = newStore(ctx, o); err == nil {
-			a.backend = newHandlers(o, store, a, log)
-		}
+		a.backend, err = a.inProcess(ctx, o)
 	}
 	if err != nil {
 		a.management.close()
@@ -67,6 +67,20 @@ func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a
 		Log:      log,
 	})
 	return a, nil
+}
+
+// inProcess is the backend of the handlers in this process.
+func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
+	access, err := auth.New(ctx, o.auth, awsenv.ConfigOr("us-east-1", "local"))
+	if err != nil {
+		return nil, err
+	}
+	store, err := newStore(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	a.caution = access.Caution
+	return newHandlers(o, store, access, a, a.log), nil
 }
 
 // keepalive is the schedule of the function of that name.

@@ -73,25 +73,29 @@ func (e *environments) serve(ctx context.Context, o options, a *api) (config lam
 	if err != nil {
 		return config, err
 	}
+	env := maps.Clone(o.environment)
+	if url := awsenv.Endpoint("LAMBDA"); url != nil { // of a function that says who clients are
+		env["AWS_ENDPOINT_URL_LAMBDA"] = *url
+	}
+	maps.Copy(env, map[string]string{
+		"AWS_ACCESS_KEY_ID":                        credentials.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY":                    credentials.SecretAccessKey,
+		"AWS_SESSION_TOKEN":                        credentials.SessionToken,
+		"AWS_ENDPOINT_URL_DYNAMODB":                database,
+		"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": a.management.url() + "/" + o.stage,
+		"AWS_LAMBDA_LOG_FORMAT":                    "JSON",
+		"AWS_LAMBDA_LOG_LEVEL":                     o.level.String(),
+		"TABLE_NAME":                               o.table,
+		"LOG_LEVEL":                                o.level.String(),
+		"PING_INTERVAL":                            o.heartbeat.Interval.String(),
+		"PING_TIMEOUT":                             o.heartbeat.Timeout.String(),
+		"IDLE_TIMEOUT":                             o.idle.String(),
+	})
 	return lambdaenv.Config{
 		Region:         aws.Region,
 		MemoryMB:       memoryMB,
 		MaxConcurrency: o.concurrency,
-		Env: map[string]string{
-			"AWS_ACCESS_KEY_ID":                        credentials.AccessKeyID,
-			"AWS_SECRET_ACCESS_KEY":                    credentials.SecretAccessKey,
-			"AWS_SESSION_TOKEN":                        credentials.SessionToken,
-			"AWS_ENDPOINT_URL_DYNAMODB":                database,
-			"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": a.management.url() + "/" + o.stage,
-			"AWS_LAMBDA_LOG_FORMAT":                    "JSON",
-			"AWS_LAMBDA_LOG_LEVEL":                     o.level.String(),
-			"TABLE_NAME":                               o.table,
-			"ACCEPTED_VERSIONS":                        o.versions,
-			"LOG_LEVEL":                                o.level.String(),
-			"PING_INTERVAL":                            o.heartbeat.Interval.String(),
-			"PING_TIMEOUT":                             o.heartbeat.Timeout.String(),
-			"IDLE_TIMEOUT":                             o.idle.String(),
-		},
+		Env:            env,
 	}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/memory"
+	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
 func TestBadFaults(t *testing.T) {
@@ -32,7 +33,7 @@ func TestNoFaultsAreInThePath(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := newHandlers(o, memory.New(), &api{}, slog.New(slog.DiscardHandler))
+		h := newHandlers(o, memory.New(), signal.OpenAccess, &api{}, slog.New(slog.DiscardHandler))
 		if _, ok := h.handler.Service.Store.(*memory.Store); !ok || h.faults != nil {
 			t.Errorf("%q: store %T, faults %v", args, h.handler.Service.Store, h.faults)
 		}

@@ -32,14 +32,14 @@ type handlers struct {
 	base    context.Context
 }
 
-func newHandlers(o options, store signal.Store, sockets apigw.Connections, log *slog.Logger) *handlers {
+func newHandlers(o options, store signal.Store, access signal.Access, sockets apigw.Connections, log *slog.Logger) *handlers {
 	h := &handlers{sockets: sockets, faults: faults.New(o.faults, log), log: log}
 	h.base, h.stop = context.WithCancel(context.Background())
 	h.handler = app.New(app.Config{
 		Store:       h.faults.Store(store),
 		Connections: h.faults.Connections(sockets),
 		Endpoint:    func(events.APIGatewayWebsocketProxyRequestContext) string { return "local" },
-		Versions:    signal.ParseVersions(o.versions),
+		Access:      access,
 		Heartbeat:   o.heartbeat,
 		Idle:        o.idle,
 		Log:         log,

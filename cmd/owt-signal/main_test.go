@@ -80,7 +80,7 @@ func TestSignalsEndTheCommand(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
-			c := command(t, loopback()...)
+			c := command(t, append(loopback(), "-log", "error")...)
 			eventually(t, "the greeting", func() bool { return strings.Contains(c.stdout.String(), "Ctrl-C") })
 			if err := c.Process.Signal(s); err != nil {
 				t.Fatal(err)

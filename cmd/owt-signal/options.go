@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/owt-signal/owt-signal/internal/auth"
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
@@ -26,7 +30,8 @@ type options struct {
 	concurrency   int
 	lambda        string // endpoint of an Invoke API; empty: as above
 	management    string // address
-	versions      string
+	auth          auth.Config
+	environment   map[string]string // the same for functions in other processes
 	heartbeat     socketio.Heartbeat
 	idle          time.Duration
 	duration      time.Duration
@@ -40,7 +45,7 @@ var stageName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // parse reads the command line. For -help it writes the flags to out and
 // returns flag.ErrHelp.
 func parse(args []string, out io.Writer) (options, error) {
-	var o options
+	o := options{auth: auth.NewConfig(), environment: make(map[string]string)}
 	fs := flag.NewFlagSet("owt-signal", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.plain, "plain", ":8095", "`address` for http and ws; empty turns it off")
@@ -54,7 +59,19 @@ func parse(args []string, out io.Writer) (options, error) {
 	fs.IntVar(&o.concurrency, "concurrency", lambdaenv.DefaultMaxConcurrency, "largest `number` of processes that a function may have at a time; with -functions")
 	fs.StringVar(&o.lambda, "lambda-endpoint", "", "invoke the functions by the Lambda API at this `URL`, such as sam local start-lambda serves; see docs/local.md")
 	fs.StringVar(&o.management, "management", "127.0.0.1:0", "`address` of @connections for -functions and -lambda-endpoint; whoever reaches it can post to every client")
-	fs.StringVar(&o.versions, "versions", "", "accepted client versions, `list` separated by commas, such as 4.3.1,5.x (default: all of OWT's)")
+	for _, s := range auth.Settings {
+		if s.Flag == "" {
+			continue
+		}
+		fs.Func(s.Flag, s.Usage, func(value string) error {
+			o.environment[s.Variable] = value
+			err := s.Set(&o.auth, value)
+			if o.auth.SecretFile != "" { // wherever they run
+				o.environment["JWT_SECRET_FILE"] = o.auth.SecretFile
+			}
+			return err
+		})
+	}
 	fs.DurationVar(&o.heartbeat.Interval, "ping-interval", socketio.DefaultHeartbeat.Interval, "between two pings on a Socket.IO connection")
 	fs.DurationVar(&o.heartbeat.Timeout, "ping-timeout", socketio.DefaultHeartbeat.Timeout, "how late a ping or its answer may come")
 	fs.DurationVar(&o.idle, "idle-timeout", gateway.DefaultIdle, "after which a silent connection is closed")
@@ -95,7 +112,7 @@ func (o options) check(rest []string) error {
 	case o.heartbeat.Interval <= 0 || o.heartbeat.Timeout <= 0 || o.idle <= 0 || o.duration <= 0:
 		return errors.New("-ping-interval, -ping-timeout, -idle-timeout and -max-duration must be more than zero")
 	}
-	return nil
+	return o.auth.Check()
 }
 
 // checkFunctions checks what goes with functions in other processes.
@@ -112,8 +129,11 @@ func (o options) checkFunctions(given map[string]bool) error {
 		return errors.New("-management goes with -functions or -lambda-endpoint")
 	case o.concurrency < 1:
 		return errors.New("-concurrency must be more than zero")
-	case elsewhere && (given["versions"] || given["ping-timeout"]):
-		return errors.New("-versions and -ping-timeout: with -lambda-endpoint, set them in the functions' environment (ACCEPTED_VERSIONS, PING_TIMEOUT)")
+	case elsewhere && given["ping-timeout"]:
+		return errors.New("-ping-timeout: with -lambda-endpoint, set it in the functions' environment (PING_TIMEOUT)")
+	case elsewhere && len(o.environment) > 0:
+		return fmt.Errorf("with -lambda-endpoint, set who may connect in the functions' environment: %s",
+			strings.Join(slices.Sorted(maps.Keys(o.environment)), ", "))
 	case elsewhere && o.faults != nil && (o.faults.Crash > 0 || o.faults.SlowStore > 0):
 		return errors.New("-faults: crash and slow-store are not to be had with -lambda-endpoint, whose functions run elsewhere")
 	}

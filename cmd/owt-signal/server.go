@@ -116,6 +116,9 @@ func (s *server) closeListeners() {
 
 // serve serves until ctx ends, then closes every connection.
 func (s *server) serve(ctx context.Context) error {
+	if s.api.caution != "" {
+		s.api.log.WarnContext(ctx, "who may connect", "caution", s.api.caution)
+	}
 	failed := make(chan error, 2)
 	for _, l := range s.listeners() {
 		go func() { failed <- s.http.Serve(l) }()

@@ -13,14 +13,14 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	if err := run(context.Background()); err != nil {
 		slog.Error("function ended", "error", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
-	function, err := app.FromEnvironment()
+func run(ctx context.Context) error {
+	function, err := app.FromEnvironment(ctx, nil)
 	if err != nil {
 		return err
 	}

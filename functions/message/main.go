@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/owt-signal/owt-signal/internal/app"
+	"github.com/owt-signal/owt-signal/internal/auth"
 )
 
 func main() {
@@ -17,7 +18,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	function, err := app.FromEnvironment()
+	function, err := app.FromEnvironment(ctx, auth.FromEnvironment)
 	if err != nil {
 		return err
 	}

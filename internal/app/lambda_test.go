@@ -40,7 +40,7 @@ func TestTimersOfTheEnvironment(t *testing.T) {
 	t.Setenv(variableTable, "x")
 	for _, text := range []string{"5", "soon", "0s", "-1m"} {
 		t.Setenv(variablePingTimeout, text)
-		if _, err := FromEnvironment(); err == nil || !strings.Contains(err.Error(), variablePingTimeout) || !strings.Contains(err.Error(), text) {
+		if _, err := FromEnvironment(t.Context(), nil); err == nil || !strings.Contains(err.Error(), variablePingTimeout) || !strings.Contains(err.Error(), text) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

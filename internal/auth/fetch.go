@@ -1,0 +1,82 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// What is fetched from an issuer, at most.
+const (
+	fetchWithin = 2 * time.Second
+	maxDocument = 256 << 10 // bytes
+)
+
+// issuerClient is how issuers are asked. Nothing leads elsewhere, and no
+// connection is kept: by the next time it is used, the function may have been
+// frozen for minutes, and the connection be dead without anyone having told.
+var issuerClient = &http.Client{
+	Timeout: fetchWithin,
+	Transport: &http.Transport{
+		Proxy:             http.ProxyFromEnvironment,
+		DisableKeepAlives: true,
+		ForceAttemptHTTP2: true,
+	},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// fetch gets a document.
+func fetch(ctx context.Context, address string) ([]byte, error) {
+	if err := checkURL(address); err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", address, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchWithin)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", address, err)
+	}
+	r.Header.Set("Accept", "application/json")
+	response, err := issuerClient.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("fetch: %w", err) // names the address
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("fetch %s: status %d", address, response.StatusCode)
+	}
+	document, err := io.ReadAll(io.LimitReader(response.Body, maxDocument+1))
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", address, err)
+	}
+	if len(document) > maxDocument {
+		return nil, fmt.Errorf("fetch %s: more than %d bytes", address, maxDocument)
+	}
+	return document, nil
+}
+
+// checkURL says what keeps keys from being fetched there: whoever can change
+// them on the way can be anyone.
+func checkURL(address string) error {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "":
+		return errors.New("it is no URL")
+	case u.User != nil || u.Fragment != "":
+		return errors.New("it has a user or a fragment")
+	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
+		return nil
+	default:
+		return errors.New("https is needed, except on this machine")
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,155 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// keySource finds the keys by which a token may be signed.
+type keySource interface {
+	// find returns them. [signal.ErrRefused] if there are none; any other error
+	// means that nobody can say.
+	find(ctx context.Context, algorithm, id string) ([]any, error)
+}
+
+// JWT is the authenticator by JSON Web Tokens (RFC 7519, with the advice of
+// RFC 8725).
+type JWT struct {
+	keys     keySource
+	parser   *jwt.Parser
+	audience []string
+	claim    string
+	skew     time.Duration
+	outlive  bool
+	now      func() time.Time
+}
+
+var _ signal.Authenticator = (*JWT)(nil)
+
+// newJWT is the authenticator that c, which has been checked, asks for.
+func newJWT(c Config, keys keySource, now func() time.Time) *JWT {
+	options := []jwt.ParserOption{
+		jwt.WithValidMethods(c.algorithms()), jwt.WithExpirationRequired(), jwt.WithLeeway(c.Skew), jwt.WithTimeFunc(now),
+	}
+	if c.Issuer != "" {
+		options = append(options, jwt.WithIssuer(c.Issuer))
+	}
+	return &JWT{
+		keys: keys, parser: jwt.NewParser(options...), audience: c.Audience, claim: c.Claim, skew: c.Skew, outlive: c.Outlive, now: now,
+	}
+}
+
+// Needs implements [signal.Authenticator].
+func (*JWT) Needs() signal.Needs { return signal.Needs{} }
+
+// Authenticate implements [signal.Authenticator]. What is wrong with a token it
+// says in its own words: the library's quote it.
+func (a *JWT) Authenticate(ctx context.Context, c signal.Credentials) (signal.Identity, error) {
+	var unavailable error
+	token, err := a.parser.Parse(c.Token, func(t *jwt.Token) (any, error) {
+		found, err := a.find(ctx, t)
+		if err != nil && !errors.Is(err, signal.ErrRefused) {
+			unavailable = err
+		}
+		return found, err
+	})
+	switch {
+	case unavailable != nil:
+		return signal.Identity{}, fmt.Errorf("check token: %w", unavailable)
+	case err != nil:
+		return signal.Identity{}, refused(reason(err))
+	}
+	claims, ok := token.Claims.(jwt.MapClaims)
+	if !ok {
+		return signal.Identity{}, refused("it has no claims")
+	}
+	if !a.meant(claims) {
+		return signal.Identity{}, refused("it is meant for another audience")
+	}
+	name, ok := claims[a.claim].(string)
+	if !ok {
+		return signal.Identity{}, refused("the claim that has the user's name is missing, or is not a string")
+	}
+	return signal.Identity{User: signal.UserName(name), Expires: a.expires(claims)}, nil
+}
+
+// find is the keys that a token may be signed by.
+func (a *JWT) find(ctx context.Context, t *jwt.Token) (any, error) {
+	if _, ok := t.Header["crit"]; ok { // RFC 7515, section 4.1.11: nothing that it may ask for is understood
+		return nil, fmt.Errorf("%w: it has critical headers", signal.ErrRefused)
+	}
+	id := ""
+	if named, ok := t.Header["kid"]; ok {
+		if id, ok = named.(string); !ok || id == "" || len(id) > maxKeyID {
+			return nil, fmt.Errorf("%w: the name of its key is none", signal.ErrRefused)
+		}
+	}
+	found, err := a.keys.find(ctx, t.Method.Alg(), id)
+	if err != nil {
+		return nil, err
+	}
+	set := jwt.VerificationKeySet{Keys: make([]jwt.VerificationKey, len(found))}
+	for i, k := range found {
+		set.Keys[i] = k
+	}
+	return set, nil
+}
+
+// meant reports whether the token is meant for us. Where it has no audience,
+// its client stands for it, as in the access tokens of Amazon Cognito ("Control
+// access to HTTP APIs with JWT authorizers", API Gateway Developer Guide: "API
+// Gateway validates client_id only if aud is not present").
+func (a *JWT) meant(claims jwt.MapClaims) bool {
+	if a.audience == nil {
+		return true
+	}
+	aud, err := claims.GetAudience()
+	if _, ok := claims["aud"]; !ok {
+		client, _ := claims["client_id"].(string)
+		aud = jwt.ClaimStrings{client}
+	}
+	return err == nil && slices.ContainsFunc(aud, func(one string) bool { return one != "" && slices.Contains(a.audience, one) })
+}
+
+// expires is when the token does, which may be by our clock's skew later than
+// it says.
+func (a *JWT) expires(claims jwt.MapClaims) signal.Instant {
+	exp, err := claims.GetExpirationTime()
+	if a.outlive || err != nil || exp == nil {
+		return 0
+	}
+	if exp.Sub(a.now()) > signal.ConnectionLife { // no connection lasts that long
+		return 0
+	}
+	return signal.At(exp.Add(a.skew))
+}
+
+func refused(why string) error { return fmt.Errorf("check token: %w: %s", signal.ErrRefused, why) }
+
+// reason says what is wrong with a token, without a word of it.
+func reason(err error) string {
+	for _, known := range []struct {
+		error
+		says string
+	}{
+		{jwt.ErrTokenExpired, "it has expired"},
+		{jwt.ErrTokenNotValidYet, "it is not valid yet"},
+		{jwt.ErrTokenInvalidIssuer, "it is another issuer's"},
+		{jwt.ErrTokenRequiredClaimMissing, "a claim is missing that it must have: exp, or iss"},
+		{jwt.ErrTokenInvalidClaims, "a claim is not of its type"},
+		{jwt.ErrTokenMalformed, "it is no JSON Web Token"},
+		{jwt.ErrTokenSignatureInvalid, "its signature is wrong, or of an algorithm that is not accepted"},
+	} {
+		if errors.Is(err, known.error) {
+			return known.says
+		}
+	}
+	return "it cannot be verified by a key that is accepted"
+}

@@ -40,7 +40,7 @@ var errTryAgain = errors.New("the service did not answer")
 // call calls an operation, signed with the SDK's signer. The SDK's clients of
 // the two services that are asked one question each, once, would add 1.4 MB to
 // the functions and half as much again to what their start takes (measured:
-// docs/decisions/0004-authentication.md).
+// docs/decisions/0006-authentication.md).
 func call(ctx context.Context, config aws.Config, op operation, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -36,7 +37,7 @@ var _ signal.Authenticator = (*JWT)(nil)
 // newJWT is the authenticator that c, which has been checked, asks for.
 func newJWT(c Config, keys keySource, now func() time.Time) *JWT {
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods(c.algorithms()), jwt.WithExpirationRequired(), jwt.WithLeeway(c.Skew), jwt.WithTimeFunc(now),
+		jwt.WithValidMethods(c.algorithms()), jwt.WithExpirationRequired(), jwt.WithLeeway(c.Skew), jwt.WithTimeFunc(now), jwt.WithStrictDecoding(),
 	}
 	if c.Issuer != "" {
 		options = append(options, jwt.WithIssuer(c.Issuer))
@@ -52,6 +53,9 @@ func (*JWT) Needs() signal.Needs { return signal.Needs{} }
 // Authenticate implements [signal.Authenticator]. What is wrong with a token it
 // says in its own words: the library's quote it.
 func (a *JWT) Authenticate(ctx context.Context, c signal.Credentials) (signal.Identity, error) {
+	if strings.ContainsAny(c.Token, "\r\n") { // Go's base64 does not mind them
+		return signal.Identity{}, refused("it is no JSON Web Token")
+	}
 	var unavailable error
 	token, err := a.parser.Parse(c.Token, func(t *jwt.Token) (any, error) {
 		found, err := a.find(ctx, t)

@@ -19,6 +19,8 @@ func TestHelpPrintsTheFlags(t *testing.T) {
 			"plain address", "secure address", "cert file", "key file", "stage name", "dynamodb URL", "table name", "versions list",
 			"functions folder", "concurrency number", "lambda-endpoint URL", "management address",
 			"ping-interval duration", "ping-timeout duration", "idle-timeout duration", "max-duration duration", "log level",
+			"auth mode", "anonymous allow", "token-sources list", "jwt-secret-file file", "jwks URL", "jwt-issuer URL", "jwt-audience list",
+			"jwt-algorithms list", "jwt-claim name", "jwt-skew duration", "jwt-outlive true", "auth-function name", "auth-headers list", "auth-timeout duration",
 		} {
 			if !strings.Contains(stdout.String(), "\n  -"+name+"\n") {
 				t.Errorf("%s says nothing of -%s:\n%s", help, name, &stdout)
@@ -64,6 +66,19 @@ func TestBadCommandLines(t *testing.T) {
 		{"heartbeat of functions elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-ping-timeout", "5s"}, "PING_TIMEOUT"},
 		{"crashes elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-faults", "crash=0.1"}, "crash and slow-store"},
 		{"slow store elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-faults", "slow-store=1ms"}, "crash and slow-store"},
+		{"version", []string{"-versions", "4.x.1, any"}, `"any"`},
+		{"range", []string{"-versions", ">=6, <5"}, `"<5"`},
+		{"mode", []string{"-auth", "oauth"}, "-auth"},
+		{"keys missing", []string{"-auth", "jwt"}, "-jwks"},
+		{"keys without their mode", []string{"-jwks", "https://issuer.example/keys"}, "-auth"},
+		{"keys in the clear", []string{"-auth", "jwt", "-jwks", "http://issuer.example/keys"}, "https"},
+		{"secret and keys", []string{"-auth", "jwt", "-jwks", "https://issuer.example/keys", "-jwt-secret-file", "s"}, "-jwt-secret-file"},
+		{"no secret", []string{"-auth", "jwt", "-jwt-secret-file", "nowhere"}, "nowhere"},
+		{"algorithm", []string{"-auth", "jwt", "-jwks", "https://issuer.example/keys", "-jwt-algorithms", "HS256"}, "-jwt-algorithms"},
+		{"skew", []string{"-jwt-skew", "1h"}, "-jwt-skew"},
+		{"source", []string{"-token-sources", "cookie"}, "-token-sources"},
+		{"function missing", []string{"-auth", "lambda"}, "-auth-function"},
+		{"header with a token", []string{"-auth-headers", "Cookie"}, "-auth-headers"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			wantRefused(t, test.args, test.want)

@@ -28,6 +28,9 @@ func (s *Store) Admit(ctx context.Context, c signal.Connection) error {
 		attrSize:      num(0),
 		attrForgotten: num(c.Lane.Forgotten),
 	}
+	if c.Early {
+		it[attrEarly] = &types.AttributeValueMemberBOOL{Value: true}
+	}
 	if c.Session != "" {
 		it[attrSession] = str(c.Session)
 	}

@@ -17,6 +17,7 @@ const (
 	attrProtocol   = "protocol"
 	attrEndpoint   = "endpoint"
 	attrClient     = "client"
+	attrEarly      = "early"
 	attrUser       = "user"
 	attrBar        = "bar"
 	attrAttributes = "attributes"
@@ -157,6 +158,7 @@ func (r *reader) connection(it item) signal.Connection {
 			Protocol: signal.Protocol(r.str(it, attrProtocol)),
 		},
 		Client:     r.client(r.child(it, attrClient)),
+		Early:      r.bool(it, attrEarly),
 		User:       signal.UserName(r.str(it, attrUser)),
 		Until:      signal.Instant(r.num(it, attrUntil)),
 		Bar:        r.bar(r.child(it, attrBar)),

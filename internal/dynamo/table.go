@@ -4,7 +4,7 @@
 //
 // The table has a string key, pk, and two kinds of items:
 //
-//	conn#<connectionId>   protocol, endpoint, client, user, until, bar, attributes, since, expires, session, ended, and the lane:
+//	conn#<connectionId>   protocol, endpoint, client, early, user, until, bar, attributes, since, expires, session, ended, and the lane:
 //	                      open, done, turn, owner, turnAt, held, size, faults, forgotten
 //	user#<name>           owner, claimedAt, until, epoch, seq, expires
 //

@@ -80,6 +80,7 @@ func TestEncode(t *testing.T) {
 		{signal.Delivery{From: "a", Data: []byte(`1`), Epoch: "e", Seq: 7, Session: "s", Number: 5}, `{"type":"message","from":"a","epoch":"e","seq":7,"session":"s","number":5,"data":1}`},
 		{signal.Delivery{From: "a", Data: []byte(`1`), Epoch: "e", Seq: 7, Session: "s", Number: signal.NoNumber}, `{"type":"message","from":"a","epoch":"e","seq":7,"data":1}`},
 		{signal.Superseded{}, `{"type":"superseded"}`},
+		{signal.Closing{Code: signal.CodeWrongToken}, `{"type":"error","code":2121,"message":"wrong user name or token","closing":true}`},
 		{signal.Refused{Number: 0, Code: signal.CodeWrongToken}, `{"type":"error","code":2121,"message":"wrong user name or token","closing":true}`},
 		{signal.Presence{User: "bob", Online: true}, `{"type":"presence","user":"bob","online":true}`},
 		{signal.Failed{Code: signal.CodeUnknownUser}, `{"type":"error","code":2120,"message":"not authenticated"}`},

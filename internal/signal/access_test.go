@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
@@ -155,4 +156,82 @@ func TestSources(t *testing.T) {
 			t.Errorf("%s: not accepted by default, or by none", way)
 		}
 	}
+}
+
+// A Socket.IO client that authenticates with its handshake is let in once that
+// is done: by then it is welcome, or knows why not.
+func TestJoinWaitsForTheHandshake(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes time.Duration
+		err   error
+		want  []string
+	}{
+		"let in":         {2 * time.Second, nil, []string{"opened", "admitted", "welcome alice", "joined"}},
+		"refused":        {2 * time.Second, signal.ErrRefused, []string{"opened", "admitted", "refused 2121"}},
+		"nobody can say": {2 * time.Second, errors.New("down"), []string{"opened", "admitted", "refused 2101"}},
+		"never answered": {time.Hour, nil, []string{"opened", "admitted"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.Access = signal.Access{Authenticator: late{&authenticator{identity: signal.Identity{User: "alice"}, err: c.err}, c.takes}}
+				token := "t"
+				after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: "a", Protocol: signal.EIO4}, Token: &token})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(w.t.Context())
+				defer cancel()
+				go after(ctx)
+				w.receive("a", signal.Join{})
+				time.Sleep(16 * time.Second)
+				w.expect("a", c.want...)
+				if open := c.err == nil && c.takes < time.Minute; w.closed["a"] == open {
+					t.Errorf("closed: %v", w.closed["a"])
+				}
+			})
+		})
+	}
+}
+
+// late takes its time.
+type late struct {
+	*authenticator
+	takes time.Duration
+}
+
+func (l late) Authenticate(ctx context.Context, c signal.Credentials) (signal.Identity, error) {
+	select {
+	case <-time.After(l.takes):
+		return l.authenticator.Authenticate(ctx, c)
+	case <-ctx.Done():
+		return signal.Identity{}, ctx.Err()
+	}
+}
+
+// What a client sends that is being refused is answered for itself: why it is
+// refused, it is told once, by who refuses it.
+func TestFramesOfARefusedClient(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.Access = signal.Access{Authenticator: &authenticator{err: signal.ErrRefused}}
+		w.Pusher = deaf{w}
+		w.connect("a", signal.EIO4, nil)
+		w.send("a", 0, "bob")
+		w.receive("a", signal.Authenticate{Number: 1, Token: "t"})
+		w.send("a", 2, "bob")
+		w.receive("a", signal.Authenticate{Number: 3, Token: "t"})
+		w.receive("a", signal.Join{})
+		w.expect("a", "opened", "admitted", "stored", "ack 0 2120", "refused 1 2121", "ack 2 2120")
+		time.Sleep(signal.Patience + time.Millisecond) // whoever refused it must have died before it could close it
+		w.send("a", 4, "bob")
+		w.expect("a", "opened", "admitted", "stored", "ack 0 2120", "refused 1 2121", "ack 2 2120", "ack 4 2120", "closing 2121")
+	})
+}
+
+func TestRefusalWithoutANumber(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.Access = signal.Access{}
+		w.connect("a", signal.EIO4, nil)
+		w.receive("a", signal.Authenticate{Number: signal.NoNumber, Token: "t"})
+		w.expect("a", "opened", "admitted", "closing 2121")
+	})
 }

@@ -23,7 +23,7 @@ func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Rep
 	case errors.Is(err, ErrNoConnection):
 		return s.nobody(ctx, p, in.Number)
 	case err != nil:
-		return s.fail(ctx, p, "", in.Number, err)
+		return s.fail(ctx, p, "", in, err)
 	case c.Barred(s.Clock.Now()):
 		return s.expire(ctx, c, answering(in.Number))
 	case c.Lane.Opened():
@@ -31,7 +31,7 @@ func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Rep
 	}
 	id, err := s.identify(ctx, c, in)
 	if err != nil {
-		return s.fail(ctx, c.Peer, "", in.Number, err)
+		return s.fail(ctx, c.Peer, "", in, err)
 	}
 	return s.enter(ctx, c, id, in)
 }
@@ -76,7 +76,7 @@ func (s *Service) enter(ctx context.Context, c Connection, id Identity, in Authe
 		s.supersede(ctx, c.Peer)
 		return Reply{}
 	case err != nil:
-		return s.fail(ctx, c.Peer, user, number, err)
+		return s.fail(ctx, c.Peer, user, in, err)
 	}
 	if number > 0 { // a reconnect: frames sent just before may still be on their way
 		_ = s.Clock.Sleep(ctx, Settle)
@@ -103,7 +103,7 @@ func (s *Service) enter(ctx context.Context, c Connection, id Identity, in Authe
 		return s.expire(ctx, w.conn, answering(number))
 	case err != nil:
 		s.supersede(ctx, superseded...)
-		return s.fail(ctx, c.Peer, user, number, err)
+		return s.fail(ctx, c.Peer, user, in, err)
 	}
 	s.Log.InfoContext(ctx, "authenticated", "connection", c.ID, "user", user)
 	return Reply{
@@ -159,13 +159,17 @@ func (s *Service) supersede(ctx context.Context, peers ...Peer) {
 }
 
 // fail refuses a connection that could not authenticate.
-func (s *Service) fail(ctx context.Context, p Peer, user UserName, number int64, err error) Reply {
+func (s *Service) fail(ctx context.Context, p Peer, user UserName, in Authenticate, err error) Reply {
 	level := slog.LevelInfo
 	if codeOf(err) == CodeUnavailable {
 		level = slog.LevelError // a fault of ours, or of whom we ask
 	}
 	s.Log.Log(ctx, level, "authentication failed", "connection", p.ID, "error", err)
-	return s.refuse(ctx, p, user, number, codeOf(err))
+	var last Event = Refused{in.Number, codeOf(err)}
+	if in.Number == NoNumber && !in.Early {
+		last = Closing{codeOf(err)}
+	}
+	return s.refuse(ctx, p, user, last, codeOf(err))
 }
 
 // authenticateAgain answers an authentication on a connection that has one: it

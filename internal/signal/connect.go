@@ -33,6 +33,7 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	}
 	now := s.Clock.Now()
 	c := Connection{Peer: h.Peer, Since: now, Expires: now.Add(ConnectionLife), Lane: NewLane()}
+	c.Early = h.Token != nil && h.Peer.Protocol == EIO4
 	if s.Access.Needs().Client {
 		c.Client = h.Client
 	}
@@ -65,23 +66,39 @@ func brief(value string) string {
 	return value
 }
 
-// join lets a client in that was admitted. One without a record, or that has
-// been refused, is told by others why it is not served, and must not take itself
-// for connected before.
+// joinWithin bounds how long a client waits to be let in that authenticates with
+// its handshake: longer than an authenticator may take, and well below the 29 s
+// that API Gateway waits for the answer to a frame.
+const joinWithin = 15 * time.Second
+
+// join lets a client in that was admitted, once it has authenticated, if it does
+// so with its handshake: one that is refused must not take itself for connected
+// before it is told. So must not one without a record.
 func (s *Service) join(ctx context.Context, p Peer) Reply {
-	c, err := s.Store.Inspect(ctx, p.ID, s.Clock.Now())
-	switch {
-	case err == nil && c.Bar.Code != OK:
-	case err == nil && c.Barred(s.Clock.Now()):
-		return s.expire(ctx, c, closing)
-	case err == nil:
-		return reply(Joined{p.ID})
-	case !errors.Is(err, ErrNoConnection):
-		s.Log.ErrorContext(ctx, "join failed", "connection", p.ID, "error", err)
-		s.Count(MetricFailures, 1)
-		s.close(ctx, p) // its client comes again
+	began := s.Clock.Now()
+	for pause := watchFirst; ; pause = min(2*pause, watchMost) {
+		c, err := s.Store.Inspect(ctx, p.ID, s.Clock.Now())
+		now := s.Clock.Now()
+		switch {
+		case errors.Is(err, ErrNoConnection), err == nil && c.Bar.Code != OK:
+			return Reply{} // told by others why it is not served
+		case err == nil && c.Barred(now):
+			return s.expire(ctx, c, closing)
+		case err == nil && (!c.Early || c.Lane.Opened()):
+			return reply(Joined{p.ID})
+		case err == nil && now.Sub(began) >= joinWithin:
+			err = ErrBusy
+		}
+		if err == nil {
+			err = s.Clock.Sleep(ctx, pause)
+		}
+		if err != nil {
+			s.Log.ErrorContext(ctx, "join failed", "connection", p.ID, "error", err)
+			s.Count(MetricFailures, 1)
+			s.close(ctx, p) // its client comes again
+			return Reply{}
+		}
 	}
-	return Reply{}
 }
 
 // begin greets a client whose socket is just being opened, and authenticates
@@ -96,7 +113,7 @@ func (s *Service) begin(ctx context.Context, h Handshake) {
 	if h.Token == nil {
 		return
 	}
-	in := Authenticate{Number: NoNumber, Token: *h.Token, Malformed: h.Malformed, Session: h.Session}
+	in := Authenticate{Number: NoNumber, Token: *h.Token, Malformed: h.Malformed, Early: true, Session: h.Session}
 	if h.Peer.Protocol == JSON {
 		in.Number = 0 // its messages are numbered from 1
 	}

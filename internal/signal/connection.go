@@ -31,6 +31,7 @@ const ConnectionLife = 2*time.Hour + 10*time.Minute
 type Connection struct {
 	Peer
 	Client     Client            // what its handshake said, if the authenticator [Needs] it; never the token
+	Early      bool              // it authenticates with its handshake, and waits for that to be let in
 	User       UserName          // empty until it has authenticated
 	Until      Instant           // when its token ends, if that is before Expires; zero: not before
 	Bar        Bar               // why it is barred, if it is

@@ -106,6 +106,8 @@ type (
 		Token  string
 		// Malformed: there was no token that could be read.
 		Malformed bool
+		// Early: it came with the handshake.
+		Early bool
 		// Session, if the client has one. Only a handshake brings it.
 		Session *Session
 	}

@@ -57,7 +57,7 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 	case Leave:
 		return s.leave(ctx, p)
 	case Reject:
-		return s.refuse(ctx, p, "", NoNumber, in.Code)
+		return s.refuse(ctx, p, "", Refused{NoNumber, in.Code}, in.Code)
 	default:
 		return reply(Failed{CodeClient})
 	}
@@ -95,10 +95,10 @@ func (s *Service) randomID() string {
 
 // refuse ends a connection that cannot be served. What is held of it is
 // answered, too. The user is the one whose name it may own already, if any.
-func (s *Service) refuse(ctx context.Context, p Peer, user UserName, number int64, code Code) Reply {
+func (s *Service) refuse(ctx context.Context, p Peer, user UserName, last Event, code Code) Reply {
 	s.Log.InfoContext(ctx, "refused", "connection", p.ID, "code", int(code))
 	s.Count(MetricRefusals, 1)
-	return s.bar(ctx, Connection{Peer: p, User: user, Lane: NewLane()}, Refused{number, code}, code, CodeUnknownUser)
+	return s.bar(ctx, Connection{Peer: p, User: user, Lane: NewLane()}, last, code, CodeUnknownUser)
 }
 
 // nobody answers on a connection without a record, and closes it. It has lost

@@ -108,6 +108,7 @@ func TestOWTEncode(t *testing.T) {
 		{event: signal.Delivery{From: "bob", Data: []byte(`{"<": 1.10}`), Epoch: "e", Seq: 12}, v3: `42["owt-message",{"data":{"<": 1.10},"from":"bob","epoch":"e","seq":12}]`},
 		{event: signal.Superseded{}, v3: `42["server-disconnect"] 41`},
 		{event: signal.Refused{Number: none, Code: signal.CodeUnsupported}, v3: `44"2103" 41`, v4: `44{"message":"2103","data":{"code":2103}} 41`},
+		{event: signal.Closing{Code: signal.CodeWrongToken}, v3: `44"2121" 41`, v4: `42["server-refused",{"error":2121}] 41`},
 		{event: signal.Refused{Number: 4, Code: signal.CodeWrongToken}, v3: `434[{"error":2121}] 41`},
 		{event: signal.Denied{Number: 4, Code: signal.CodeUnsupported}, v3: `434[{"error":2103}]`},
 		{event: signal.Ping{}, v3: `2`},

@@ -437,7 +437,7 @@ func (s *suite) clients(t *testing.T) {
 		{Type: "Android", Version: "4.3.1", Address: "2001:db8::1"},
 		{Address: "192.0.2.1", Headers: map[string]string{"user-agent": "用户 \"1\"", "x-empty": ""}},
 	} {
-		c := signal.Connection{Peer: s.peer(), Client: client, Since: now, Expires: now.Add(time.Hour), Lane: signal.NewLane()}
+		c := signal.Connection{Peer: s.peer(), Client: client, Early: client.Type != "", Since: now, Expires: now.Add(time.Hour), Lane: signal.NewLane()}
 		if err := s.Admit(ctx, c); err != nil {
 			t.Fatal(err)
 		}

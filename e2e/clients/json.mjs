@@ -6,6 +6,9 @@ import { Journal, within } from './wait.mjs';
 
 export const SUBPROTOCOL = 'owt.signal.v1';
 
+/** What a client offers that brings its token so, as browsers can: they set no header but this. */
+export const subprotocols = (token) => [SUBPROTOCOL, `owt.token.${Buffer.from(token ?? '').toString('base64url')}`];
+
 export class JSONClient {
   /** What came: `open` and `close` of the socket (as `opened` and `closed`), and frames by their type. */
   journal = new Journal();
@@ -18,11 +21,16 @@ export class JSONClient {
   #last = 0;
   #waiting = new Map();
 
-  /** @param {{endpoint: string, insecure?: boolean, token?: string, version?: string, protocols?: string[]}} options */
-  constructor({ endpoint, insecure, token, version, protocols = [SUBPROTOCOL] }) {
+  /**
+   * @param {{endpoint: string, insecure?: boolean, token?: string, how?: string, version?: string, protocols?: string[]}} options
+   *   how: which part of the handshake brings the token, header or subprotocol; otherwise the query does
+   */
+  constructor({ endpoint, insecure, token, how, version, protocols = how === 'subprotocol' ? subprotocols(token) : [SUBPROTOCOL] }) {
     const { journal } = this;
-    this.socket = new WebSocket(webSocket(endpoint, { token, clientVersion: version }), protocols, {
+    const query = { token: how === 'header' || how === 'subprotocol' ? undefined : token, clientVersion: version };
+    this.socket = new WebSocket(webSocket(endpoint, query), protocols, {
       rejectUnauthorized: !insecure, perMessageDeflate: false,
+      headers: how === 'header' ? { Authorization: `Bearer ${token}` } : {},
     });
     this.socket.on('open', () => journal.add({ what: 'opened' }));
     this.socket.on('error', (e) => journal.add({ what: 'failed', message: e.message }));

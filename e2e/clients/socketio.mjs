@@ -1,6 +1,7 @@
 // A client as OWT's SDKs are one, on any of the Socket.IO clients.
 
 import { socketIO } from './endpoint.mjs';
+import { subprotocols } from './json.mjs';
 import { Journal, within } from './wait.mjs';
 
 const ACK = 3; // socket.io-protocol, packet types
@@ -10,8 +11,11 @@ const ACK = 3; // socket.io-protocol, packet types
  * @property {string} endpoint
  * @property {boolean} [insecure] whether any certificate will do
  * @property {string} [token]
- * @property {'query'|'event'|'none'} [how] how it authenticates: by the handshake's query as SDKs up to 4.3.1
- *   (generation A), by the event `authentication` as SDKs 5.x (generation B), or not at all
+ * @property {'query'|'event'|'header'|'subprotocol'|'none'} [how] how it authenticates: by the handshake's query as SDKs
+ *   up to 4.3.1 (generation A), by the event `authentication` as SDKs 5.x (generation B), by other parts of the handshake,
+ *   or not at all
+ * @property {Record<string, string>} [headers] of the handshake, more than it has
+ * @property {string} [type] of client that it claims to be, with a version
  * @property {string} [version] which it claims to be; SDKs 5.x claim none
  */
 
@@ -27,15 +31,15 @@ export class SocketIOClient {
   #acked = new Set();
 
   /** @param {Function} io @param {Options} options */
-  constructor(io, { endpoint, insecure, token, how = 'event', version = how === 'query' ? '4.3.1' : undefined }) {
+  constructor(io, { endpoint, insecure, token, headers, type = 'Web', how = 'event', version = how === 'query' ? '4.3.1' : undefined }) {
     this.token = token;
     this.how = how;
     const { origin, path } = socketIO(endpoint);
-    const query = version === undefined ? {} : { clientVersion: version, clientType: 'Web' };
+    const query = version === undefined ? {} : { clientVersion: version, clientType: type };
     if (how === 'query' && token !== undefined) query.token = token;
     this.socket = io(origin, {
       path, query, transports: ['websocket'], forceNew: true, reconnectionDelay: 100, reconnectionDelayMax: 200,
-      rejectUnauthorized: !insecure,
+      rejectUnauthorized: !insecure, ...bringing(how, token, headers),
     });
     this.manager = this.socket.io;
     this.manager.engine.on('data', (text) => this.frames.push(text));
@@ -53,7 +57,7 @@ export class SocketIOClient {
     socket.on('disconnect', (reason) => journal.add({ what: 'disconnect', reason }));
     socket.on('connect_error', (e) => journal.add({ what: 'connect_error', message: e?.message, data: e?.data }));
     socket.on('error', (error) => journal.add({ what: 'error', error }));
-    for (const event of ['server-authenticated', 'server-disconnect']) {
+    for (const event of ['server-authenticated', 'server-disconnect', 'server-refused']) {
       socket.on(event, (...args) => journal.add({ what: event, args }));
     }
     socket.on('owt-message', (...args) => this.inbox.add({ what: 'message', ...args[0], args: args.length }));
@@ -75,7 +79,7 @@ export class SocketIOClient {
   /** Resolves with the name that the server gave, for the nth time. */
   async ready(n = 1) {
     const told = await this.journal.nth(n, 'server-authenticated');
-    if (this.how === 'query') return only(told.args).uid;
+    if (this.how !== 'event') return only(told.args).uid;
     const { answer } = await this.journal.nth(n, 'authenticated');
     const { uid } = only(answer);
     if (only(told.args).uid !== uid) throw new Error(`ack says ${uid}, server-authenticated ${told.args[0].uid}`);
@@ -134,6 +138,16 @@ export class SocketIOClient {
   close() {
     this.socket.close();
   }
+}
+
+/** The library's options that bring a token in a part of the handshake that is no query. */
+function bringing(how, token, headers) {
+  if (how === 'subprotocol') {
+    const protocols = subprotocols(token);
+    return { protocols, transportOptions: { websocket: { protocols } }, extraHeaders: headers }; // the latter: Socket.IO 2
+  }
+  if (how === 'header') return { extraHeaders: { ...headers, Authorization: `Bearer ${token}` } };
+  return headers === undefined ? {} : { extraHeaders: headers };
 }
 
 function only(args) {

@@ -178,7 +178,7 @@ func TestEventIsNotAccepted(t *testing.T) {
 			after(t.Context())
 			s.frames = make(map[signal.ConnectionID][]string)
 			r, _ := h.Message(t.Context(), event("id=", `420["authentication",{"token":`+token+`}]`, nil))
-			if got := append(s.frames["id="], r.Body); token == `"alice"` || test.sources != nil {
+			if got := append(slices.Clone(s.frames["id="]), r.Body); token == `"alice"` || test.sources != nil {
 				for _, want := range test.want {
 					if !slices.Contains(got, want) {
 						t.Errorf("sources %v, token %s: %q", test.sources, token, got)

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -176,9 +177,7 @@ func (i *issuer) claims(other jwt.MapClaims) jwt.MapClaims {
 func sign(t testing.TB, algorithm string, key any, claims jwt.MapClaims, headers map[string]any) string {
 	t.Helper()
 	token := jwt.NewWithClaims(jwt.GetSigningMethod(algorithm), claims)
-	for name, v := range headers {
-		token.Header[name] = v
-	}
+	maps.Copy(token.Header, headers)
 	text, err := token.SignedString(key)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 )
 
 // What a key set may hold, and what its keys must be.
@@ -97,12 +98,7 @@ func (j jwk) verifies() bool {
 	if j.Use != "" && j.Use != "sig" || len(j.ID) > maxKeyID {
 		return false
 	}
-	for _, op := range j.Operations {
-		if op == "verify" {
-			return true
-		}
-	}
-	return j.Operations == nil
+	return j.Operations == nil || slices.Contains(j.Operations, "verify")
 }
 
 func (j jwk) public() (any, bool) {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -610,9 +611,7 @@ func TestKeySets(t *testing.T) {
 		i := &issuer{keys: []*signingKey{{private: private("P-256", 1), members: c.key}}}
 		if name == "empty" || name == "symmetric" {
 			i.keys[0].members = map[string]any{"crv": nil, "x": nil, "y": nil, "use": nil}
-			for n, v := range c.key {
-				i.keys[0].members[n] = v
-			}
+			maps.Copy(i.keys[0].members, c.key)
 			if name == "empty" {
 				i.keys[0].members["kty"] = nil
 			}

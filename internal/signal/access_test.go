@@ -220,10 +220,10 @@ func TestFramesOfARefusedClient(t *testing.T) {
 		w.send("a", 2, "bob")
 		w.receive("a", signal.Authenticate{Number: 3, Token: "t"})
 		w.receive("a", signal.Join{})
-		w.expect("a", "opened", "admitted", "stored", "ack 0 2120", "refused 1 2121", "ack 2 2120")
+		w.expect("a", "opened", "admitted", "stored", "ack 0 2120", "refused 1 2121", "ack 2 2120", "denied 3 2121")
 		time.Sleep(signal.Patience + time.Millisecond) // whoever refused it must have died before it could close it
 		w.send("a", 4, "bob")
-		w.expect("a", "opened", "admitted", "stored", "ack 0 2120", "refused 1 2121", "ack 2 2120", "ack 4 2120", "closing 2121")
+		w.expect("a", "opened", "admitted", "stored", "ack 0 2120", "refused 1 2121", "ack 2 2120", "denied 3 2121", "ack 4 2120", "closing 2121")
 	})
 }
 

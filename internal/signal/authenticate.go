@@ -24,6 +24,8 @@ func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Rep
 		return s.nobody(ctx, p, in.Number)
 	case err != nil:
 		return s.fail(ctx, p, "", in, err)
+	case s.leftToOthers(c) && in.Number != NoNumber:
+		return reply(Denied{in.Number, c.Bar.Code})
 	case c.Barred(s.Clock.Now()):
 		return s.expire(ctx, c, answering(in.Number))
 	case c.Lane.Opened():

@@ -5,15 +5,21 @@ import (
 	"errors"
 )
 
-// expire ends a connection that may take on nothing new. One that somebody has
-// barred already is left to that invocation, unless it must have died.
+// leftToOthers reports whether another invocation has barred the connection, to
+// tell its client why and to close it, unless it must have died since.
+func (s *Service) leftToOthers(c Connection) bool {
+	return c.Bar.Code != OK && s.Clock.Now().Sub(c.Bar.At) <= Patience
+}
+
+// expire ends a connection that may take on nothing new, unless another
+// invocation does.
 func (s *Service) expire(ctx context.Context, c Connection, last func(Code) Event) Reply {
+	if s.leftToOthers(c) {
+		return Reply{}
+	}
 	code := CodeWrongToken
 	if c.Bar.Code != OK {
 		code = c.Bar.Code
-		if s.Clock.Now().Sub(c.Bar.At) <= Patience {
-			return Reply{}
-		}
 	}
 	s.Log.InfoContext(ctx, "connection is barred", "connection", c.ID, "user", c.User, "code", int(code))
 	return s.bar(ctx, c, last(code), code, code)

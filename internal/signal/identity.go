@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -128,17 +129,7 @@ var AllSources = Sources{SourceEvent, SourceHeader, SourceSubprotocol, SourceQue
 type Sources []Source
 
 // Accept reports whether a token may come that way.
-func (s Sources) Accept(way Source) bool {
-	if s == nil {
-		return true
-	}
-	for _, accepted := range s {
-		if accepted == way {
-			return true
-		}
-	}
-	return false
-}
+func (s Sources) Accept(way Source) bool { return s == nil || slices.Contains(s, way) }
 
 // anonymousUser makes up a name.
 func (s *Service) anonymousUser() UserName {

@@ -237,7 +237,7 @@ func (r versionRange) holds(n versionNumber) bool {
 
 func (r versionRange) empty() bool {
 	c := r.low.number.compare(r.high.number)
-	return c > 0 || c == 0 && !(r.low.inclusive && r.high.inclusive)
+	return c > 0 || c == 0 && (!r.low.inclusive || !r.high.inclusive)
 }
 
 // parseBound reads an entry that is one end of a range, if it is.

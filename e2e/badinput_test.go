@@ -134,6 +134,7 @@ type input struct {
 	name, send string
 	isEarly    bool     // sent before authentication
 	want       []string // the answers
+	end        int      // with that code, after the CONNECT
 	refusal    int      // the code of the last words before the server closes; 0: none
 	isClosed   bool     // the server closes
 	isOpen     bool     // nothing of that is specified
@@ -147,6 +148,8 @@ func (in input) early() input { in.isEarly = true; return in }
 func (in input) answered(want ...string) input { in.want = want; return in }
 
 func (in input) refused(code int) input { in.refusal, in.isClosed = code, true; return in }
+
+func (in input) ended(code int) input { in.end, in.isClosed = code, true; return in }
 
 func (in input) closed() input { in.isClosed = true; return in }
 
@@ -186,6 +189,9 @@ func (b *bystanders) outcome(t *testing.T, d dialect, c *rawClient, me string, i
 	if in.refusal != 0 {
 		want(t, c, d.refused(in.refusal)...)
 	}
+	if in.end != 0 {
+		want(t, c, d.(socketIO).ended(in.end)...)
+	}
 	if in.isClosed {
 		c.wantClosed(t)
 		b.wantOnline(t, me, false)
@@ -220,7 +226,7 @@ func faultsOfTheReference() []input {
 		in("early null message without an ack", `42["owt-message",null]`).early().answered("6"),
 		in("authentication without an ack", `42["authentication",{"token":"{me}"}]`).early().
 			answered(`42["server-authenticated",{"uid":"{me}"}]`),
-		in("authentication without token and ack", `42["authentication"]`).early().refused(2121),
+		in("authentication without token and ack", `42["authentication"]`).early().ended(2121),
 	}
 }
 

@@ -391,6 +391,14 @@ func (v socketIO) refused(code int) []string {
 	return []string{fmt.Sprintf(`44{"message":"%d","data":{"code":%d}}`, code, code), "41"}
 }
 
+// ended is how a client is told that its connection ends, after the CONNECT.
+func (v socketIO) ended(code int) []string {
+	if v == 3 {
+		return v.refused(code)
+	}
+	return []string{fmt.Sprintf(`42["server-refused",{"error":%d}]`, code), "41"}
+}
+
 // plainJSON is everybody else.
 type plainJSON struct{}
 

@@ -39,6 +39,8 @@ func (tpl template) needed(function string, operations []string) (map[grant]bool
 	for _, operation := range operations {
 		service, name, _ := strings.Cut(operation, ".")
 		switch method := managed[name]; {
+		case operation == "lambda.Invoke" && !tpl.sets("AUTH_FUNCTION"): // no function is asked who a client is
+		case function == "KeepaliveFunction" && name == "DeleteConnection" && !tpl.sets("AUTH_MODE"): // no token ends that it would find
 		case service == "dynamodb":
 			need[grant{"dynamodb:" + name, table}] = true
 		case service == "apigatewaymanagementapi" && method != "":
@@ -57,6 +59,11 @@ func (tpl template) needed(function string, operations []string) (map[grant]bool
 	need[grant{"xray:PutTraceSegments", anything}] = true
 	need[grant{"xray:PutTelemetryRecords", anything}] = true
 	return need, nil
+}
+
+// sets reports whether the functions' environment has that variable.
+func (tpl template) sets(variable string) bool {
+	return at(map[string]any(tpl), "Globals", "Function", "Environment", "Variables", variable) != nil
 }
 
 // role is the properties of a function's role, which must be one of the

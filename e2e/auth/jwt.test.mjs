@@ -42,6 +42,14 @@ describe('a bad token: 2121', { concurrency: 8 }, () => {
   }
 });
 
+describe('a token of 10 KB: 2121', { concurrency: 8 }, () => {
+  for (const [kind, how] of ways.filter(([, how]) => how === 'event' || how === 'header')) { // the query holds no more than 4 KB
+    it(`${kind.name}: ${how}`, async (t) => {
+      await wantRefused(open(t, kind, { token: 'x'.repeat(10 << 10), how }), kind, how, 2121);
+    });
+  }
+});
+
 describe('no token: 2120', { concurrency: 8 }, () => {
   for (const [kind, how] of ways.filter(([, how]) => how === 'event' || how === 'query')) {
     it(`${kind.name}: ${how}`, async (t) => {

@@ -46,6 +46,9 @@ func answering(number int64) func(Code) Event {
 func (s *Service) bar(ctx context.Context, c Connection, last Event, code, held Code) Reply {
 	w := s.work(c)
 	frames, err := w.bar(ctx, code)
+	if err == nil && w.conn.Bar.By != w.me && s.leftToOthers(w.conn) {
+		return Reply{}
+	}
 	user := c.User
 	if user == "" {
 		user = w.conn.User

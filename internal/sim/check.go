@@ -211,7 +211,7 @@ func (s *Sim) judgeSocket(k *socket) {
 	if err != nil || !k.open || !c.Lane.Opened() || c.Bar.Code != signal.OK {
 		return
 	}
-	if !c.Lane.Idle() || len(c.Lane.Held) > 0 {
+	if atRest := c.Lane.Idle() && len(c.Lane.Held) == 0; !atRest && !k.client.left { // who has left sends nothing that would set it going
 		s.violate("stall", "the lane of %s does not come to rest: done %d, turn %d, held %d", k.id, c.Lane.Done, c.Lane.Turn, len(c.Lane.Held))
 	}
 	if _, lost := s.superseded[k.id]; lost && s.gentle {

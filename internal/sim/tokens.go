@@ -15,6 +15,8 @@ type tokens struct {
 	*Sim
 	rng *rand.Rand // its own, so that the other worlds are what they were before there were tokens that end
 	end bool
+	// last is how long those last that do not end meanwhile; 0: for good.
+	last time.Duration
 }
 
 func newTokens(s *Sim, seed uint64) *tokens {
@@ -23,6 +25,9 @@ func newTokens(s *Sim, seed uint64) *tokens {
 
 // issue makes a token for a user.
 func (t *tokens) issue(user signal.UserName) string {
+	if t.last > 0 {
+		return fmt.Sprintf("%s %d", user, epoch.Add(t.now+t.last))
+	}
 	if !t.end || t.rng.IntN(3) == 0 {
 		return string(user) + " 0"
 	}

@@ -149,6 +149,9 @@ func (e *expression) change(c signal.Change) {
 	if grows != 0 {
 		e.set(e.path(attrSize), e.path(attrSize)+" + "+e.value(num(grows)))
 	}
+	if c.FullAt != 0 {
+		e.set(e.path(attrFullAt), e.value(num(c.FullAt)))
+	}
 	if c.Faults != nil {
 		e.set(e.path(attrFaults), e.value(faultsItem(c.Faults.List)))
 		e.set(e.path(attrForgotten), e.value(num(c.Faults.Forgotten)))

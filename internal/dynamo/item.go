@@ -32,6 +32,7 @@ const (
 	attrSize       = "size"
 	attrFaults     = "faults"
 	attrForgotten  = "forgotten"
+	attrFullAt     = "fullAt"
 
 	attrOwner     = "owner"
 	attrClaimedAt = "claimedAt"
@@ -177,6 +178,7 @@ func (r *reader) connection(it item) signal.Connection {
 			Size:      int(r.num(it, attrSize)),
 			Faults:    r.faults(it[attrFaults]),
 			Forgotten: r.num(it, attrForgotten),
+			FullAt:    signal.FullAt(r.num(it, attrFullAt)),
 		},
 	}
 }

@@ -5,7 +5,7 @@
 // The table has a string key, pk, and two kinds of items:
 //
 //	conn#<connectionId>   protocol, endpoint, client, early, user, until, bar, attributes, since, expires, session, ended, and the lane:
-//	                      open, done, turn, owner, turnAt, held, size, faults, forgotten
+//	                      open, done, turn, owner, turnAt, held, size, faults, forgotten, fullAt
 //	user#<name>           owner, claimedAt, until, epoch, seq, expires
 //
 // The attribute expires is DynamoDB's time to live, in seconds since the Unix

@@ -53,6 +53,8 @@ type Lane struct {
 	Held map[int64]Held // frames that came early, by number
 	Size int            // bytes that they hold together
 
+	FullAt FullAt // when the bucket of the sender's [Rate] is full again
+
 	Faults    []Fault // finished numbers that were not delivered, ascending
 	Forgotten int64   // at or below it the outcome of a number is no longer known
 }

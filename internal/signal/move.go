@@ -56,6 +56,7 @@ type Change struct {
 	Unhold     []Numbered // held frames to take out
 	Faults     *Faults    // nil: stay
 	Bar        *Bar       // nil: none
+	FullAt     FullAt     // zero: stays
 }
 
 // Opening is what opening a lane sets for good.
@@ -125,6 +126,9 @@ func (l *Lane) Apply(m Move) {
 	for _, f := range c.Unhold {
 		delete(l.Held, f.N)
 		l.Size -= f.Len()
+	}
+	if c.FullAt != 0 {
+		l.FullAt = c.FullAt
 	}
 	if c.Faults != nil {
 		l.Faults, l.Forgotten = c.Faults.List, c.Faults.Forgotten

@@ -15,6 +15,7 @@ type Service struct {
 	Prober Prober // for [Service.Keepalive]; nil: connections that it does not ping are not looked at
 	Access Access
 	Clock  Clock
+	Rate   Rate         // of a user's messages; zero: no limit
 	Random func([]byte) // fills a slice with unpredictable bytes
 	Meter  Meter        // nil: nobody counts
 	Log    *slog.Logger

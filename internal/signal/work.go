@@ -130,11 +130,9 @@ func (w *work) bring(ctx context.Context, n int64, f Frame) ([]Numbered, Step, e
 func (w *work) turn(ctx context.Context, run []Numbered, more bool) (codes []Code, next []Numbered, ok bool) {
 	codes = make([]Code, len(run))
 	var faults []Fault
+	full := w.conn.Lane.FullAt
 	for i, f := range run {
-		codes[i] = CodeServer
-		if !w.lost {
-			codes[i] = w.deliver(ctx, w.conn, f, w.ready)
-		}
+		codes[i], full = w.ration(ctx, f, full)
 		if codes[i] != OK {
 			faults = append(faults, Fault{f.N, f.N, codes[i]})
 		}
@@ -142,10 +140,11 @@ func (w *work) turn(ctx context.Context, run []Numbered, more bool) (codes []Cod
 	turn := w.conn.Lane.Turn
 	for range arriveTries {
 		m := w.conn.Lane.finish(faults, more, w.me, w.Clock.Now())
+		m.Change.FullAt = full
 		made, err := w.move(ctx, m)
 		switch {
 		case errors.Is(err, ErrNoConnection) && w.conn.Session != "":
-			w.finishEnded(ctx, faults)
+			w.finishEnded(ctx, faults, full)
 			return codes, nil, false
 		case errors.Is(err, errBarred):
 			more = false // what is held is not taken along any more
@@ -165,13 +164,25 @@ func (w *work) turn(ctx context.Context, run []Numbered, more bool) (codes []Cod
 	return codes, nil, false
 }
 
+// ration delivers one frame, if the sender's bucket has something left.
+func (w *work) ration(ctx context.Context, f Numbered, full FullAt) (Code, FullAt) {
+	if w.lost {
+		return CodeServer, full
+	}
+	full, ok := w.Rate.allow(full, w.Clock.Now())
+	if !ok {
+		return CodeBusy, full
+	}
+	return w.deliver(ctx, w.conn, f, w.ready), full
+}
+
 // finishEnded ends the turn on the lane of a connection that has ended
 // meanwhile: its session may go on.
-func (w *work) finishEnded(ctx context.Context, faults []Fault) {
+func (w *work) finishEnded(ctx context.Context, faults []Fault, full FullAt) {
 	lane := w.conn.Lane
 	lane.Held = nil // given up with the connection
 	m := lane.finish(faults, false, w.me, w.Clock.Now())
-	m.Guard.Ended = true
+	m.Guard.Ended, m.Change.FullAt = true, full
 	if _, err := w.move(ctx, m); err != nil && !errors.Is(err, ErrNoConnection) {
 		w.Log.WarnContext(ctx, "finish failed", "connection", w.conn.ID, "error", err)
 	}

@@ -289,6 +289,7 @@ func drawMove(r *rapid.T, l signal.Lane) signal.Move {
 	c.Done, c.Turn = rapid.Int64Range(-2, 9).Draw(r, "done'"), rapid.Int64Range(-2, 9).Draw(r, "turn'")
 	c.Owner = owner.Draw(r, "owner'")
 	c.TurnAt = signal.Instant(rapid.Int64Range(0, 3).Draw(r, "turnAt'"))
+	c.FullAt = signal.FullAt(rapid.Int64Range(0, 3).Draw(r, "fullAt'"))
 	switch rapid.IntRange(0, 4).Draw(r, "what") {
 	case 0:
 		c.Opening = &signal.Opening{

@@ -112,6 +112,13 @@ func (e *expression) guard(m signal.Move, now signal.Instant) {
 	for _, n := range g.Vacant {
 		e.require("attribute_not_exists(" + e.path(attrHeld, strconv.FormatInt(n, 10)) + ")")
 	}
+	switch full := g.FullAt; {
+	case full == nil:
+	case *full == 0:
+		e.require("attribute_not_exists(" + e.path(attrFullAt) + ")")
+	default:
+		e.require(e.path(attrFullAt), "=", e.value(num(*full)))
+	}
 	if h := m.Change.Hold; h != nil {
 		e.require("size("+e.path(attrHeld)+")", "<", e.value(num(signal.MaxHeld)))
 		e.require(e.path(attrSize), "<=", e.value(num(signal.MaxHeldBytes-h.Len())))

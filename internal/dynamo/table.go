@@ -6,7 +6,7 @@
 //
 //	conn#<connectionId>   protocol, endpoint, client, early, user, until, bar, attributes, since, expires, session, ended, and the lane:
 //	                      open, done, turn, owner, turnAt, held, size, faults, forgotten, fullAt
-//	user#<name>           owner, claimedAt, until, epoch, seq, expires
+//	user#<name>           owner, claimedAt, until, epoch, seq, fullAt, expires
 //
 // The attribute expires is DynamoDB's time to live, in seconds since the Unix
 // epoch. DynamoDB deletes expired items late, so every read and condition here

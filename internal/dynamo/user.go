@@ -51,6 +51,7 @@ func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
 		e.require(e.path(attrExpires), "<=", now)
 		e.set(e.path(attrEpoch), epoch)
 		e.set(e.path(attrSeq), zero)
+		e.remove(e.path(attrFullAt))
 	} else {
 		ownerID, expect := e.path(attrOwner, attrID), e.value(str(c.Expect))
 		over := e.value(num(c.At.Add(-signal.FenceAfter)))
@@ -73,14 +74,15 @@ func readClaimed(it item) (signal.Claimed, error) {
 	if owner == nil {
 		return signal.Claimed{}, errors.New("read claim: the record has no owner")
 	}
-	return signal.Claimed{Owner: *owner, Epoch: r.str(it, attrEpoch), Seq: r.num(it, attrSeq)}, r.err
+	return signal.Claimed{Owner: *owner, Epoch: r.str(it, attrEpoch), Seq: r.num(it, attrSeq), FullAt: signal.FullAt(r.num(it, attrFullAt))}, r.err
 }
 
 // Release implements [signal.UserStore].
-func (s *Store) Release(ctx context.Context, name signal.UserName, id signal.ConnectionID) (bool, error) {
+func (s *Store) Release(ctx context.Context, name signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
 	e := newExpression()
 	e.require(e.path(attrOwner, attrID), "=", e.value(str(id)))
 	e.remove(e.path(attrOwner))
+	e.setOrRemove(e.path(attrFullAt), full != 0, num(full))
 	_, err := s.client.UpdateItem(ctx, e.update(s.table, userKey(name)))
 	if _, ok := refused(err); ok {
 		return false, nil

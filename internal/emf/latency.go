@@ -68,9 +68,9 @@ func (s store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error
 }
 
 // Release implements [signal.UserStore].
-func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID) (bool, error) {
+func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
 	defer s.took(s.metrics.now())
-	return s.Store.Release(ctx, user, id)
+	return s.Store.Release(ctx, user, id, full)
 }
 
 // Route implements [signal.UserStore].

@@ -64,7 +64,7 @@ func TestMeasured(t *testing.T) {
 		"drop":    {func() error { _, err := s.Drop(ctx, "c"); return err }, 1, 0},
 		"recall":  {func() error { _, err := s.Recall(ctx, "c", 1); return err }, 1, 0},
 		"claim":   {func() error { _, err := s.Claim(ctx, signal.Claim{}); return err }, 1, 0},
-		"release": {func() error { _, err := s.Release(ctx, "u", "c"); return err }, 1, 0},
+		"release": {func() error { _, err := s.Release(ctx, "u", "c", 0); return err }, 1, 0},
 		"route":   {func() error { _, err := s.Route(ctx, "u", 1); return err }, 1, 0},
 		"owner":   {func() error { _, err := s.Owner(ctx, "u", 1); return err }, 1, 0},
 		"each":    {func() error { return s.Each(ctx, signal.Segment{Of: 1}, 1, func(signal.Connection) {}) }, 0, 0},

@@ -67,8 +67,8 @@ func (s *store) Claim(ctx context.Context, claim signal.Claim) (c signal.Claimed
 }
 
 // Release implements [signal.UserStore].
-func (s *store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID) (released bool, err error) {
-	err = s.call(ctx, func() error { released, err = s.next.Release(ctx, user, id); return err })
+func (s *store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (released bool, err error) {
+	err = s.call(ctx, func() error { released, err = s.next.Release(ctx, user, id, full); return err })
 	return released, err
 }
 

@@ -30,6 +30,7 @@ type user struct {
 	until     signal.Instant // the ownership's end
 	epoch     string
 	seq       int64
+	fullAt    signal.FullAt // what the last owner has left
 }
 
 // New is an empty store.
@@ -186,18 +187,18 @@ func (s *Store) Claim(_ context.Context, c signal.Claim) (signal.Claimed, error)
 }
 
 func (u *user) claimed() signal.Claimed {
-	return signal.Claimed{Owner: *u.owner, Epoch: u.epoch, Seq: u.seq}
+	return signal.Claimed{Owner: *u.owner, Epoch: u.epoch, Seq: u.seq, FullAt: u.fullAt}
 }
 
 // Release implements [signal.UserStore].
-func (s *Store) Release(_ context.Context, name signal.UserName, id signal.ConnectionID) (bool, error) {
+func (s *Store) Release(_ context.Context, name signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u, ok := s.users[name]
 	if !ok || u.owner == nil || u.owner.ID != id {
 		return false, nil
 	}
-	u.owner = nil
+	u.owner, u.fullAt = nil, full
 	return true, nil
 }
 

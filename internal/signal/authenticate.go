@@ -87,6 +87,7 @@ func (s *Service) enter(ctx context.Context, c Connection, id Identity, in Authe
 	if in.Session != nil {
 		from, resumed, err = s.lane(ctx, c, user, *in.Session)
 	}
+	from.FullAt = max(from.FullAt, claimed.FullAt)
 	w := s.work(c)
 	var opened Move
 	if err == nil {
@@ -95,12 +96,12 @@ func (s *Service) enter(ctx context.Context, c Connection, id Identity, in Authe
 	switch {
 	case errors.Is(err, errOpened):
 		if w.conn.User != user {
-			_, _ = s.Store.Release(ctx, user, c.ID)
+			_, _ = s.Store.Release(ctx, user, c.ID, claimed.FullAt)
 		}
 		s.supersede(ctx, superseded...)
 		return s.authenticateAgain(ctx, w.conn, in)
 	case errors.Is(err, errBarred): // refused by a repeated invocation
-		_, _ = s.Store.Release(ctx, user, c.ID)
+		_, _ = s.Store.Release(ctx, user, c.ID, claimed.FullAt)
 		s.supersede(ctx, superseded...)
 		return s.expire(ctx, w.conn, answering(number))
 	case err != nil:
@@ -128,6 +129,7 @@ func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed
 	if id.Expires != 0 {
 		claim.Until = id.Expires
 	}
+	var full FullAt // the fullest account of what the user has sent
 	for range claimTries {
 		claimed, err = s.Store.Claim(ctx, claim)
 		switch {
@@ -135,15 +137,18 @@ func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed
 			return claimed, superseded, err
 		case claimed.Owner.ID == c.ID:
 			s.Count(MetricClaims, 1)
+			claimed.FullAt = max(full, claimed.FullAt)
 			return claimed, superseded, nil
 		}
 		owner := claimed.Owner
 		s.Log.InfoContext(ctx, "takeover", "connection", owner.ID, "user", id.User)
-		if _, err = s.Store.Drop(ctx, owner.ID); err != nil && !errors.Is(err, ErrNoConnection) {
+		was, err := s.Store.Drop(ctx, owner.ID)
+		if err != nil && !errors.Is(err, ErrNoConnection) {
 			return claimed, superseded, fmt.Errorf("fence connection %s: %w", owner.ID, err)
 		}
 		s.Count(MetricTakeovers, 1)
 		superseded = append(superseded, owner)
+		full = max(full, was.Lane.FullAt)
 		claim.Expect = owner.ID
 	}
 	return claimed, superseded, fmt.Errorf("claim name: %w", ErrBusy)

@@ -57,7 +57,7 @@ func (s *Service) bar(ctx context.Context, c Connection, last Event, code, held 
 		err = nil // it is nobody already
 	}
 	if err == nil && user != "" {
-		_, err = s.Store.Release(ctx, user, c.ID)
+		_, err = s.Store.Release(ctx, user, c.ID, w.conn.Lane.FullAt)
 	}
 	if err != nil {
 		s.Log.WarnContext(ctx, "ending a connection failed", "connection", c.ID, "error", err)

@@ -163,7 +163,7 @@ func (s *Service) end(ctx context.Context, user UserName, id ConnectionID) (Conn
 	if user == "" {
 		return c, nil
 	}
-	released, err := s.Store.Release(ctx, user, id)
+	released, err := s.Store.Release(ctx, user, id, c.Lane.FullAt)
 	if err != nil {
 		return c, fmt.Errorf("release the name of connection %s: %w", id, err)
 	}

@@ -13,6 +13,7 @@ const (
 	KindRenew    Kind = "renew"    // still at work
 	KindOvertake Kind = "overtake" // declare an owner dead and its numbers undelivered
 	KindSkip     Kind = "skip"     // stop waiting for a number that does not come
+	KindSpend    Kind = "spend"    // take a message without a number from the bucket
 	KindBar      Kind = "bar"      // the connection takes on nothing any more
 )
 
@@ -40,6 +41,7 @@ type Guard struct {
 	TurnAt     Instant // zero: any
 	Held       int     // how many frames are held; [Any]
 	Vacant     []int64 // numbers that are not held
+	FullAt     *FullAt // nil: any
 	Ended      bool    // the connection has ended; without it, it has not
 	// Valid: the connection is not barred. Asked for by every move that gives an
 	// invocation something to post, or to keep.
@@ -86,6 +88,7 @@ func (l Lane) Allows(m Move) bool {
 	if l.Done != g.Done || l.Turn != g.Turn ||
 		g.Owner != "" && l.Owner != g.Owner ||
 		g.TurnAt != 0 && l.TurnAt != g.TurnAt ||
+		g.FullAt != nil && l.FullAt != *g.FullAt ||
 		g.Held != Any && len(l.Held) != g.Held {
 		return false
 	}

@@ -54,7 +54,8 @@ type UserStore interface {
 	Claim(ctx context.Context, c Claim) (Claimed, error)
 	// Release ends the ownership of a connection. It reports false, and changes
 	// nothing, if another connection owns the name, or none.
-	Release(ctx context.Context, user UserName, id ConnectionID) (bool, error)
+	// It leaves the connection's bucket for the next one.
+	Release(ctx context.Context, user UserName, id ConnectionID, full FullAt) (bool, error)
 	// Route says which connection owns the name and counts one message for it;
 	// [ErrOffline] if none does.
 	Route(ctx context.Context, user UserName, now Instant) (Route, error)
@@ -78,6 +79,8 @@ type Claimed struct {
 	// Epoch and Seq are where the user's sequence numbers stand.
 	Epoch string
 	Seq   int64
+	// FullAt is the bucket that the name's last release has left.
+	FullAt FullAt
 }
 
 // Route is where a message for a user goes, and its place among the user's

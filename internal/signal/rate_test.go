@@ -21,13 +21,16 @@ func TestRate(t *testing.T) {
 		{time.Hour, []bool{true, true, true, false}}, // no more than a burst is saved up
 	} {
 		for i, want := range c.want {
-			var ok bool
-			if full, ok = r.allow(full, start.Add(c.at)); ok != want {
+			ok := r.allows(full, 0, start.Add(c.at))
+			if ok != want {
 				t.Errorf("at %v, message %d: %v", c.at, i, ok)
+			}
+			if ok {
+				full = r.take(full, 1, start.Add(c.at))
 			}
 		}
 	}
-	if _, ok := (Rate{}).allow(1<<62, start); !ok {
+	if !(Rate{}).allows(1<<62, 0, start) || (Rate{}).take(7, 1, start) != 7 {
 		t.Error("no limit limits")
 	}
 }
@@ -41,10 +44,11 @@ func TestRateIsKept(t *testing.T) {
 		now := start
 		for range 300 {
 			now = now.Add(time.Duration(rapid.IntRange(0, 20).Draw(t, "pause")) * time.Millisecond)
-			var ok bool
-			if full, ok = r.allow(full, now); ok {
+			taken := 0
+			for ; taken < 3 && r.allows(full, taken, now); taken++ {
 				passed = append(passed, now)
 			}
+			full = r.take(full, taken, now)
 		}
 		for i, from := range passed {
 			for n, to := range passed[i:] {

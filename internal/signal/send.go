@@ -93,6 +93,12 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, f Frame) Reply {
 	if c.User == "" {
 		return reply(Failed{CodeUnknownUser})
 	}
+	switch ok, err := s.work(c).spendOne(ctx); {
+	case err != nil:
+		return reply(Failed{codeOf(err)})
+	case !ok:
+		return reply(Failed{CodeBusy})
+	}
 	if code := s.deliver(ctx, c, Numbered{NoNumber, f}, func(context.Context) bool { return true }); code != OK {
 		return reply(Failed{code})
 	}

@@ -129,7 +129,7 @@ func (l Lane) open(user UserName, from Lane, me string, now Instant) Move {
 		Guard: Guard{Done: unopened, Turn: unopened, Held: held, Valid: true},
 		Change: Change{
 			Done: from.Done, Turn: end, Owner: me, TurnAt: now,
-			Opening: &Opening{User: user, At: from.Open}, Unhold: slices.Concat(repeated, run), Faults: from.passed(from.Done, run, nil),
+			Opening: &Opening{User: user, At: from.Open}, Unhold: slices.Concat(repeated, run), Faults: from.passed(from.Done, run, nil), FullAt: from.FullAt,
 		},
 		Run:      run,
 		Repeated: repeated,

@@ -130,9 +130,17 @@ func (w *work) bring(ctx context.Context, n int64, f Frame) ([]Numbered, Step, e
 func (w *work) turn(ctx context.Context, run []Numbered, more bool) (codes []Code, next []Numbered, ok bool) {
 	codes = make([]Code, len(run))
 	var faults []Fault
-	full := w.conn.Lane.FullAt
+	spent := 0
 	for i, f := range run {
-		codes[i], full = w.ration(ctx, f, full)
+		codes[i] = CodeServer
+		switch {
+		case w.lost:
+		case !w.Rate.allows(w.conn.Lane.FullAt, spent, w.Clock.Now()):
+			codes[i] = CodeBusy
+		default:
+			spent++
+			codes[i] = w.deliver(ctx, w.conn, f, w.ready)
+		}
 		if codes[i] != OK {
 			faults = append(faults, Fault{f.N, f.N, codes[i]})
 		}
@@ -140,11 +148,11 @@ func (w *work) turn(ctx context.Context, run []Numbered, more bool) (codes []Cod
 	turn := w.conn.Lane.Turn
 	for range arriveTries {
 		m := w.conn.Lane.finish(faults, more, w.me, w.Clock.Now())
-		m.Change.FullAt = full
+		w.conn.Lane.spend(&m, w.Rate, spent, w.Clock.Now())
 		made, err := w.move(ctx, m)
 		switch {
 		case errors.Is(err, ErrNoConnection) && w.conn.Session != "":
-			w.finishEnded(ctx, faults, full)
+			w.finishEnded(ctx, faults, spent)
 			return codes, nil, false
 		case errors.Is(err, errBarred):
 			more = false // what is held is not taken along any more
@@ -164,25 +172,13 @@ func (w *work) turn(ctx context.Context, run []Numbered, more bool) (codes []Cod
 	return codes, nil, false
 }
 
-// ration delivers one frame, if the sender's bucket has something left.
-func (w *work) ration(ctx context.Context, f Numbered, full FullAt) (Code, FullAt) {
-	if w.lost {
-		return CodeServer, full
-	}
-	full, ok := w.Rate.allow(full, w.Clock.Now())
-	if !ok {
-		return CodeBusy, full
-	}
-	return w.deliver(ctx, w.conn, f, w.ready), full
-}
-
 // finishEnded ends the turn on the lane of a connection that has ended
 // meanwhile: its session may go on.
-func (w *work) finishEnded(ctx context.Context, faults []Fault, full FullAt) {
+func (w *work) finishEnded(ctx context.Context, faults []Fault, spent int) {
 	lane := w.conn.Lane
 	lane.Held = nil // given up with the connection
 	m := lane.finish(faults, false, w.me, w.Clock.Now())
-	m.Guard.Ended, m.Change.FullAt = true, full
+	m.Guard.Ended, m.Change.FullAt = true, w.Rate.take(lane.FullAt, spent, w.Clock.Now())
 	if _, err := w.move(ctx, m); err != nil && !errors.Is(err, ErrNoConnection) {
 		w.Log.WarnContext(ctx, "finish failed", "connection", w.conn.ID, "error", err)
 	}

@@ -101,11 +101,11 @@ func (s mutatedStore) Drop(ctx context.Context, id signal.ConnectionID) (signal.
 }
 
 // Release does nothing, if names cling.
-func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID) (bool, error) {
+func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
 	if s.mutation == Clinging {
 		return false, nil
 	}
-	return s.Store.Release(ctx, user, id)
+	return s.Store.Release(ctx, user, id, full)
 }
 
 // eager tries every post again that fails.

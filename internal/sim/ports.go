@@ -151,9 +151,9 @@ func (s store) Claim(ctx context.Context, c signal.Claim) (claimed signal.Claime
 }
 
 // Release implements [signal.UserStore].
-func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID) (released bool, err error) {
+func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (released bool, err error) {
 	failed := s.call("release", func() {
-		released, err = s.Store.Release(ctx, user, id)
+		released, err = s.Store.Release(ctx, user, id, full)
 		s.tracef("release %s by %s: %v", user, id, released)
 	})
 	if failed != nil {

@@ -285,6 +285,10 @@ func drawMove(r *rapid.T, l signal.Lane) signal.Move {
 		m.Guard.TurnAt = l.TurnAt
 	}
 	m.Guard.Valid = rapid.Bool().Draw(r, "ask validity")
+	if rapid.IntRange(0, 3).Draw(r, "ask bucket") == 0 {
+		full := signal.FullAt(near("full", int64(l.FullAt)))
+		m.Guard.FullAt = &full
+	}
 	c := &m.Change
 	c.Done, c.Turn = rapid.Int64Range(-2, 9).Draw(r, "done'"), rapid.Int64Range(-2, 9).Draw(r, "turn'")
 	c.Owner = owner.Draw(r, "owner'")

@@ -253,11 +253,11 @@ func (s twoWinners) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, 
 
 type anyRelease struct{ signal.Store }
 
-func (s anyRelease) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID) (bool, error) {
+func (s anyRelease) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
 	if p, err := s.Owner(ctx, user, now); err == nil && oneIn(4) {
 		id = p.ID
 	}
-	return s.Store.Release(ctx, user, id)
+	return s.Store.Release(ctx, user, id, full)
 }
 
 type sameNumber struct{ signal.Store }
@@ -331,8 +331,8 @@ func (l *lossy) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, erro
 	return lose(ctx, l, func() (signal.Claimed, error) { return l.Store.Claim(ctx, c) })
 }
 
-func (l *lossy) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID) (bool, error) {
-	return lose(ctx, l, func() (bool, error) { return l.Store.Release(ctx, user, id) })
+func (l *lossy) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
+	return lose(ctx, l, func() (bool, error) { return l.Store.Release(ctx, user, id, full) })
 }
 
 func (l *lossy) Route(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Route, error) {

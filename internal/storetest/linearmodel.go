@@ -217,6 +217,7 @@ type user struct {
 	claimedAt, until signal.Instant
 	epoch            string
 	seq              int64
+	fullAt           signal.FullAt
 }
 
 type (
@@ -224,6 +225,7 @@ type (
 	release struct {
 		user signal.UserName
 		id   signal.ConnectionID
+		full signal.FullAt
 	}
 	route struct {
 		user signal.UserName
@@ -268,7 +270,7 @@ func (c claim) on(r *record) (answer, *record) {
 }
 
 func (u user) claimed() answer {
-	return answer{Claimed: signal.Claimed{Owner: u.owner, Epoch: u.epoch, Seq: u.seq}}
+	return answer{Claimed: signal.Claimed{Owner: u.owner, Epoch: u.epoch, Seq: u.seq, FullAt: u.fullAt}}
 }
 
 func (c release) on(r *record) (answer, *record) {
@@ -276,7 +278,7 @@ func (c release) on(r *record) (answer, *record) {
 	if u.owner.ID != c.id {
 		return answer{}, r
 	}
-	u.owner = signal.Peer{}
+	u.owner, u.fullAt = signal.Peer{}, c.full
 	return answer{Done: true}, r.of(u)
 }
 

@@ -56,7 +56,7 @@ func (s *suite) ownership(t *testing.T) {
 	if r, err = s.Route(ctx, name, now); err != nil || r.Peer != b || r.Seq != 2 {
 		t.Fatalf("route after takeover %+v, %v", r, err)
 	}
-	if released, err := s.Release(ctx, name, b.ID); err != nil || !released {
+	if released, err := s.Release(ctx, name, b.ID, 7); err != nil || !released {
 		t.Fatalf("release: %v, %v", released, err)
 	}
 	if _, err := s.Route(ctx, name, now); !errors.Is(err, signal.ErrOffline) {
@@ -66,7 +66,7 @@ func (s *suite) ownership(t *testing.T) {
 		t.Fatalf("owner after release: %v", err)
 	}
 	third, met := s.claim(t, name, a, now, until) // earlier than the last, but nobody owns the name
-	if met != nil || third.Seq != 2 || third.Epoch != first.Epoch {
+	if met != nil || third.Seq != 2 || third.Epoch != first.Epoch || third.FullAt != 7 {
 		t.Fatalf("claim after release: %+v", third)
 	}
 }
@@ -165,13 +165,13 @@ func (s *suite) lateRelease(t *testing.T) {
 	name, a, b := signal.UserName(s.unique()), s.peer(), s.peer()
 	s.claim(t, name, a, now, now.Add(time.Hour))
 	s.claim(t, name, b, now+1, now.Add(time.Hour))
-	if released, err := s.Release(ctx, name, a.ID); err != nil || released {
+	if released, err := s.Release(ctx, name, a.ID, 7); err != nil || released {
 		t.Fatalf("late release: %v, %v", released, err)
 	}
 	if owner, err := s.Owner(ctx, name, now); err != nil || owner != b {
 		t.Fatalf("owner after a late release %+v, %v", owner, err)
 	}
-	if released, err := s.Release(ctx, signal.UserName(s.unique()), a.ID); err != nil || released {
+	if released, err := s.Release(ctx, signal.UserName(s.unique()), a.ID, 7); err != nil || released {
 		t.Fatalf("release of a name nobody has: %v, %v", released, err)
 	}
 }

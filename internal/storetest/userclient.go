@@ -91,8 +91,9 @@ func (c *client) claim(in signal.Claim) answer {
 }
 
 func (c *client) release(u *sharedUser, id signal.ConnectionID) answer {
-	return c.do(release{u.name, id}, func(ctx context.Context) answer {
-		released, err := c.history.store.Release(ctx, u.name, id)
+	full := signal.FullAt(c.rng.IntN(3))
+	return c.do(release{u.name, id, full}, func(ctx context.Context) answer {
+		released, err := c.history.store.Release(ctx, u.name, id, full)
 		return answer{Done: released, Err: errored(err)}
 	})
 }

@@ -39,6 +39,7 @@ func newHandlers(o options, store signal.Store, access signal.Access, sockets ap
 		Store:       h.faults.Store(store),
 		Connections: h.faults.Connections(sockets),
 		Endpoint:    func(events.APIGatewayWebsocketProxyRequestContext) string { return "local" },
+		Limits:      o.limits,
 		Access:      access,
 		Heartbeat:   o.heartbeat,
 		Idle:        o.idle,

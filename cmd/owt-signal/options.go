@@ -16,6 +16,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
+	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/socketio"
 )
 
@@ -31,6 +32,7 @@ type options struct {
 	lambda        string // endpoint of an Invoke API; empty: as above
 	management    string // address
 	auth          auth.Config
+	limits        limits.Config
 	environment   map[string]string // the same for functions in other processes
 	heartbeat     socketio.Heartbeat
 	idle          time.Duration
@@ -45,7 +47,7 @@ var stageName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // parse reads the command line. For -help it writes the flags to out and
 // returns flag.ErrHelp.
 func parse(args []string, out io.Writer) (options, error) {
-	o := options{auth: auth.NewConfig(), environment: make(map[string]string)}
+	o := options{auth: auth.NewConfig(), limits: limits.NewConfig(), environment: make(map[string]string)}
 	fs := flag.NewFlagSet("owt-signal", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.plain, "plain", ":8095", "`address` for http and ws; empty turns it off")
@@ -70,6 +72,12 @@ func parse(args []string, out io.Writer) (options, error) {
 				o.environment["JWT_SECRET_FILE"] = o.auth.SecretFile
 			}
 			return err
+		})
+	}
+	for _, s := range limits.Settings {
+		fs.Func(s.Flag, s.Usage, func(value string) error {
+			o.environment[s.Variable] = value
+			return s.Set(&o.limits, value)
 		})
 	}
 	fs.DurationVar(&o.heartbeat.Interval, "ping-interval", socketio.DefaultHeartbeat.Interval, "between two pings on a Socket.IO connection")
@@ -132,7 +140,7 @@ func (o options) checkFunctions(given map[string]bool) error {
 	case elsewhere && given["ping-timeout"]:
 		return errors.New("-ping-timeout: with -lambda-endpoint, set it in the functions' environment (PING_TIMEOUT)")
 	case elsewhere && len(o.environment) > 0:
-		return fmt.Errorf("with -lambda-endpoint, set who may connect in the functions' environment: %s",
+		return fmt.Errorf("with -lambda-endpoint, set who may connect, and how much, in the functions' environment: %s",
 			strings.Join(slices.Sorted(maps.Keys(o.environment)), ", "))
 	case elsewhere && o.faults != nil && (o.faults.Crash > 0 || o.faults.SlowStore > 0):
 		return errors.New("-faults: crash and slow-store are not to be had with -lambda-endpoint, whose functions run elsewhere")

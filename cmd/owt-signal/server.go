@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/owt-signal/owt-signal/internal/app"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/dynamo"
 	"github.com/owt-signal/owt-signal/internal/faults"
@@ -38,7 +39,7 @@ type server struct {
 }
 
 func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) {
-	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: o.level}))
+	log := slog.New(app.HashUsers(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: o.level}), o.limits.LogKey))
 	a, err := newAPI(ctx, o, log, logs)
 	if err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ type fuzzWorld struct {
 func newFuzzWorld(t *testing.T) *fuzzWorld {
 	w := &fuzzWorld{T: t, sockets: &sockets{frames: make(map[signal.ConnectionID][]string)}}
 	log := slog.New(slog.NewTextHandler(&w.logs, &slog.HandlerOptions{Level: slog.LevelError}))
-	w.Handler = app.New(app.Config{Store: memory.New(), Connections: w.sockets, Endpoint: apigw.Endpoint("eu-west-1"), Log: log})
+	w.Handler = app.New(app.Config{Store: memory.New(), Connections: w.sockets, Endpoint: apigw.Endpoint("eu-west-1"), Access: signal.OpenAccess, Log: log})
 	return w
 }
 

@@ -27,12 +27,18 @@ type Handler struct {
 	Protocols Protocols
 	// Endpoint is the @connections endpoint of the API that an event is from.
 	Endpoint func(events.APIGatewayWebsocketProxyRequestContext) string
-	Log      *slog.Logger
+	// Origins are those that browsers may connect from; nil: any.
+	Origins []string
+	Log     *slog.Logger
 }
 
 // Connect handles $connect. What follows the answer, the first frames on the
 // connection among it, is for the caller to run.
 func (h *Handler) Connect(ctx context.Context, ev *request) (response, signal.After) {
+	if origin := foreignOrigin(ev, h.Origins); origin != "" {
+		h.Log.InfoContext(ctx, "origin refused", "connection", ev.RequestContext.ConnectionID, "origin", origin)
+		return response{StatusCode: http.StatusForbidden}, nil
+	}
 	hs, subprotocol, err := h.handshake(ev)
 	if err != nil {
 		h.Log.InfoContext(ctx, "handshake refused", "connection", ev.RequestContext.ConnectionID, "error", err)

@@ -195,3 +195,30 @@ func TestEndpoint(t *testing.T) {
 		}
 	}
 }
+
+// Browsers say which page connects; others say nothing.
+func TestOrigins(t *testing.T) {
+	h, _ := newHandler(memory.New())
+	for _, c := range []struct {
+		allowed []string
+		origin  string
+		status  int
+	}{
+		{nil, "https://evil.example", 200},
+		{[]string{"https://a.example"}, "", 200},
+		{[]string{"https://a.example"}, "https://a.example", 200},
+		{[]string{"https://a.example"}, "HTTPS://A.example", 200},
+		{[]string{"https://a.example"}, "https://a.example.evil.example", 403},
+		{[]string{"https://a.example"}, "http://a.example", 403},
+		{[]string{"https://a.example"}, "null", 403},
+	} {
+		h.Origins = c.allowed
+		ev := event("id=", "", nil)
+		if c.origin != "" {
+			ev.MultiValueHeaders = map[string][]string{"origin": {c.origin}}
+		}
+		if r, _ := h.Connect(t.Context(), ev); r.StatusCode != c.status {
+			t.Errorf("%q where %q may: %d", c.origin, c.allowed, r.StatusCode)
+		}
+	}
+}

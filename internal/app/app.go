@@ -12,6 +12,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/emf"
 	"github.com/owt-signal/owt-signal/internal/jsonproto"
+	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/socketio"
 )
@@ -28,7 +29,8 @@ type Config struct {
 	Store       signal.Store
 	Connections apigw.Connections
 	Endpoint    func(events.APIGatewayWebsocketProxyRequestContext) string
-	Access      signal.Access      // zero: nobody is let in
+	Access      signal.Access // zero: nobody is let in
+	Limits      limits.Config
 	Heartbeat   socketio.Heartbeat // zero: socketio.DefaultHeartbeat
 	Idle        time.Duration      // of the gateway; zero: API Gateway's
 	Metrics     *emf.Metrics       // nil: none
@@ -51,17 +53,20 @@ func New(c Config) *apigw.Handler {
 	pusher := apigw.Pusher{Connections: c.Metrics.Connections(c.Connections), Protocols: protocols}
 	return &apigw.Handler{
 		Service: &signal.Service{
-			Store:  c.Metrics.Store(c.Store),
-			Pusher: pusher,
-			Prober: pusher,
-			Access: c.Access,
-			Clock:  signal.SystemClock{},
-			Random: random,
-			Meter:  c.Metrics,
-			Log:    c.Log,
+			Store:              c.Metrics.Store(c.Store),
+			Pusher:             pusher,
+			Prober:             pusher,
+			Access:             c.Access,
+			Clock:              signal.SystemClock{},
+			Random:             random,
+			Rate:               c.Limits.Rate,
+			AuthenticateWithin: c.Limits.AuthenticateWithin,
+			Meter:              c.Metrics,
+			Log:                c.Log,
 		},
 		Protocols: protocols,
 		Endpoint:  c.Endpoint,
+		Origins:   c.Limits.Origins,
 		Log:       c.Log,
 	}
 }

@@ -18,8 +18,9 @@ type hashed struct {
 	key []byte
 }
 
-// hashUsers is h with users' names hashed, if there is a key.
-func hashUsers(h slog.Handler, key string) slog.Handler {
+// HashUsers is h with users' names hashed, if there is a key. It must see the
+// attributes before any other handler does.
+func HashUsers(h slog.Handler, key string) slog.Handler {
 	if key == "" {
 		return h
 	}

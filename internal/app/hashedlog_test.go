@@ -12,7 +12,7 @@ import (
 func TestUsersAreHashed(t *testing.T) {
 	lines := func(key string) []string {
 		var out bytes.Buffer
-		log := slog.New(hashUsers(slog.NewTextHandler(&out, nil), key))
+		log := slog.New(HashUsers(slog.NewTextHandler(&out, nil), key))
 		log.Info("a", "user", signal.UserName("alice"), "connection", "alice=")
 		log.With("user", "alice").WithGroup("g").Info("b", "user", "bob")
 		return strings.Split(strings.TrimSpace(out.String()), "\n")

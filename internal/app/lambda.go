@@ -17,6 +17,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/dynamo"
 	"github.com/owt-signal/owt-signal/internal/emf"
 	"github.com/owt-signal/owt-signal/internal/extension"
+	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
@@ -53,6 +54,10 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	if err != nil {
 		return nil, err
 	}
+	limited, err := limits.FromEnvironment(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
 	config := awsenv.Config()
 	client := dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
 		o.BaseEndpoint = awsenv.Endpoint("DYNAMODB")
@@ -65,7 +70,7 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	if stack := os.Getenv(variableStack); stack != "" {
 		metrics = emf.New(os.Stdout, stack, time.Now)
 	}
-	log := newLog(os.Getenv(variableLevel))
+	log := newLog(os.Getenv(variableLevel), limited.LogKey)
 	var access signal.Access
 	if admission != nil {
 		var err error
@@ -81,6 +86,7 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 		Connections: apigw.NewManagement(config),
 		Endpoint:    endpoint,
 		Access:      access,
+		Limits:      limited,
 		Heartbeat:   heartbeat,
 		Idle:        idle,
 		Metrics:     metrics,
@@ -90,8 +96,8 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 
 // newLog logs from level on in Lambda's format. Lambda's own filter would take
 // away the metrics, too.
-func newLog(level string) *slog.Logger {
-	h := atLeast{Handler: lambdacontext.NewLogHandler()}
+func newLog(level, userKey string) *slog.Logger {
+	h := atLeast{Handler: HashUsers(lambdacontext.NewLogHandler(), userKey)}
 	_ = h.level.UnmarshalText([]byte(level)) // INFO, if it says nothing
 	return slog.New(h)
 }

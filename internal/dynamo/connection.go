@@ -31,6 +31,9 @@ func (s *Store) Admit(ctx context.Context, c signal.Connection) error {
 	if c.Early {
 		it[attrEarly] = &types.AttributeValueMemberBOOL{Value: true}
 	}
+	if c.Until != 0 {
+		it[attrUntil] = num(c.Until)
+	}
 	if c.Session != "" {
 		it[attrSession] = str(c.Session)
 	}

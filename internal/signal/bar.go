@@ -18,8 +18,11 @@ func (s *Service) expire(ctx context.Context, c Connection, last func(Code) Even
 		return Reply{}
 	}
 	code := CodeWrongToken
-	if c.Bar.Code != OK {
+	switch {
+	case c.Bar.Code != OK:
 		code = c.Bar.Code
+	case c.User == "":
+		code = CodeUnknownUser // it has not authenticated in time
 	}
 	s.Log.InfoContext(ctx, "connection is barred", "connection", c.ID, "user", c.User, "code", int(code))
 	return s.bar(ctx, c, last(code), code, code)

@@ -34,6 +34,9 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	now := s.Clock.Now()
 	c := Connection{Peer: h.Peer, Since: now, Expires: now.Add(ConnectionLife), Lane: NewLane()}
 	c.Early = h.Token != nil && h.Peer.Protocol == EIO4
+	if s.AuthenticateWithin > 0 {
+		c.Until = now.Add(s.AuthenticateWithin)
+	}
 	if s.Access.Needs().Client {
 		c.Client = h.Client
 	}

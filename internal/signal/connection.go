@@ -33,7 +33,7 @@ type Connection struct {
 	Client     Client            // what its handshake said, if the authenticator [Needs] it; never the token
 	Early      bool              // it authenticates with its handshake, and waits for that to be let in
 	User       UserName          // empty until it has authenticated
-	Until      Instant           // when its token ends, if that is before Expires; zero: not before
+	Until      Instant           // when its token ends, or its time to bring one, if that is before Expires; zero: not before
 	Bar        Bar               // why it is barred, if it is
 	Attributes map[string]string // of the identity
 	Since      Instant           // when it was admitted: of two connections of a user the later owns the name

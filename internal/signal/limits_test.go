@@ -94,3 +94,39 @@ func TestRateOfWhatHasNoNumber(t *testing.T) {
 		}
 	})
 }
+
+// A connection that does not say who it is in time is nobody: at its next frame,
+// or at the next round of keepalive.
+func TestAuthenticateWithin(t *testing.T) {
+	for name, then := range map[string]func(w *world){
+		"at its next frame": func(w *world) { w.send("a", 3, "bob") },
+		"when it authenticates at last": func(w *world) {
+			w.receive("a", signal.Authenticate{Number: 3, Token: "alice"})
+		},
+		"at the next keepalive": func(w *world) { _ = w.Keepalive(w.t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.AuthenticateWithin = time.Minute
+				w.connect("a", signal.EIO4, nil)
+				w.connect("c", signal.EIO4, nil)
+				w.send("a", 2, "bob") // held
+				time.Sleep(59 * time.Second)
+				w.receive("c", signal.Authenticate{Number: 0, Token: "carol"})
+				time.Sleep(time.Second)
+				then(w)
+				time.Sleep(time.Minute)
+				if !w.closed["a"] || w.closed["c"] {
+					t.Errorf("closed: %v", w.closed)
+				}
+				if got := w.events("a"); !slices.Contains(got, "ack 2 2120") {
+					t.Errorf("the late one got %q", got)
+				}
+				w.send("c", 1, "nobody")
+				if got := w.events("c"); !slices.Contains(got, "ack 1 2201") {
+					t.Errorf("who came in time got %q", got)
+				}
+			})
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"time"
 )
 
 // Service is the signaling service. All its state is in the records of its
@@ -15,10 +16,13 @@ type Service struct {
 	Prober Prober // for [Service.Keepalive]; nil: connections that it does not ping are not looked at
 	Access Access
 	Clock  Clock
-	Rate   Rate         // of a user's messages; zero: no limit
-	Random func([]byte) // fills a slice with unpredictable bytes
-	Meter  Meter        // nil: nobody counts
-	Log    *slog.Logger
+	Rate   Rate // of a user's messages; zero: no limit
+	// AuthenticateWithin is how long a connection may be nobody's; zero: as long
+	// as it lasts.
+	AuthenticateWithin time.Duration
+	Random             func([]byte) // fills a slice with unpredictable bytes
+	Meter              Meter        // nil: nobody counts
+	Log                *slog.Logger
 }
 
 // After is work that follows an answer. It begins once the handler has

@@ -133,7 +133,7 @@ func (s *suite) records(t *testing.T) {
 // sessions: a connection that has one ends without a trace for all but those
 // who ask for what is left.
 func (s *suite) sessions(t *testing.T) {
-	c := signal.Connection{Peer: s.peer(), Since: now, Expires: now.Add(time.Hour), Session: "s", Lane: signal.NewLane()}
+	c := signal.Connection{Peer: s.peer(), Since: now, Expires: now.Add(time.Hour), Until: now.Add(time.Minute), Session: "s", Lane: signal.NewLane()}
 	if err := s.Admit(ctx, c); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,121 @@
+// Package limits is how much a client may do, as whoever runs the service
+// says it: by the environment of a function, or the flags of owt-signal.
+package limits
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// The bounds of the settings.
+const (
+	MaxBurst                  = 100_000
+	MinAuthenticateWithin     = time.Second
+	MaxAuthenticateWithin     = time.Hour
+	DefaultAuthenticateWithin = time.Minute
+	maxOrigins                = 64
+)
+
+// Config is the limits that may be set.
+type Config struct {
+	// Rate is how fast a user sends; zero: as fast as it likes.
+	Rate signal.Rate
+	// AuthenticateWithin is how long a connection may be nobody's.
+	AuthenticateWithin time.Duration
+	// Origins are the pages that browsers may connect from; nil: any.
+	Origins []string
+	// LogKey, if not empty, has users logged by a hash with this key.
+	LogKey string
+}
+
+// NewConfig is the limits before anything is set.
+func NewConfig() Config { return Config{AuthenticateWithin: DefaultAuthenticateWithin} }
+
+// Setting is one parameter.
+type Setting struct {
+	Variable string // in the environment of a function; empty there: not set
+	Flag     string // of owt-signal
+	Usage    string // of the flag
+	Set      func(c *Config, value string) error
+}
+
+// Settings are all parameters there are.
+var Settings = []Setting{
+	{"MESSAGE_RATE", "message-rate", "`messages` per second that a user may send in the long run, past which they are answered 2102 (default no limit)",
+		func(c *Config, v string) (err error) {
+			c.Rate.PerSecond, err = number(v, 0, signal.MaxPerSecond)
+			return err
+		}},
+	{"MESSAGE_BURST", "message-burst", "`messages` that a user may send at once, with -message-rate (default 1)",
+		func(c *Config, v string) (err error) {
+			c.Rate.Burst, err = number(v, 1, MaxBurst)
+			return err
+		}},
+	{"AUTHENTICATE_WITHIN", "authenticate-within", "`time` after which a connection that has not authenticated is ended (default 1m0s)",
+		func(c *Config, v string) (err error) {
+			c.AuthenticateWithin, err = time.ParseDuration(v)
+			if err == nil && (c.AuthenticateWithin < MinAuthenticateWithin || c.AuthenticateWithin > MaxAuthenticateWithin) {
+				err = fmt.Errorf("%v is not between %v and %v", c.AuthenticateWithin, MinAuthenticateWithin, MaxAuthenticateWithin)
+			}
+			return err
+		}},
+	{"ALLOWED_ORIGINS", "origins", "`list` of the origins, such as https://example.com, whose pages may connect; whoever is no browser says none, and may (default any)",
+		func(c *Config, v string) (err error) {
+			c.Origins, err = origins(v)
+			return err
+		}},
+	{"LOG_USER_KEY", "log-user-key", "secret `key` by whose hash users are logged instead of by their names",
+		func(c *Config, v string) error {
+			c.LogKey = v
+			return nil
+		}},
+}
+
+// FromEnvironment is the limits as an environment has them.
+func FromEnvironment(getenv func(string) string) (Config, error) {
+	c := NewConfig()
+	for _, s := range Settings {
+		if v := getenv(s.Variable); v != "" {
+			if err := s.Set(&c, v); err != nil {
+				return c, fmt.Errorf("read environment: %s: %w", s.Variable, err)
+			}
+		}
+	}
+	return c, nil
+}
+
+func number(v string, from, to int) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < from || n > to {
+		return 0, fmt.Errorf("%q is not a whole number from %d to %d", v, from, to)
+	}
+	return n, nil
+}
+
+// origins reads a list separated by commas or space. An origin is a scheme, a
+// host and perhaps a port, as browsers write it (RFC 6454, section 6.2).
+func origins(v string) ([]string, error) {
+	list := strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+	if len(list) == 0 {
+		return nil, errors.New("there is none")
+	}
+	if len(list) > maxOrigins {
+		return nil, fmt.Errorf("%d, at most %d are allowed", len(list), maxOrigins)
+	}
+	for i, o := range list {
+		list[i] = strings.ToLower(o)
+		u, err := url.Parse(list[i])
+		if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != list[i] {
+			return nil, fmt.Errorf("%q is not an origin such as https://example.com", o)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}

@@ -1,0 +1,46 @@
+package limits_test
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/limits"
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+func TestEnvironment(t *testing.T) {
+	read := func(env map[string]string) (limits.Config, error) {
+		return limits.FromEnvironment(func(name string) string { return env[name] })
+	}
+	if c, err := read(nil); err != nil || c.Rate.Limited() || c.AuthenticateWithin != time.Minute || c.Origins != nil || c.LogKey != "" {
+		t.Errorf("nothing set: %+v, %v", c, err)
+	}
+	c, err := read(map[string]string{
+		"MESSAGE_RATE": "10", "MESSAGE_BURST": "30", "AUTHENTICATE_WITHIN": "10s",
+		"ALLOWED_ORIGINS": "https://B.example, http://a.example:8080 https://b.example", "LOG_USER_KEY": "k",
+	})
+	if err != nil || c.Rate != (signal.Rate{PerSecond: 10, Burst: 30}) || c.AuthenticateWithin != 10*time.Second || c.LogKey != "k" ||
+		!slices.Equal(c.Origins, []string{"http://a.example:8080", "https://b.example"}) {
+		t.Errorf("all set: %+v, %v", c, err)
+	}
+	for name, values := range map[string]map[string]bool{
+		"MESSAGE_RATE": {"0": true, "1": true, strconv.Itoa(signal.MaxPerSecond): true, strconv.Itoa(signal.MaxPerSecond + 1): false, "-1": false, "x": false},
+		"MESSAGE_BURST": {
+			"1": true, strconv.Itoa(limits.MaxBurst): true, strconv.Itoa(limits.MaxBurst + 1): false, "0": false,
+		},
+		"AUTHENTICATE_WITHIN": {"1s": true, "1h": true, "999ms": false, "1h1s": false, "60": false},
+		"ALLOWED_ORIGINS": {
+			"https://a.example": true, "app://local": true, "a.example": false, "https://a.example/": false, "https://a.example/x": false,
+			"null": false, ",": false, "https://u@a.example": false, strings.Repeat("https://a.example,", 65): false,
+		},
+	} {
+		for value, ok := range values {
+			if _, err := read(map[string]string{name: value}); (err == nil) != ok || !ok && !strings.Contains(err.Error(), name) {
+				t.Errorf("%s=%s: %v", name, value, err)
+			}
+		}
+	}
+}

@@ -26,7 +26,7 @@ func TestClients(t *testing.T) {
 		{"functions", onFunctions, []string{"MESSAGES=40", "STRAGGLERS=1"}},
 	} {
 		t.Run(store.name, func(t *testing.T) {
-			s := serve(t, store.flags(t)...)
+			s := serve(t, append(store.flags(t), "-log", "debug")...)
 			ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
 			defer cancel()
 			node(ctx, t, append(store.env, "ENDPOINT="+s.Plain+"/socket.io/", "SECURE_ENDPOINT="+s.Secure+"/socket.io/"), clients(t)...)

@@ -509,7 +509,7 @@ func joinRaw(t *testing.T, s *server, d dialect, name string) (*user, *rawClient
 func (u *user) tell(t *testing.T, to *user) {
 	t.Helper()
 	u.sent++
-	data := fmt.Sprintf(`"message %d of %s"`, u.sent, u.name)
+	data := fmt.Sprintf(`"message %d of %s, a planted-secret"`, u.sent, u.name)
 	u.send(t, u.message(u.sent, to.name, data))
 	message, err := to.next()
 	if from, got := to.delivered(message); from != u.name || got != data {

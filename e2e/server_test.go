@@ -90,6 +90,10 @@ func serve(t *testing.T, args ...string) *server {
 	return s
 }
 
+// planted is what no log may have: the data of messages, words for tokens, and
+// JSON Web Tokens.
+var planted = regexp.MustCompile(`planted-secret|a-secret-word|eyJ[\w-]+\.eyJ[\w-]+`)
+
 // end interrupts the server and sees that it goes as it should.
 func (s *server) end(t *testing.T, ended <-chan error) {
 	_ = s.cmd.Process.Signal(syscall.SIGINT)
@@ -104,6 +108,9 @@ func (s *server) end(t *testing.T, ended <-chan error) {
 	}
 	if bytes.Contains(s.logs.Bytes(), []byte("DATA RACE")) {
 		t.Error("server reported a data race")
+	}
+	if found := planted.Find(s.logs.Bytes()); found != nil {
+		t.Errorf("the logs have %s", found)
 	}
 	if t.Failed() {
 		t.Logf("server logs:\n%s", s.logs)

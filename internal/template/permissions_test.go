@@ -39,8 +39,13 @@ func (tpl template) needed(function string, operations []string) (map[grant]bool
 	for _, operation := range operations {
 		service, name, _ := strings.Cut(operation, ".")
 		switch method := managed[name]; {
-		case operation == "lambda.Invoke" && !tpl.sets("AUTH_FUNCTION"): // no function is asked who a client is
-		case function == "KeepaliveFunction" && name == "DeleteConnection" && !tpl.sets("AUTH_MODE"): // no token ends that it would find
+		case operation == "lambda.Invoke":
+			need[grant{"lambda:InvokeFunction", text(map[string]any{"Ref": "AuthFunctionArn"})}] = true
+			// Whoever asks a function may instead be asked to read a secret, by
+			// operations that are no client's of the SDK (internal/auth, secret.go).
+			for _, action := range []string{"secretsmanager:GetSecretValue", "ssm:GetParameter"} {
+				need[grant{action, text(map[string]any{"Ref": "JwtSecretArn"})}] = true
+			}
 		case service == "dynamodb":
 			need[grant{"dynamodb:" + name, table}] = true
 		case service == "apigatewaymanagementapi" && method != "":
@@ -59,11 +64,6 @@ func (tpl template) needed(function string, operations []string) (map[grant]bool
 	need[grant{"xray:PutTraceSegments", anything}] = true
 	need[grant{"xray:PutTelemetryRecords", anything}] = true
 	return need, nil
-}
-
-// sets reports whether the functions' environment has that variable.
-func (tpl template) sets(variable string) bool {
-	return at(map[string]any(tpl), "Globals", "Function", "Environment", "Variables", variable) != nil
 }
 
 // role is the properties of a function's role, which must be one of the
@@ -102,6 +102,9 @@ func (tpl template) statements(function string) (all []map[string]any, err error
 	for _, policy := range policies {
 		list, _ := at(policy, "PolicyDocument", "Statement").([]any)
 		for _, s := range list {
+			if choice, ok := at(s, "Fn::If").([]any); ok && text(choice[2]) == text(map[string]any{"Ref": "AWS::NoValue"}) {
+				s = choice[1] // granted where it is asked for
+			}
 			all = append(all, s.(map[string]any))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -47,12 +48,12 @@ func (tpl template) checkVersion(function string) error {
 	have, need := tpl.parameters(p["VersionDescription"]), tpl.parameters(tpl.versioned(function))
 	var wrong []error
 	for name := range need {
-		if !have[name] {
+		if !have[name] && !(have["Revision"] && tpl.isRevised(name)) {
 			wrong = append(wrong, fmt.Errorf("%s: a change of the parameter %s has no effect: VersionDescription lacks it", function, name))
 		}
 	}
 	for name := range have {
-		if !need[name] {
+		if !need[name] && name != "Revision" {
 			wrong = append(wrong, fmt.Errorf("%s: a change of the parameter %s publishes what has not changed", function, name))
 		}
 	}
@@ -64,6 +65,13 @@ func (tpl template) checkVersion(function string) error {
 		wrong = append(wrong, fmt.Errorf("%s: VersionDescription may have %d characters, %d at most", function, length, maxDescription))
 	}
 	return errors.Join(wrong...)
+}
+
+// isRevised reports whether a parameter's description says that its change needs
+// that of another: all of them together are too long for the description.
+func (tpl template) isRevised(parameter string) bool {
+	description, _ := at(map[string]any(tpl), "Parameters", parameter, "Description").(string)
+	return strings.HasSuffix(description, "Change Revision with it.")
 }
 
 // longest is how long the value of a parameter can be.

@@ -48,7 +48,7 @@ func (tpl template) checkVersion(function string) error {
 	have, need := tpl.parameters(p["VersionDescription"]), tpl.parameters(tpl.versioned(function))
 	var wrong []error
 	for name := range need {
-		if !have[name] && !(have["Revision"] && tpl.isRevised(name)) {
+		if !have[name] && (!have["Revision"] || !tpl.isRevised(name)) {
 			wrong = append(wrong, fmt.Errorf("%s: a change of the parameter %s has no effect: VersionDescription lacks it", function, name))
 		}
 	}

@@ -37,6 +37,7 @@ fmt:
 	$(LINT) fmt --diff
 
 vet:
+	go mod tidy -diff
 	go vet ./...
 
 lint:

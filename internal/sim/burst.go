@@ -25,7 +25,7 @@ func MeasureBurst(messages, worlds int) Burst {
 	total := make(map[string]int)
 	for seed := range uint64(worlds) {
 		s := newSim(seed, None, nil)
-		s.tokens.last = time.Hour // as of an issuer: that a token has not ended costs no call
+		s.tokens.last = time.Hour                                  // as of an issuer: that a token has not ended costs no call
 		s.service.Rate = signal.Rate{PerSecond: 1000, Burst: 1000} // which costs nothing
 		s.faults = Faults{Invoke: 8 * time.Millisecond, Store: 4 * time.Millisecond, Post: 10 * time.Millisecond}
 		alice, bob := s.newClient("alice", generationB), s.newClient("bob", generationB)

@@ -5,6 +5,9 @@
 # make build   bin/owt-signal and the functions, for this machine
 # make fuzz    every fuzz target, FUZZTIME each
 # make fix     what the gate can repair by itself
+# make e2e     ENDPOINT=wss://…: real clients against any endpoint, then the probe
+# make probe   ENDPOINT=wss://…: what the endpoint does where AWS is silent
+#              LONG=1: with the tests and questions that take an hour
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -29,7 +32,7 @@ LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflag
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix test deps sam sim build fuzz clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix test e2e probe deps sam sim build fuzz clean $(FUNCTIONS)
 
 all: fmt vet lint test
 
@@ -54,6 +57,19 @@ test: e2e/node_modules/.package-lock.json sam
 	go test -run TestExplore ./internal/signal
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)
 	go run ./cmd/owt-signal-sim -first 1048576 -seeds $(WORLDS)
+
+# MESSAGES is how many each of two clients sends the other, CLIENTS which files of
+# the suite are run. The probe is run even if the clients fail.
+e2e: e2e/node_modules/.package-lock.json
+	@: "$${ENDPOINT:?is needed: make $@ ENDPOINT=wss://…}"
+	@cd e2e; export STRAGGLERS=1 MESSAGES="$${MESSAGES:-100}"; status=0; \
+	env $(if $(LONG),IDLE_SCALE=1) node --test --test-concurrency=2 --test-reporter=spec $${CLIENTS:-clients/*.test.mjs} || status=$$?; \
+	node probe/probe.mjs || status=$$?; \
+	exit $$status
+
+probe: e2e/node_modules/.package-lock.json
+	@: "$${ENDPOINT:?is needed: make $@ ENDPOINT=wss://…}"
+	@cd e2e && node probe/probe.mjs
 
 # The file is npm's own record of what it installed.
 e2e/node_modules/.package-lock.json: e2e/package.json e2e/package-lock.json | deps

@@ -109,6 +109,11 @@ func (m *measurement) round(t testing.TB) map[string][]lambdaenv.Report {
 	reports := make(map[string][]lambdaenv.Report)
 	reported := make(map[string]chan lambdaenv.Report)
 	deployed := make(map[string]*lambdaenv.Function)
+	defer func() {
+		for _, f := range deployed {
+			_ = f.Close(ctx)
+		}
+	}()
 	for _, name := range lambdatest.Functions {
 		ended := make(chan lambdaenv.Report, 2)
 		f, err := lambdaenv.New(lambdaenv.Config{
@@ -124,7 +129,6 @@ func (m *measurement) round(t testing.TB) map[string][]lambdaenv.Report {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = f.Close(ctx) }()
 		deployed[name], reported[name] = f, ended
 	}
 	await := func(name string) {
@@ -150,15 +154,19 @@ func (m *measurement) round(t testing.TB) map[string][]lambdaenv.Report {
 	m.users += 2
 	receiver := fmt.Sprintf("user%d", m.users)
 	var sockets []*websocket.Conn
+	defer func() {
+		for _, c := range sockets {
+			_ = c.CloseNow()
+		}
+	}()
 	for _, user := range []string{fmt.Sprintf("user%d", m.users-1), receiver} {
 		c, _, err := websocket.Dial(ctx, front.URL+"/"+stageName+"?token="+user, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = c.CloseNow() }()
+		sockets = append(sockets, c)
 		readFrame(ctx, t, c, "welcome")
 		await("connect")
-		sockets = append(sockets, c)
 	}
 	for id := range 2 {
 		message := fmt.Sprintf(`{"type":"message","id":%d,"to":%q,"data":%q}`, id+1, receiver, sdp)

@@ -42,6 +42,16 @@ func TestEndpointIsNeeded(t *testing.T) {
 	}
 }
 
+// TestNoEndpoint: where nobody is served, the probe says so, and fails.
+func TestNoEndpoint(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "-log", "warn")
+	out, err := makeTarget(t, "probe", "ENDPOINT="+s.Plain+"/elsewhere")
+	if err == nil || !strings.Contains(out, "| greeting | **failed**: handshake answered 403 |") {
+		t.Errorf("make probe: %v\n%s", err, out)
+	}
+}
+
 // makeTarget runs a target of the Makefile and returns what it says.
 func makeTarget(t *testing.T, target string, variables ...string) (string, error) {
 	t.Helper()

@@ -19,7 +19,7 @@ const (
 	someOrder = `\d+ of 400 messages \(\d+\.\d %\), in \d+ of 20 bursts`
 	disorder  = `[1-9]\d* of 400 messages \(\d+\.\d %\), in [1-9]\d* of 20 bursts`
 	inOrder   = `0 of 400 messages \(0\.0 %\), in 0 of 20 bursts`
-	goingAway = `closed, 1001 "Going away", after [34]\.\d s`
+	goingAway = `closed, 1001 "Going away", after [2-9]\.\d s`
 )
 
 // answers are patterns of what the probe says of the local server.

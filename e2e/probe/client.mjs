@@ -63,6 +63,9 @@ export function closing(socket, ms = WAIT) {
   });
 }
 
+/** A row of the table: what was asked, and the answer, or why there is none. */
+export const row = async (question, ask) => [question, await ask().catch((e) => `**failed**: ${e.message}`)];
+
 export const closed = ({ code, reason }) => `closed, ${code}${reason && ` "${reason}"`}`;
 
 /** A duration in ms, to two digits or more. */

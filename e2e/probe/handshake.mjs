@@ -4,7 +4,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { webSocket } from '../clients/endpoint.mjs';
 import { within } from '../clients/wait.mjs';
-import { at, ms, now, shake, spread } from './client.mjs';
+import { at, ms, now, row, shake, spread } from './client.mjs';
 
 const CONNECTS = 20;
 /** The longest URL that API Gateway takes, as a request target: path and query. */
@@ -15,14 +15,15 @@ export async function handshake(endpoint) {
   const given = webSocket(endpoint, {}).pathname;
   const other = given.endsWith('/') ? given.slice(0, -1) : `${given}/`;
   const below = `${given.replace(/\/$/, '')}/x`;
+  const slash = other.length > given.length ? 'path with a slash at the end' : 'path without the slash at the end';
   return [
-    ['path as given', await status(at(endpoint, given))],
-    [other.length > given.length ? 'path with a slash at the end' : 'path without the slash at the end', await status(at(endpoint, other))],
-    ['path with a further segment', await status(at(endpoint, below))],
-    ['GET without an upgrade', `${await get(at(endpoint, given))}`],
-    [`URL of ${MAX_URL} characters, path and query`, await status(long(endpoint, MAX_URL))],
-    [`URL of ${MAX_URL + 1} characters`, await status(long(endpoint, MAX_URL + 1))],
-    ['permessage-deflate, when offered', await deflate(at(endpoint, given))],
+    await row('path as given', () => status(at(endpoint, given))),
+    await row(slash, () => status(at(endpoint, other))),
+    await row('path with a further segment', () => status(at(endpoint, below))),
+    await row('GET without an upgrade', () => get(at(endpoint, given))),
+    await row(`URL of ${MAX_URL} characters, path and query`, () => status(long(endpoint, MAX_URL))),
+    await row(`URL of ${MAX_URL + 1} characters`, () => status(long(endpoint, MAX_URL + 1))),
+    await row('permessage-deflate, when offered', () => deflate(at(endpoint, given))),
   ];
 }
 
@@ -36,7 +37,7 @@ function get(url) {
   const { request } = url.protocol === 'wss:' ? https : http;
   const answer = new Promise((resolve, reject) => {
     const r = request(new URL(url.href.replace(/^ws/, 'http')), (response) => {
-      resolve(response.statusCode);
+      resolve(String(response.statusCode));
       response.destroy();
     });
     r.on('error', reject);

@@ -1,6 +1,6 @@
 // The sizes of frames and messages, at each limit and one byte past it, and binary messages.
 
-import { closed, closing, withClients } from './client.mjs';
+import { closed, closing, row, withClients } from './client.mjs';
 import { FrameCounter } from './frames.mjs';
 
 /** API Gateway's limits, in bytes. */
@@ -8,13 +8,16 @@ const FRAME = 32 << 10;
 const MESSAGE = 128 << 10;
 
 export async function limits(endpoint) {
+  const whole = (text) => () => sent(endpoint, (socket) => socket.send(text));
+  const cut = (text) => () => sent(endpoint, (socket) => inFrames(socket, text));
   return [
-    ['binary message', await sent(endpoint, (socket) => socket.send(Buffer.from('x')))],
-    [`message of ${FRAME} bytes in one frame`, await sent(endpoint, (socket) => socket.send(ping(FRAME)))],
-    [`message of ${FRAME + 1} bytes in one frame`, await sent(endpoint, (socket) => socket.send(ping(FRAME + 1)))],
-    [`message of ${MESSAGE} bytes in frames of ${FRAME}`, await sent(endpoint, (socket) => inFrames(socket, ping(MESSAGE)))],
-    [`message of ${MESSAGE + 1} bytes in frames of ${FRAME} and less`, await sent(endpoint, (socket) => inFrames(socket, ping(MESSAGE + 1)))],
-    ...await deliveries(endpoint),
+    await row('binary message', whole(Buffer.from('x'))),
+    await row(`message of ${FRAME} bytes in one frame`, whole(ping(FRAME))),
+    await row(`message of ${FRAME + 1} bytes in one frame`, whole(ping(FRAME + 1))),
+    await row(`message of ${MESSAGE} bytes in frames of ${FRAME}`, cut(ping(MESSAGE))),
+    await row(`message of ${MESSAGE + 1} bytes in frames of ${FRAME} and less`, cut(ping(MESSAGE + 1))),
+    await row(`delivery of ${MESSAGE} bytes`, () => delivered(endpoint, MESSAGE)),
+    await row(`delivery of ${MESSAGE + 1} bytes`, () => delivered(endpoint, MESSAGE + 1)),
   ];
 }
 
@@ -40,30 +43,25 @@ function sent(endpoint, send) {
   });
 }
 
-/** The largest message that can be delivered, and one that is larger by a byte. */
-function deliveries(endpoint) {
+/** What becomes of a message whose delivery has so many bytes. */
+function delivered(endpoint, size) {
   return withClients(endpoint, 2, async (from, to) => {
     from.write = (frame) => inFrames(from.socket, frame);
-    const counter = new FrameCounter(to.socket);
     const data = (bytes) => JSON.stringify('x'.repeat(bytes - 2));
-    const { bytes } = await deliver(from, to, data(2), counter);
-    const envelope = bytes - 2;
-    const row = async (size) => {
-      const got = await deliver(from, to, data(size - envelope), counter);
-      return got.code ? `refused, ${got.code}` : `delivered, ${got.bytes} bytes in ${got.frames} frames`;
-    };
-    return [
-      [`delivery of ${MESSAGE} bytes`, await row(MESSAGE)],
-      [`delivery of ${MESSAGE + 1} bytes`, await row(MESSAGE + 1)],
-    ];
+    await deliver(from, to, data(2));
+    const envelope = to.frames.at(-1).length - 2;
+    const counter = new FrameCounter(to.socket);
+    const end = closing(to.socket).then((how) => how && `receiver ${closed(how)}`);
+    const arrival = deliver(from, to, data(size - envelope)).then((code) => (
+      code ? `refused, ${code}` : `delivered, ${to.frames.at(-1).length} bytes in ${counter.frames} frames`));
+    return await Promise.race([arrival, end]) ?? 'neither delivered nor refused';
   });
 }
 
-async function deliver(from, to, raw, counter) {
+/** Sends a message. Resolves with the code by which it was refused, or once it has arrived. */
+async function deliver(from, to, raw) {
   const count = to.inbox.entries.length;
-  const before = counter.frames;
   const { code } = await from.answer(from.ask(to.user, raw), `the ack of ${raw.length} bytes`);
-  if (code) return { code };
-  await to.inbox.reach(count + 1, 'the delivery');
-  return { bytes: to.frames.at(-1).length, frames: counter.frames - before };
+  if (!code) await to.inbox.reach(count + 1, 'the delivery');
+  return code;
 }

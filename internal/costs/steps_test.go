@@ -21,6 +21,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/dynamo"
 	"github.com/owt-signal/owt-signal/internal/emf"
+	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/storetest"
 )
@@ -53,8 +54,11 @@ func newService(t *testing.T) *service {
 		t.Fatal(err)
 	}
 	s.metrics = emf.New(&s.told, "owt-signal", time.Now)
+	limited := limits.NewConfig()
+	limited.Rate = signal.Rate{PerSecond: 100, Burst: 2000} // as template.yaml has it
 	s.handler = app.New(app.Config{
-		Store: store, Connections: s, Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(slog.NewJSONHandler(&s.log, nil)),
+		Limits: limited,
+		Store:  store, Connections: s, Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(slog.NewJSONHandler(&s.log, nil)),
 		Endpoint: func(events.APIGatewayWebsocketProxyRequestContext) string {
 			return "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod"
 		},

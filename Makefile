@@ -5,6 +5,10 @@
 # make build   bin/owt-signal and the functions, for this machine
 # make fuzz    every fuzz target, FUZZTIME each
 # make fix     what the gate can repair by itself
+# make measure what the functions take to start and to run, ROUNDS times
+# make e2e     ENDPOINT=wss://…: real clients against any endpoint, then the probe
+# make probe   ENDPOINT=wss://…: what the endpoint does where AWS is silent
+#              LONG=1: with the tests and questions that take an hour
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -21,6 +25,7 @@ FUZZTIME ?= 30s
 SIMTIME ?= 10m
 WORLDS ?= 200000
 TIMEOUT ?= 10m
+ROUNDS ?= 20
 
 GOTEST := CGO_ENABLED=1 go test -race -shuffle=on -timeout=$(TIMEOUT)
 LINT := go tool -modfile=tools.mod golangci-lint
@@ -29,7 +34,7 @@ LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflag
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix test deps sam sim build fuzz clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix test e2e probe deps sam sim build fuzz measure clean $(FUNCTIONS)
 
 all: fmt vet lint test
 
@@ -54,6 +59,19 @@ test: e2e/node_modules/.package-lock.json sam
 	go test -run TestExplore ./internal/signal
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)
 	go run ./cmd/owt-signal-sim -first 1048576 -seeds $(WORLDS)
+
+# MESSAGES is how many each of two clients sends the other, CLIENTS which files of
+# the suite are run. The probe is run even if the clients fail.
+e2e: e2e/node_modules/.package-lock.json
+	@: "$${ENDPOINT:?is needed: make $@ ENDPOINT=wss://…}"
+	@cd e2e; export STRAGGLERS=1 MESSAGES="$${MESSAGES:-100}"; status=0; \
+	env $(if $(LONG),IDLE_SCALE=1) node --test --test-concurrency=2 --test-reporter=spec $${CLIENTS:-clients/*.test.mjs} || status=$$?; \
+	node probe/probe.mjs || status=$$?; \
+	exit $$status
+
+probe: e2e/node_modules/.package-lock.json
+	@: "$${ENDPOINT:?is needed: make $@ ENDPOINT=wss://…}"
+	@cd e2e && node probe/probe.mjs
 
 # The file is npm's own record of what it installed.
 e2e/node_modules/.package-lock.json: e2e/package.json e2e/package-lock.json | deps
@@ -121,6 +139,11 @@ fuzz:
 	while read -r package name; do \
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done
+
+# On one core, as a function has at most one below 1,769 MB.
+measure: e2e/node_modules/.package-lock.json
+	$$(command -v taskset >/dev/null && echo taskset -c 0) \
+	go test -run '^$$' -bench '^BenchmarkFunctions$$' -benchtime $(ROUNDS)x ./e2e
 
 clean:
 	rm -rf bin .aws-sam .venv e2e/node_modules

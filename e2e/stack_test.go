@@ -90,7 +90,7 @@ func deploy(t *testing.T) *stack {
 	return s
 }
 
-func createTable(t *testing.T, endpoint, table string) {
+func createTable(t testing.TB, endpoint, table string) {
 	t.Helper()
 	client := dynamodb.NewFromConfig(awsenv.ConfigOr("us-east-1", "test"), func(o *dynamodb.Options) { o.BaseEndpoint = &endpoint })
 	if err := dynamo.New(client, table).EnsureTable(t.Context()); err != nil {

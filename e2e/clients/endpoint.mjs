@@ -1,5 +1,5 @@
 // Where the server is, and how much is asked of it. Nothing else is known of it, so that the suite can be held against
-// any deployment: ENDPOINT=wss://… node --test clients/
+// any deployment: make e2e ENDPOINT=wss://…
 
 import { randomBytes } from 'node:crypto';
 
@@ -23,7 +23,7 @@ export const SWEEP = process.env.SWEEP === undefined ? undefined : Number(proces
 
 /**
  * Whether a frame may take longer than the 100 ms for which a reconnect waits (docs/guarantees.md, stragglers): where it
- * may wait for a process to start.
+ * may wait for a process to start, or the endpoint is far away.
  */
 export const STRAGGLERS = process.env.STRAGGLERS !== undefined;
 

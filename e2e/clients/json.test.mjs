@@ -142,8 +142,8 @@ describe('frames', { concurrency: 8 }, () => {
   it('a number that never comes is waited for, and no longer than some seconds', async (t) => {
     const client = await join(t, json, { token: name() });
     client.write({ type: 'message', id: 1, to: client.user, data: 1 });
-    client.write({ type: 'message', id: 3, to: client.user, data: 3 });
     await client.inbox.first('message');
+    client.write({ type: 'message', id: 3, to: client.user, data: 3 });
     await sleep(1500);
     assert.equal(client.inbox.entries.length, 1, 'it is waited for');
     await client.inbox.reach(2, 'message', 5000);

@@ -199,8 +199,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// size is the size of an item, by the rules of "DynamoDB item sizes and
-// formats" in the DynamoDB Developer Guide.
+// size is the size of an item.
 func (s *sockets) size(pk string) int {
 	s.t.Helper()
 	out, err := s.client.GetItem(s.t.Context(), &dynamodb.GetItemInput{
@@ -209,28 +208,5 @@ func (s *sockets) size(pk string) int {
 	if err != nil || len(out.Item) == 0 {
 		s.t.Fatalf("get item %s: %v", pk, err)
 	}
-	return sizeOf(out.Item)
-}
-
-func sizeOf(members map[string]types.AttributeValue) int {
-	size := 0
-	for name, v := range members {
-		size += len(name)
-		switch v := v.(type) {
-		case *types.AttributeValueMemberS:
-			size += len(v.Value)
-		case *types.AttributeValueMemberN:
-			size += (len(v.Value)+1)/2 + 1
-		case *types.AttributeValueMemberM:
-			size += 3 + len(v.Value) + sizeOf(v.Value)
-		case *types.AttributeValueMemberL:
-			size += 3
-			for _, e := range v.Value {
-				size += 1 + sizeOf(map[string]types.AttributeValue{"": e})
-			}
-		default:
-			panic(fmt.Sprintf("size of %T", v))
-		}
-	}
-	return size
+	return storetest.ItemSize(out.Item)
 }

@@ -31,6 +31,7 @@ type environment struct {
 	state   state
 	process *process
 	timer   *time.Timer // ends the environment if the init, or the invocation, takes too long
+	watched stopwatch
 
 	// The invocation it was started for, or has been given.
 	current  *invocation
@@ -87,6 +88,7 @@ func (e *environment) start() error {
 	if err != nil {
 		return fmt.Errorf("listen for the runtime: %w", err)
 	}
+	e.watched.started = time.Now()
 	process, err := startProcess(f.config, listener.Addr().String(), e.logs)
 	if err != nil {
 		_ = listener.Close()
@@ -114,7 +116,8 @@ func (e *environment) watch(server *http.Server) {
 func (e *environment) dispatch() {
 	timeout := e.function.config.Timeout
 	e.state, e.answered = stateBusy, false
-	e.current.deadline = time.Now().Add(timeout)
+	e.watched.given = time.Now()
+	e.current.deadline = e.watched.given.Add(timeout)
 	e.limit(timeout)
 	if inv := e.current; inv.life != nil {
 		time.AfterFunc(*inv.life, func() { e.crash(inv) })
@@ -143,6 +146,7 @@ func (e *environment) advance() {
 		e.dispatch()
 	case stateBusy:
 		e.timer.Stop()
+		e.report()
 		if e.withheld != nil {
 			e.current.answered <- *e.withheld
 			e.withheld = nil
@@ -174,6 +178,7 @@ func (e *environment) answer(requestID string, a answer) bool {
 		return false
 	}
 	e.answered = true
+	e.watched.answered = time.Now()
 	if e.function.config.AnswersLast {
 		e.withheld = &a
 		return true

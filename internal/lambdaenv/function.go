@@ -82,6 +82,9 @@ type Config struct {
 	Logs func(environment int, line []byte)
 	// Started is told of each environment that is started, and of its process. Default: nobody.
 	Started func(environment, pid int)
+	// Reports gets a report of each invocation that came to its end, before the environment gets another. It must not
+	// call the function's methods. Default: nobody.
+	Reports func(Report)
 }
 
 // Function is a binary that can be invoked. Make it with New and Close it. Its methods may be called from several

@@ -12,12 +12,15 @@ import (
 // Functions are the folders in functions/.
 var Functions = []string{"connect", "disconnect", "message", "keepalive"}
 
+// Release is the flags by which `make build` makes the functions smaller.
+var Release = []string{"-trimpath", "-ldflags", "-s -w"}
+
 // Build builds the functions as `make build` does for this machine, into
-// dir/{name}/bootstrap. It leaves out flags that make them smaller and nothing
-// else.
-func Build(dir string) error {
+// dir/{name}/bootstrap. It leaves out [Release], unless that is in flags, and
+// nothing else.
+func Build(dir string, flags ...string) error {
 	_, file, _, _ := runtime.Caller(0)
-	args := []string{"build", "-tags", "lambda.norpc", "-o", dir + string(filepath.Separator)}
+	args := append([]string{"build", "-tags", "lambda.norpc", "-o", dir + string(filepath.Separator)}, flags...)
 	for _, name := range Functions {
 		args = append(args, "./functions/"+name)
 	}

@@ -15,24 +15,38 @@ type Burst struct {
 	P50, P99 time.Duration // from the first send to the last delivery
 	// Calls per message, of each kind.
 	Writes, Reads, Posts float64
+	// Held is how many of the writes per message were of a record that held so
+	// many frames, before or after: a write is charged by the whole record.
+	Held map[int]float64
+	// Busy is how long the invocations were at work per message, waiting
+	// included.
+	Busy time.Duration
 }
 
+// How long things typically take in [MeasureBurst], as they may on AWS: until
+// an invocation starts, a store call, a post.
+const (
+	InvokeTime = 8 * time.Millisecond
+	StoreTime  = 4 * time.Millisecond
+	PostTime   = 10 * time.Millisecond
+)
+
 // MeasureBurst sends bursts in many worlds with AWS-like times and no faults:
-// an invocation starts within typically 8 ms, a store call takes 4 ms, a post
-// 10 ms, and one in fifty of each up to twenty times as long.
+// one in fifty of each takes up to twenty times as long as is typical.
 func MeasureBurst(messages, worlds int) Burst {
 	took := make([]time.Duration, 0, worlds)
 	total := make(map[string]int)
+	all := spent{held: make(map[int]int)}
 	for seed := range uint64(worlds) {
 		s := newSim(seed, None, nil)
 		s.tokens.last = time.Hour                                  // as of an issuer: that a token has not ended costs no call
 		s.service.Rate = signal.Rate{PerSecond: 1000, Burst: 1000} // which costs nothing
-		s.faults = Faults{Invoke: 8 * time.Millisecond, Store: 4 * time.Millisecond, Post: 10 * time.Millisecond}
+		s.faults = Faults{Invoke: InvokeTime, Store: StoreTime, Post: PostTime}
 		alice, bob := s.newClient("alice", generationB), s.newClient("bob", generationB)
 		alice.connect()
 		bob.connect()
 		s.run(3 * time.Second)
-		s.counts = make(map[string]int)
+		s.counts, s.spent = make(map[string]int), spent{held: make(map[int]int)}
 		began := s.now
 		for range messages {
 			alice.send("bob")
@@ -42,13 +56,49 @@ func MeasureBurst(messages, worlds int) Burst {
 		for what, n := range s.counts {
 			total[what] += n
 		}
+		for frames, n := range s.held {
+			all.held[frames] += n
+		}
+		all.busy += s.busy
 		s.endProcesses()
 	}
 	slices.Sort(took)
 	each := func(what string) float64 { return float64(total[what]) / float64(messages*worlds) }
+	held := make(map[int]float64)
+	for frames, n := range all.held {
+		held[frames] = float64(n) / float64(messages*worlds)
+	}
 	return Burst{
 		Messages: messages, P50: took[len(took)/2], P99: took[len(took)*99/100],
 		Writes: each("writes"), Reads: each("reads"), Posts: each("posts"),
+		Held: held, Busy: all.busy / time.Duration(messages*worlds),
+	}
+}
+
+// spent is what a burst took.
+type spent struct {
+	held map[int]int // writes by the frames that their record held; nil: nobody measures
+	busy time.Duration
+}
+
+// weigh notes a write of a connection's record, which is c now.
+func (s *spent) weigh(c signal.Connection, m signal.Move, made bool) {
+	if s.held == nil {
+		return
+	}
+	frames := len(c.Lane.Held)
+	if made {
+		frames += len(m.Change.Unhold)
+	}
+	s.held[frames]++
+}
+
+// timed is an invocation whose time is taken.
+func (s *Sim) timed(body func()) func() {
+	return func() {
+		began := s.now
+		defer func() { s.busy += s.now - began }()
+		body()
 	}
 }
 

@@ -102,6 +102,7 @@ func (s store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, 
 	failed := s.call(string(m.Kind), func() {
 		c, made, err = s.Store.Move(ctx, id, m, now)
 		s.tracef("%s %s: made %v, done %d turn %d held %d %v", m.Kind, id, made, c.Lane.Done, c.Lane.Turn, len(c.Lane.Held), err)
+		s.weigh(c, m, made)
 		if made {
 			s.moved(c, m)
 		}

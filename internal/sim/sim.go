@@ -28,6 +28,7 @@ type Sim struct {
 	messages []*message
 	tokens   *tokens
 	checker
+	spent
 	counts   map[string]int
 	sessions bool // there are clients with sessions
 }
@@ -105,7 +106,7 @@ func (s *Sim) invoke(name string, times int, body func()) {
 			p.skew = s.upTo(2*s.faults.Skew) - s.faults.Skew
 		}
 		s.processes = append(s.processes, p)
-		s.spawn(s.latency(s.faults.Invoke), functionTime, p, body)
+		s.spawn(s.latency(s.faults.Invoke), functionTime, p, s.timed(body))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/owt-signal/owt-signal/internal/sim"
 )
@@ -107,4 +108,26 @@ func TestCallsPerMessage(t *testing.T) {
 		t.Errorf("an undisturbed message: %v", one)
 	}
 	t.Logf("\n%v\n%v", one, sim.MeasureBurst(20, 200))
+}
+
+// TestHeldFrames: what a burst's writes cost besides their number. Whoever is
+// alone has nothing to wait for, and holds nothing.
+func TestHeldFrames(t *testing.T) {
+	one := sim.MeasureBurst(1, 50)
+	if len(one.Held) != 1 || one.Held[0] != 2 { // take and finish; route is of the receiver
+		t.Errorf("an undisturbed message: writes by held frames %v", one.Held)
+	}
+	many := sim.MeasureBurst(20, 50)
+	var writes, frames float64
+	for held, n := range many.Held {
+		writes += n
+		frames += n * float64(held)
+	}
+	if writes <= 2 || writes >= many.Writes || frames/writes < 1 || frames/writes > 20 {
+		t.Errorf("20 at once: %v writes, of them %v of the sender's record, with %v frames on average", many.Writes, writes, frames/writes)
+	}
+	if one.Busy <= 0 || many.Busy <= 0 || one.Busy > time.Second || many.Busy > time.Second {
+		t.Errorf("busy for %v and %v", one.Busy, many.Busy)
+	}
+	t.Logf("alone %v, %v; 20 at once %v, %v", one.Busy, one.Held, many.Busy, many.Held)
 }

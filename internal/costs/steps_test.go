@@ -1,0 +1,295 @@
+package costs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/owt-signal/owt-signal/internal/apigw"
+	"github.com/owt-signal/owt-signal/internal/app"
+	"github.com/owt-signal/owt-signal/internal/awsenv"
+	"github.com/owt-signal/owt-signal/internal/dynamo"
+	"github.com/owt-signal/owt-signal/internal/emf"
+	"github.com/owt-signal/owt-signal/internal/limits"
+	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/storetest"
+)
+
+// service is the handlers on the real DynamoDB engine, and what they have done
+// since the last look.
+type service struct {
+	t       *testing.T
+	handler *apigw.Handler
+	metrics *emf.Metrics
+	meter   meter
+	log     bytes.Buffer
+	told    bytes.Buffer // metrics
+	frames  []string     // to clients
+	steps   Steps
+	table   *dynamodb.Client
+}
+
+const tableName = "owt-signal"
+
+func newService(t *testing.T) *service {
+	endpoint := storetest.Engine(t)
+	s := &service{t: t, meter: meter{do: http.DefaultClient.Do}}
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	s.table = dynamodb.NewFromConfig(awsenv.ConfigOr("us-east-1", "test"), func(o *dynamodb.Options) {
+		o.BaseEndpoint, o.HTTPClient = &endpoint, &s.meter
+	})
+	store := dynamo.New(s.table, tableName)
+	if err := store.EnsureTable(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.metrics = emf.New(&s.told, "owt-signal", time.Now)
+	limited := limits.NewConfig()
+	limited.Rate = signal.Rate{PerSecond: 100, Burst: 2000} // as template.yaml has it
+	s.handler = app.New(app.Config{
+		Limits: limited,
+		Store:  store, Connections: s, Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(slog.NewJSONHandler(&s.log, nil)),
+		Endpoint: func(events.APIGatewayWebsocketProxyRequestContext) string {
+			return "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod"
+		},
+	})
+	return s
+}
+
+// Post implements [apigw.Connections].
+func (s *service) Post(_ context.Context, _ string, _ signal.ConnectionID, frame []byte) error {
+	s.steps.Posts++
+	s.frames = append(s.frames, string(frame))
+	return nil
+}
+
+// Get implements [apigw.Connections].
+func (s *service) Get(context.Context, string, signal.ConnectionID) error { return nil }
+
+// Delete implements [apigw.Connections].
+func (s *service) Delete(context.Context, string, signal.ConnectionID) error { return nil }
+
+// invoke is an invocation of a route.
+func (s *service) invoke(id, query, body string, route app.Route) {
+	ev := &events.APIGatewayWebsocketProxyRequest{
+		Body:                  body,
+		RequestContext:        events.APIGatewayWebsocketProxyRequestContext{ConnectionID: id},
+		QueryStringParameters: make(map[string]string),
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			ev.QueryStringParameters[name] = value
+		}
+	}
+	s.steps.Invocations++
+	s.metrics.End(func() {
+		r, after := route(s.t.Context(), ev)
+		if r.Body != "" {
+			s.steps.Answers++
+			s.frames = append(s.frames, r.Body)
+		}
+		if after != nil {
+			after(s.t.Context())
+		}
+	})
+}
+
+func (s *service) connect(id, query string) { s.invoke(id, query, "", s.handler.Connect) }
+
+func (s *service) frame(id, body string) {
+	s.steps.In++
+	s.invoke(id, "", body, s.handler.Message)
+}
+
+// hold is a frame that is held, without the watch that follows.
+func (s *service) hold(id, body string) {
+	s.steps.In++
+	s.invoke(id, "", body, func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, signal.After) {
+		r, _ := s.handler.Message(ctx, ev)
+		return r, nil
+	})
+}
+
+func (s *service) disconnect(id string) {
+	s.invoke(id, "", "", func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, signal.After) {
+		return s.handler.Disconnect(ctx, ev), nil
+	})
+}
+
+// round is a round of keepalive.
+func (s *service) round() {
+	s.metrics.End(func() {
+		if err := s.handler.Service.Keepalive(s.t.Context()); err != nil {
+			s.t.Fatal(err)
+		}
+	})
+}
+
+// did is what was done since the last call, and what came of it.
+func (s *service) did() (Steps, string) {
+	steps := s.steps
+	steps.Writes, steps.Reads = int(s.meter.writes), int(s.meter.reads)
+	steps.Lines, steps.Metrics = strings.Count(s.log.String(), "\n"), strings.Count(s.told.String(), "\n")
+	frames := strings.Join(s.frames, "\n")
+	s.steps, s.frames, s.meter.writes, s.meter.reads = Steps{}, nil, 0, 0
+	s.log.Reset()
+	s.told.Reset()
+	return steps, frames
+}
+
+// meter is a client of DynamoDB that asks with every request what it consumes.
+type meter struct {
+	do            func(*http.Request) (*http.Response, error)
+	writes, reads float64
+}
+
+// Do implements [dynamodb.HTTPClient].
+func (m *meter) Do(r *http.Request) (*http.Response, error) {
+	var in map[string]json.RawMessage
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		return nil, err
+	}
+	in["ReturnConsumedCapacity"] = []byte(`"TOTAL"`)
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	response, err := m.do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	response.Body = io.NopCloser(bytes.NewReader(text))
+	var out struct {
+		ConsumedCapacity struct{ CapacityUnits float64 }
+	}
+	if err := json.Unmarshal(text, &out); err != nil {
+		return nil, err
+	}
+	switch _, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); operation {
+	case "PutItem", "UpdateItem", "DeleteItem":
+		m.writes += out.ConsumedCapacity.CapacityUnits
+	case "GetItem", "Scan":
+		m.reads += out.ConsumedCapacity.CapacityUnits
+	}
+	return response, nil
+}
+
+// entrances is how the kinds of clients become the user alice, who is online
+// once this is said.
+var entrances = map[string]struct {
+	enter func(s *service, id string)
+	said  string
+	beat  func(s *service, id string)
+	send  string // a message to bob, the number to be filled in
+}{
+	"5": {
+		enter: func(s *service, id string) {
+			s.connect(id, "EIO=4&transport=websocket")
+			s.frame(id, "40")
+			s.frame(id, `420["authentication",{"token":"alice"}]`)
+		},
+		said: `430[{"uid":"alice"}]`,
+		beat: func(s *service, id string) {
+			s.round()
+			if steps, frames := s.did(); steps.Posts != 1 || frames != "2" { // what else a round does, it does for all
+				s.t.Errorf("a round: %+v, %s", steps, frames)
+			}
+			s.steps.Pings = 1
+			s.frame(id, "3")
+		},
+		send: `42%d["owt-message",{"to":"bob","data":"%s"}]`,
+	},
+	"4": {
+		enter: func(s *service, id string) {
+			s.connect(id, "EIO=3&transport=websocket&clientVersion=4.3.1&token=alice")
+		},
+		said: `42["server-authenticated",{"uid":"alice"}]`,
+		beat: func(s *service, id string) { s.frame(id, "2") },
+		send: `42%d["owt-message",{"to":"bob","data":"%s"}]`,
+	},
+	"json": {
+		enter: func(s *service, id string) { s.connect(id, "token=alice") },
+		said:  `{"type":"welcome","user":"alice"`,
+		beat:  func(s *service, id string) { s.frame(id, `{"type":"ping"}`) },
+		send:  `{"type":"message","id":%d,"to":"bob","data":"%s"}`,
+	},
+}
+
+// TestSteps counts what the model says of each kind of client.
+func TestSteps(t *testing.T) {
+	s := newService(t)
+	s.connect("bob-AAAAAAAAAAA=", "token=bob")
+	s.did()
+	if len(entrances) != len(Clients) {
+		t.Errorf("%d of %d kinds of clients", len(entrances), len(Clients))
+	}
+	for kind, client := range Clients {
+		t.Run(kind, func(t *testing.T) {
+			s.t = t
+			id := kind + "-AAAAAAAAAAAAAA="
+			e := entrances[kind]
+			first := map[string]int{"5": 1, "4": 0, "json": 1}[kind]
+			check := func(what string, want Steps, said string) {
+				t.Helper()
+				steps, frames := s.did()
+				if steps != want {
+					t.Errorf("%s: %+v\nwant %+v", what, steps, want)
+				}
+				if !strings.Contains(frames, said) {
+					t.Errorf("%s: nobody said %s but %s", what, said, frames)
+				}
+			}
+			e.enter(s, id)
+			check("connect", client.Connect, e.said)
+			for n := first; n < first+2; n++ {
+				s.frame(id, fmt.Sprintf(e.send, n, "hello"))
+				check("message", Message, `"data":"hello"`)
+			}
+			e.beat(s, id)
+			check("beat", client.Beat, "")
+			s.disconnect(id)
+			check("disconnect", client.Disconnect, "")
+		})
+	}
+}
+
+// TestRound: keepalive pings whoever waits for it, and writes nothing.
+func TestRound(t *testing.T) {
+	s := newService(t)
+	for kind, e := range entrances {
+		e.enter(s, kind+"-AAAAAAAAAAAAAA=")
+		s.did()
+		s.round()
+		steps, _ := s.did()
+		pings := Clients[kind].Beat.Pings // of which the metrics tell
+		if want := (Steps{Posts: pings, Reads: signal.Segments / 2, Lines: 1, Metrics: pings}); steps != want {
+			t.Errorf("%s: %+v, want %+v", kind, steps, want)
+		}
+		s.disconnect(kind + "-AAAAAAAAAAAAAA=")
+	}
+}
+
+// near sees that a size of the model is not far from what was seen.
+func near(t *testing.T, what string, model, seen float64) {
+	t.Helper()
+	t.Logf("%s: %.0f bytes, %.0f in the model", what, seen, model)
+	if math.Abs(model-seen) > 0.25*seen {
+		t.Errorf("%s: %.0f bytes, %.0f in the model", what, seen, model)
+	}
+}

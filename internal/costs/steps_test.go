@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type service struct {
 	meter   meter
 	log     bytes.Buffer
 	told    bytes.Buffer // metrics
+	mu      sync.Mutex   // of a round of keepalive, which visits many at once
 	frames  []string     // to clients
 	steps   Steps
 	table   *dynamodb.Client
@@ -68,6 +70,8 @@ func newService(t *testing.T) *service {
 
 // Post implements [apigw.Connections].
 func (s *service) Post(_ context.Context, _ string, _ signal.ConnectionID, frame []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.steps.Posts++
 	s.frames = append(s.frames, string(frame))
 	return nil
@@ -150,6 +154,7 @@ func (s *service) did() (Steps, string) {
 // meter is a client of DynamoDB that asks with every request what it consumes.
 type meter struct {
 	do            func(*http.Request) (*http.Response, error)
+	mu            sync.Mutex
 	writes, reads float64
 }
 
@@ -181,6 +186,8 @@ func (m *meter) Do(r *http.Request) (*http.Response, error) {
 	if err := json.Unmarshal(text, &out); err != nil {
 		return nil, err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	switch _, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); operation {
 	case "PutItem", "UpdateItem", "DeleteItem":
 		m.writes += out.ConsumedCapacity.CapacityUnits

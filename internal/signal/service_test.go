@@ -185,6 +185,36 @@ func TestOrderHoweverFramesArrive(t *testing.T) {
 	})
 }
 
+// Whoever acks a long run to a slow client has taken the next one already, and
+// must not be taken for dead.
+func TestOwnerAcksForLong(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.json("b", "bob")
+		w.json("a", "alice")
+		w.Pusher = slowly{slowly{w, 20 * time.Millisecond, isDelivery}, 120 * time.Millisecond, isAck}
+		const run, all = 40, 60
+		for n := range int64(run - 1) {
+			w.send("a", n+2, "bob")
+		}
+		go w.send("a", 1, "bob")
+		time.Sleep(200 * time.Millisecond) // the run is being posted
+		for n := range int64(all - run) {
+			w.send("a", n+run+1, "bob")
+		}
+		time.Sleep(time.Minute)
+		got := w.events("a")
+		for n := range all {
+			if !slices.Contains(got, fmt.Sprintf("ack %d 0", n+1)) {
+				t.Errorf("number %d was not delivered: %q", n+1, got)
+				break
+			}
+		}
+	})
+}
+
+func isDelivery(e signal.Event) bool { _, ok := e.(signal.Delivery); return ok }
+func isAck(e signal.Event) bool      { _, ok := e.(signal.Ack); return ok }
+
 func TestMissingNumberIsWaitedForAndSkipped(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("a", "alice")

@@ -111,7 +111,7 @@ func TestSessionWaitsForItsLastOwner(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("b", "bob")
 		w.session("a1", "alice", signal.Session{ID: "s", First: 1})
-		w.Pusher = slowly{w, 900 * time.Millisecond}
+		w.Pusher = slowly{w, 900 * time.Millisecond, isDelivery}
 		go w.send("a1", 1, "bob")
 		time.Sleep(10 * time.Millisecond)
 		began := time.Now()
@@ -126,14 +126,15 @@ func TestSessionWaitsForItsLastOwner(t *testing.T) {
 	})
 }
 
-// slowly delivers messages after a while.
+// slowly posts some events after a while.
 type slowly struct {
 	signal.Pusher
 	after time.Duration
+	slow  func(signal.Event) bool
 }
 
 func (s slowly) Post(ctx context.Context, p signal.Peer, e signal.Event) error {
-	if _, ok := e.(signal.Delivery); ok {
+	if s.slow(e) {
 		time.Sleep(s.after)
 	}
 	return s.Pusher.Post(ctx, p, e)

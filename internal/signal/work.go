@@ -285,6 +285,9 @@ func (w *work) look(ctx context.Context) error {
 // tell acks frames to their sender.
 func (w *work) tell(ctx context.Context, run []Numbered, codes []Code) {
 	for i, f := range run {
+		if l := w.conn.Lane; !l.Idle() && l.Owner == w.me && !w.lost { // the next run is taken already
+			w.ready(ctx)
+		}
 		if !w.toSender(ctx, w.ack(f, codes[i])) {
 			return
 		}

@@ -8,6 +8,8 @@ export class Proxy {
   #target;
   #pairs = new Set(); // that forward
   #frozen = new Set();
+  /** New connections are refused. */
+  down = false;
 
   /** @param {string} origin of the server, as in http://127.0.0.1:8095 */
   static async before(origin) {
@@ -24,6 +26,10 @@ export class Proxy {
   }
 
   #join(near) {
+    if (this.down) {
+      near.resetAndDestroy();
+      return;
+    }
     const far = connect(this.#target.port, this.#target.hostname);
     const pair = { near, far };
     this.#pairs.add(pair);

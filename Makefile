@@ -84,12 +84,14 @@ e2e/node_modules/.package-lock.json: e2e/package.json e2e/package-lock.json | de
 	touch $@
 
 # What comes from Debian: a C compiler for the race detector, Node.js for the
-# Socket.IO clients, Python for the SAM CLI. Root gets what is missing installed.
+# JavaScript clients, Chromium for the page, Python for the SAM CLI. Root gets
+# what is missing installed.
 deps:
 	@set --; \
 	command -v gcc >/dev/null || set -- "$$@" gcc libc6-dev; \
 	command -v node >/dev/null || set -- "$$@" nodejs; \
 	command -v npm >/dev/null || set -- "$$@" npm; \
+	command -v chromium >/dev/null || set -- "$$@" chromium; \
 	python3 -c 'import ensurepip' 2>/dev/null || set -- "$$@" python3-venv; \
 	[ $$# -gt 0 ] || exit 0; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \

@@ -21,6 +21,7 @@ func (s *server) greeting() string {
 		host := hostPort(at.listener.Addr())
 		fmt.Fprintf(&b, "  OWT SDKs and Socket.IO  %s://%s/socket.io/\n", at.http, host)
 		fmt.Fprintf(&b, "  JSON over WebSocket     %s://%s/%s\n", at.ws, host, s.stage)
+		fmt.Fprintf(&b, "  Try it in a browser     %s://%s/\n", at.http, host)
 		if base == "" {
 			base = at.http + "://" + host
 		}

@@ -46,12 +46,15 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 	}
 	s := &server{api: a, stage: o.stage, faults: o.faults}
 	s.http = &http.Server{
-		Handler:     s.api.gateway,
 		ReadTimeout: readRequest,
 		IdleTimeout: readRequest,
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	if err := s.listen(o); err != nil {
+	err = s.listen(o)
+	if err == nil {
+		s.http.Handler, err = newPage(s.api.gateway, s.stage, s.secure)
+	}
+	if err != nil {
 		s.closeListeners()
 		s.api.close(ctx)
 		return nil, err

@@ -1,0 +1,150 @@
+import { Alarm } from './clock.js';
+
+/** The subprotocol: docs/protocol.md, JSON. */
+export const SUBPROTOCOL = 'owt.signal.v1';
+/** What is assumed where the server does not say (docs/protocol.md). */
+const IDLE = 600; // seconds
+const IN_FLIGHT = 128;
+
+/**
+ * One WebSocket connection, from its opening to its end. It says what it hears by the functions of `on`:
+ * `message`, `answer`, `stored` and `presence` as they come; `welcome` at most once, and messages may come before it;
+ * `superseded` or `refused` at most once; and `closed` last.
+ *
+ * It ends itself when it is not welcome in time, and when the server has not answered for `deadAfter`: a connection may
+ * be dead without anybody being told, so a client that has heard nothing for a while asks.
+ */
+export class Connection {
+  /** The server's name of it, once it was told. */
+  id;
+  /** How many messages the server takes at a time. */
+  maxInFlight = IN_FLIGHT;
+  welcome = false;
+  #socket;
+  #settings;
+  #on;
+  #alarm;
+  #deadline; // by which it must be welcome
+  #heardAt;
+  #askedAt = Infinity; // since when something has been without an answer
+  #closed = false;
+
+  /**
+   * @param {WebSocket} socket
+   * @param {{clock: object, connectTimeout: number, heartbeat: number, deadAfter: number}} settings times in ms
+   */
+  constructor(socket, settings, on) {
+    this.#socket = socket;
+    this.#settings = { ...settings };
+    this.#on = on;
+    this.#heardAt = settings.clock.now();
+    this.#deadline = this.#heardAt + settings.connectTimeout;
+    this.#alarm = new Alarm(settings.clock, () => this.#watch());
+    this.#alarm.by(this.#deadline);
+    socket.onmessage = ({ data }) => this.#hear(data);
+    socket.onclose = ({ code }) => this.#end(code);
+    socket.onerror = () => {}; // onclose follows
+  }
+
+  /** Sends a frame, which the server will answer. */
+  send(text) {
+    if (this.#socket.readyState !== 1) return; // OPEN; its end is about to be told
+    if (this.#askedAt === Infinity) this.#askedAt = this.#settings.clock.now();
+    this.#alarm.by(this.#askedAt + this.#settings.deadAfter);
+    this.#on.frame?.('out', text, this.id);
+    this.#socket.send(text);
+  }
+
+  /** Asks for a sign of life. */
+  probe() {
+    this.send('{"type":"ping"}');
+  }
+
+  /** Says goodbye, and closes. */
+  leave() {
+    this.send('{"type":"leave"}');
+    this.#detach();
+    this.#socket.close(1000);
+  }
+
+  /** Closes without a word, and without waiting for the server. */
+  drop() {
+    this.#detach();
+    if (this.#socket.terminate) this.#socket.terminate(); // of Node's ws: its close waits for an answer
+    else this.#socket.close();
+  }
+
+  #detach() {
+    this.#closed = true;
+    this.#alarm.off();
+  }
+
+  #hear(text) {
+    if (this.#closed) return;
+    this.#heardAt = this.#settings.clock.now();
+    this.#askedAt = Infinity;
+    this.#on.frame?.('in', text, this.id);
+    let frame;
+    try {
+      frame = JSON.parse(text);
+    } catch {
+      return;
+    }
+    this.#take(frame);
+    if (!this.#closed) this.#alarm.by(this.#heardAt + this.#settings.heartbeat);
+  }
+
+  #take(frame) {
+    switch (frame?.type) {
+      case 'open':
+        this.id = frame.connection;
+        this.maxInFlight = frame.maxInFlight ?? IN_FLIGHT;
+        this.#settings.heartbeat = Math.min(this.#settings.heartbeat, (frame.idle ?? IDLE) * 1000 / 4);
+        break;
+      case 'welcome':
+        if (this.welcome) break; // an invocation that ran twice
+        this.welcome = true;
+        this.#on.welcome(frame);
+        break;
+      case 'message':
+        this.#on.message(frame);
+        break;
+      case 'ack':
+        this.#on.answer(frame.id, 0);
+        break;
+      case 'stored':
+        this.#on.stored(frame.id);
+        break;
+      case 'error':
+        if (frame.closing) this.#on.refused(frame.code);
+        else if (frame.id !== undefined) this.#on.answer(frame.id, frame.code);
+        break;
+      case 'presence':
+        this.#on.presence(frame.user, frame.online);
+        break;
+      case 'superseded':
+        this.#on.superseded();
+        break;
+    }
+  }
+
+  #watch() {
+    const { clock, heartbeat, deadAfter } = this.#settings;
+    const now = clock.now();
+    if (now >= this.#askedAt + deadAfter || (!this.welcome && now >= this.#deadline)) {
+      this.#end();
+      return;
+    }
+    if (this.welcome && now >= this.#heardAt + heartbeat && this.#askedAt === Infinity) this.probe();
+    const next = [this.#askedAt + deadAfter, this.welcome ? this.#heardAt + heartbeat : this.#deadline];
+    this.#alarm.by(Math.min(...next.filter((at) => at > now)));
+  }
+
+  /** @param {number} [code] of the close frame; undefined: this side ends it */
+  #end(code) {
+    if (this.#closed) return;
+    if (code === undefined) this.drop();
+    else this.#detach();
+    this.#on.closed(code);
+  }
+}

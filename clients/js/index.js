@@ -1,0 +1,2 @@
+export { SignalingChannel, DEFAULTS } from './channel.js';
+export { Code } from './codes.js';

@@ -1,0 +1,246 @@
+import { Alarm } from './clock.js';
+import { Code, mayPass } from './codes.js';
+
+/** The server holds so many bytes of frames that came early (docs/protocol.md, Order); no more are in flight. */
+export const MAX_BYTES_IN_FLIGHT = 192 << 10;
+/** How far the numbers in flight may lie apart: after an outage all between are sent again. */
+export const MAX_SPREAD = 1024;
+/** API Gateway's largest WebSocket frame, in bytes. Browsers cannot be told to fragment a message. */
+export const MAX_FRAME = 32 << 10;
+/** How often a number is sent on one connection without an answer before the connection is given up. */
+export const MAX_UNANSWERED = 3;
+/** Room in a frame for its type and number. */
+const HEAD = 64;
+
+const utf8 = new TextEncoder();
+
+/**
+ * @typedef {{
+ *   number: number, to: string, body: string, bytes: number, resolve: () => void, reject: (code: number) => void,
+ *   code?: number, failures: number, pausing: boolean, on: object | undefined, tries: number, due: number,
+ * }} Message `code` is the last answer, if that was a failure; `failures` are those that may pass, after each of which
+ *   it pauses; `on` is the present connection if it was sent on that, and `tries` how often without an answer.
+ */
+
+/**
+ * Numbers messages 1, 2, 3, … over all connections of a session, keeps as many in flight as the server takes, and sends
+ * what was not answered again under its number: after a time-out on the same connection, and on each new one. The
+ * server delivers a number once.
+ *
+ * A number that was used must come, or the server waits for it: where there is nothing to say any more, a frame without
+ * a receiver takes its place, which the server answers by an error and passes over (a *filler*).
+ */
+export class Outbox {
+  #settings;
+  #alarm;
+  #next = 1;
+  #flight = new Map(); // messages by number, ascending
+  #sent = 0; // of them on the present connection
+  #bytes = 0; // in flight
+  #queue = []; // messages without a number yet
+  #connection; // that is welcome: {send, stuck, maxInFlight}; undefined: none
+  #grace;
+
+  /**
+   * @param {{clock: object, ackTimeout: number, maxQueued: number, retries: number, retryPause: number}} settings
+   *   times in ms
+   */
+  constructor(settings) {
+    this.#settings = settings;
+    this.#alarm = new Alarm(settings.clock, () => this.#remind());
+  }
+
+  /** The lowest number that may be sent. */
+  get first() {
+    for (const number of this.#flight.keys()) return number;
+    return this.#next;
+  }
+
+  get empty() {
+    return this.#queue.length === 0 && [...this.#flight.values()].every((m) => m.filler);
+  }
+
+  /** Whom there are messages for. */
+  get receivers() {
+    return new Set([...this.#flight.values(), ...this.#queue].filter((m) => !m.filler).map((m) => m.to));
+  }
+
+  /** Sends a message. Rejects with a code. */
+  add(to, data) {
+    return new Promise((resolve, reject) => {
+      const body = `"to":${JSON.stringify(String(to))},"data":${JSON.stringify(data) ?? 'null'}`;
+      const bytes = utf8.encode(body).length + HEAD;
+      if (bytes > MAX_FRAME) reject(Code.CLIENT);
+      else if (this.#queue.length >= this.#settings.maxQueued) reject(Code.BUSY);
+      else {
+        this.#queue.push({ to, body, bytes, resolve, reject, failures: 0, tries: 0 });
+        this.#pump();
+      }
+    });
+  }
+
+  /**
+   * A new connection was welcomed. On one that goes on with the session, what was not answered is sent again; on
+   * another, everything from `first`, which was the lowest number when it was opened.
+   *
+   * @param {{send: (frame: string) => void, stuck: () => void, maxInFlight: number}} connection
+   * @param {{resumed: boolean, first: number, grace?: object}} how
+   */
+  attach(connection, { resumed, first, grace }) {
+    this.detach();
+    this.#connection = connection;
+    this.#grace = grace;
+    if (!resumed) {
+      for (let n = first; n < this.#next; n++) this.#fill(n);
+      this.#flight = new Map([...this.#flight].sort(([a], [b]) => a - b));
+    }
+    this.#pump();
+  }
+
+  /** The connection is gone. */
+  detach() {
+    this.#connection = undefined;
+    this.#grace?.end();
+    this.#grace = undefined;
+    this.#sent = 0;
+    this.#alarm.off();
+    for (const m of this.#flight.values()) m.on = undefined;
+  }
+
+  /** The connection has room for others, or a receiver is back. */
+  resume() {
+    this.#pump();
+  }
+
+  /**
+   * The server has answered: 0, or a code. What it says on a connection that is not the present one counts only if it
+   * is a success: a failure may be the connection's, and is asked about again.
+   */
+  answered(number, code, present) {
+    const m = this.#flight.get(number);
+    if (!m || (code !== 0 && !present)) return;
+    if (m.filler || code === 0) return this.#settle(m, code);
+    m.code = code;
+    if (code === Code.UNAUTHENTICATED) return; // the connection is nobody's, and about to end
+    if (!mayPass(code)) return this.#settle(m, code);
+    if (m.on === undefined || m.pausing) return;
+    if (m.failures >= this.#settings.retries) {
+      m.reject(code);
+      this.#replace(m);
+      return;
+    }
+    m.pausing = true;
+    this.#expect(m, this.#settings.retryPause * 2 ** m.failures++);
+  }
+
+  /** The server holds a number until those before it have come. */
+  stored(number) {
+    const m = this.#flight.get(number);
+    if (m?.on === undefined) return;
+    m.tries = 1;
+    this.#expect(m, this.#settings.ackTimeout);
+  }
+
+  /** Rejects all there is. What was sent may have been delivered; what was not, was not. */
+  stop() {
+    this.detach();
+    for (const m of this.#flight.values()) {
+      if (m.filler) continue;
+      m.reject(m.code ?? Code.UNKNOWN);
+      this.#fill(m.number, m);
+    }
+    for (const m of this.#queue.splice(0)) m.reject(Code.NOT_CONNECTED);
+  }
+
+  #pump() {
+    const connection = this.#connection;
+    if (!connection) return;
+    if (this.#sent < this.#flight.size) {
+      for (const m of this.#flight.values()) {
+        if (m.on === connection) continue;
+        if (this.#sent >= connection.maxInFlight || !this.#allowed(m)) return;
+        this.#transmit(m);
+      }
+    }
+    for (;;) {
+      const m = this.#queue[0];
+      const full = this.#sent >= connection.maxInFlight || this.#next - this.first >= MAX_SPREAD;
+      if (!m || full || this.#bytes + m.bytes > MAX_BYTES_IN_FLIGHT || !this.#allowed(m)) return;
+      this.#queue.shift();
+      m.number = this.#next++;
+      this.#flight.set(m.number, m);
+      this.#bytes += m.bytes;
+      this.#transmit(m);
+    }
+  }
+
+  #allowed(m) {
+    return m.filler || !this.#grace || this.#grace.allows(m.to, this.#sent === 0);
+  }
+
+  #transmit(m) {
+    if (m.on === undefined) this.#sent++;
+    if (m.on !== this.#connection) m.tries = 0;
+    m.on = this.#connection;
+    m.tries = m.pausing ? 1 : m.tries + 1;
+    m.pausing = false;
+    this.#expect(m, this.#settings.ackTimeout);
+    this.#connection.send(`{"type":"message","id":${m.number}${m.body && ','}${m.body}}`);
+  }
+
+  /** If there is no answer within so many ms, the number is sent again. */
+  #expect(m, ms) {
+    m.due = this.#settings.clock.now() + ms;
+    this.#alarm.by(m.due);
+  }
+
+  #remind() {
+    const now = this.#settings.clock.now();
+    for (const m of this.#flight.values()) {
+      if (m.on === undefined) continue;
+      if (m.due > now) {
+        this.#alarm.by(m.due);
+      } else if (m.tries >= MAX_UNANSWERED && !m.pausing) {
+        this.#connection.stuck();
+        return;
+      } else {
+        this.#transmit(m);
+      }
+    }
+  }
+
+  #settle(m, code) {
+    this.#drop(m);
+    this.#grace?.answered(m.to, code);
+    if (code === 0) m.resolve();
+    else m.reject(code);
+    this.#pump();
+  }
+
+  #drop(m) {
+    this.#flight.delete(m.number);
+    this.#bytes -= m.bytes;
+    if (m.on !== undefined) this.#sent--;
+  }
+
+  /** Puts a filler in the place of a message, and sends it. */
+  #replace(m) {
+    const filler = this.#fill(m.number, m);
+    filler.on = m.on;
+    this.#transmit(filler);
+    this.#grace?.answered(m.to, m.code);
+    this.#pump();
+  }
+
+  /** A filler for a number, unless there is a message under it. Setting a key that is there keeps its place. */
+  #fill(number, instead) {
+    const there = this.#flight.get(number);
+    if (there && there !== instead) return there;
+    this.#bytes -= there?.bytes ?? 0;
+    const filler = {
+      number, filler: true, to: undefined, body: '', bytes: 0, failures: 0, tries: 0, resolve() {}, reject() {},
+    };
+    this.#flight.set(number, filler);
+    return filler;
+  }
+}

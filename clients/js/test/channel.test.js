@@ -1,0 +1,705 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, it } from 'node:test';
+import { Code, DEFAULTS, SignalingChannel } from '../index.js';
+import { Clock, settle } from './clock.js';
+import { Sockets } from './sockets.js';
+
+const MINUTE = 60_000;
+const LOGIN = { host: 'https://example.com:8096', token: 'alice' };
+let clock, sockets, channel, told;
+
+beforeEach(() => begin());
+
+function begin(options) {
+  clock = new Clock();
+  sockets = new Sockets();
+  told = [];
+  channel = new SignalingChannel({ WebSocket: sockets.WebSocket, clock, random: () => 1, ...options });
+  channel.onMessage = (from, message) => told.push(`${from}: ${message}`);
+  channel.onServerDisconnected = ({ reason, code }) => told.push(`end: ${reason}${code ? ` ${code}` : ''}`);
+  channel.onStateChange = (state) => told.push(state);
+  channel.onGap = ({ first, last }) => told.push(`gap ${first}-${last ?? ''}`);
+}
+
+/** How a promise ends: its value, or the code that it is rejected with. */
+const outcome = (promise) => promise.then((value) => value ?? 'ok', (code) => code);
+const send = (to = 'bob', text = 'x') => outcome(channel.send(to, text));
+const heard = (...expected) => assert.deepEqual(told.splice(0), expected);
+
+/** Connects, and says nothing of it. */
+async function join(more) {
+  const user = channel.connect(LOGIN);
+  sockets.last.welcome(more);
+  await user;
+  told.length = 0;
+  return sockets.last;
+}
+
+/** After a connection was lost, another is welcome. */
+async function back(more) {
+  const before = sockets.all.length;
+  await clock.pass(DEFAULTS.reconnectFirst);
+  assert.equal(sockets.all.length, before + 1);
+  sockets.last.welcome(more);
+  return sockets.last;
+}
+
+const message = (seq, more) => ({ type: 'message', from: 'bob', data: `m${seq}`, epoch: 'e', seq, ...more });
+
+describe('the address', () => {
+  for (const [given, opened] of Object.entries({
+    'https://example.com:8096': 'wss://example.com:8096/socket.io/',
+    'http://localhost:8095/': 'ws://localhost:8095/socket.io/',
+    'wss://api.example.com/prod': 'wss://api.example.com/prod',
+    'ws://localhost:8095/prod/?stage=1#x': 'ws://localhost:8095/prod/?stage=1',
+  })) {
+    it(given, () => {
+      channel.connect({ host: given, token: 'ä&=' });
+      const { url, protocols } = sockets.last;
+      const { token, session, first, resume } = sockets.last.query;
+      assert.deepEqual(protocols, ['owt.signal.v1']);
+      assert.deepEqual([token, first, resume], ['ä&=', '1', undefined]);
+      assert.match(session, /^[0-9a-f]{32}$/);
+      for (const key of ['token', 'session', 'first']) url.searchParams.delete(key);
+      assert.equal(url.href, opened);
+    });
+  }
+
+  it('may be called url', () => {
+    channel.connect({ url: 'ws://example.com/prod' });
+    assert.equal(sockets.last.url.pathname, '/prod');
+    assert.equal(sockets.last.query.token, undefined);
+  });
+
+  it('that is none is refused', async () => {
+    for (const host of [undefined, 'example.com', 'ftp://example.com']) {
+      assert.equal(await outcome(channel.connect({ host })), Code.ILLEGAL_ARGUMENT);
+    }
+    assert.equal(channel.state, 'disconnected');
+  });
+
+  it('that the browser refuses is told', async () => {
+    sockets.error = new Error('mixed content');
+    assert.equal(await outcome(channel.connect(LOGIN)), Code.ILLEGAL_ARGUMENT);
+    heard('connecting', 'disconnected', 'end: refused 2402');
+  });
+
+  it('is of no use without WebSocket', async () => {
+    channel = new SignalingChannel({ WebSocket: null });
+    assert.equal(await outcome(channel.connect(LOGIN)), Code.NO_WEBSOCKET);
+  });
+});
+
+describe('connect', () => {
+  it('resolves with the name', async () => {
+    const user = outcome(channel.connect(LOGIN));
+    heard('connecting');
+    sockets.last.greet();
+    await settle();
+    heard();
+    sockets.last.welcome();
+    assert.equal(await user, 'alice');
+    heard('connected');
+  });
+
+  it('once', async () => {
+    await join();
+    assert.equal(await outcome(channel.connect(LOGIN)), Code.INVALID_STATE);
+  });
+
+  it('asks for the token each time, if it is a function', async () => {
+    let n = 0;
+    const user = channel.connect({ ...LOGIN, token: async () => `token${++n}` });
+    await settle();
+    assert.equal(sockets.last.query.token, 'token1');
+    sockets.last.welcome();
+    await user;
+    sockets.last.end();
+    await clock.pass(DEFAULTS.reconnectFirst);
+    assert.equal(sockets.last.query.token, 'token2');
+  });
+
+  it('tries again where the token cannot be had', async () => {
+    let n = 0;
+    const user = outcome(channel.connect({ ...LOGIN, token: () => { if (++n === 1) throw new Error('not yet'); return 'alice'; } }));
+    await clock.pass(DEFAULTS.reconnectFirst);
+    sockets.last.welcome();
+    assert.equal(await user, 'alice');
+  });
+
+  it('tries again when nobody answers, more and more slowly, and not for ever', async () => {
+    const user = outcome(channel.connect(LOGIN));
+    const times = [];
+    for (let seen = 0; channel.state === 'connecting';) {
+      await clock.pass(100);
+      if (sockets.all.length === seen) continue;
+      seen = sockets.all.length;
+      times.push(clock.now());
+      sockets.last.end();
+    }
+    assert.equal(await user, Code.UNAVAILABLE);
+    assert.equal(times.length, 1 + DEFAULTS.reconnectAttempts);
+    const pauses = times.slice(1).map((t, i) => t - times[i]);
+    assert.deepEqual(pauses, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000, 30000]);
+    heard('connecting', 'disconnected', 'end: unreachable 2101');
+    assert.equal(clock.pending, 0);
+  });
+
+  it('gives up a handshake that hangs', async () => {
+    channel.connect(LOGIN);
+    sockets.last.greet();
+    await clock.pass(DEFAULTS.connectTimeout + DEFAULTS.reconnectFirst);
+    assert.equal(sockets.all[0].readyState, 2);
+    assert.equal(sockets.all.length, 2);
+  });
+
+  for (const code of [2103, 2120, 2121]) {
+    it(`is rejected with ${code}, and that is that`, async () => {
+      const user = outcome(channel.connect(LOGIN));
+      sockets.last.greet();
+      sockets.last.say({ type: 'error', code, message: 'x', closing: true });
+      assert.equal(await user, code);
+      heard('connecting', 'disconnected', `end: refused ${code}`);
+      assert.equal(clock.pending, 0);
+    });
+  }
+
+  it('tries again when the server could not say who it is', async () => {
+    const user = outcome(channel.connect(LOGIN));
+    sockets.last.greet();
+    sockets.last.say({ type: 'error', code: 2101, message: 'x', closing: true });
+    sockets.last.end(1000);
+    await clock.pass(DEFAULTS.reconnectFirst);
+    sockets.last.welcome();
+    assert.equal(await user, 'alice');
+  });
+
+  it('works again after the end', async () => {
+    const a = await join();
+    a.say({ type: 'superseded' });
+    heard('disconnected', 'end: superseded');
+    const user = outcome(channel.connect({ ...LOGIN, token: 'carol' }));
+    sockets.last.welcome({ user: 'carol', seq: 9 });
+    assert.equal(await user, 'carol');
+    assert.equal(sockets.last.query.resume, 'c1');
+    heard('connecting', 'connected');
+  });
+});
+
+describe('messages', () => {
+  it('are sent when there is a connection', async () => {
+    channel.connect(LOGIN);
+    const sent = send();
+    sockets.last.greet();
+    assert.deepEqual(sockets.last.saw(), []);
+    sockets.last.welcome();
+    assert.deepEqual(sockets.last.saw(), [1]);
+    sockets.last.say({ type: 'ack', id: 1 });
+    assert.equal(await sent, 'ok');
+  });
+
+  it('are not sent where there will be none', async () => {
+    assert.equal(await send(), Code.NOT_CONNECTED);
+  });
+
+  it('are rejected with a number, which is all that OWT\'s SDK knows', async () => {
+    const a = await join();
+    const sent = send();
+    a.say({ type: 'error', id: 1, code: 2201, message: 'target unreachable' });
+    assert.equal(await sent, 2201);
+  });
+
+  it('come in order, those before the welcome after it', async () => {
+    channel.connect(LOGIN);
+    sockets.last.greet();
+    sockets.last.say(message(4));
+    heard('connecting');
+    sockets.last.welcome({ seq: 3 });
+    sockets.last.say(message(6));
+    sockets.last.say(message(5));
+    heard('connected', 'bob: m4', 'bob: m5', 'bob: m6');
+  });
+
+  it('may be anything; what is no frame is passed over', async () => {
+    const a = await join();
+    a.say('{');
+    a.say('null');
+    a.say('{"message": "Internal server error", "connectionId":"x", "requestId":"y"}');
+    a.say({ type: 'of tomorrow' });
+    a.say(message(1, { data: { x: 1 } }));
+    heard('bob: [object Object]');
+  });
+
+  it('whose handler throws do not disturb the others', async () => {
+    const a = await join();
+    const thrown = [];
+    const { listeners } = withoutListeners('uncaughtException', (e) => thrown.push(e.message));
+    channel.onMessage = (_, text) => { told.push(text); throw new Error(text); };
+    a.say(message(2));
+    a.say(message(1));
+    await settle();
+    listeners.restore();
+    heard('m1', 'm2');
+    assert.deepEqual(thrown, ['m1', 'm2']);
+    assert.equal(channel.state, 'connected');
+  });
+});
+
+/** Puts one listener in the place of all others, the test runner's. */
+function withoutListeners(event, listener) {
+  const others = process.listeners(event);
+  process.removeAllListeners(event);
+  process.on(event, listener);
+  return {
+    listeners: {
+      restore() {
+        process.removeAllListeners(event);
+        for (const other of others) process.on(event, other);
+      },
+    },
+  };
+}
+
+describe('a lost connection', () => {
+  it('what it brought before the welcome has come', async () => {
+    const a = await join();
+    a.end();
+    await clock.pass(DEFAULTS.reconnectFirst);
+    sockets.last.greet();
+    sockets.last.say(message(1));
+    sockets.last.say(message(1, { epoch: 'f', data: 'new' }));
+    heard('reconnecting', 'bob: m1');
+    sockets.last.end();
+    heard('bob: new');
+  });
+
+  it('is followed by another, which goes on', async () => {
+    const a = await join();
+    const sent = [send(), send(), send()];
+    assert.deepEqual(a.saw(), [1, 2, 3]);
+    a.say({ type: 'ack', id: 1 });
+    a.end();
+    heard('reconnecting');
+    const b = await back();
+    assert.deepEqual([b.query.resume, b.query.first, b.query.session], ['c1', '2', a.query.session]);
+    heard('connected');
+    assert.deepEqual(b.saw(), ['presence']);
+    b.say({ type: 'presence', user: 'bob', online: true });
+    await settle();
+    assert.deepEqual(b.saw(), [2]);
+    b.say({ type: 'ack', id: 2 });
+    assert.deepEqual(b.saw(), [3]);
+    b.say({ type: 'ack', id: 3 });
+    assert.deepEqual(await Promise.all(sent), ['ok', 'ok', 'ok']);
+  });
+
+  it('where the session is forgotten, the numbers in between are filled', async () => {
+    const a = await join();
+    send();
+    send();
+    send();
+    a.say({ type: 'ack', id: 2 });
+    a.end();
+    const b = await back({ resumed: false, epoch: 'f' });
+    b.say({ type: 'presence', user: 'bob', online: true });
+    await settle();
+    assert.deepEqual(b.sent.splice(0).map(({ id, to }) => [id, to]), [[undefined, undefined], [1, 'bob'], [2, undefined]]);
+    b.say({ type: 'ack', id: 1 });
+    assert.deepEqual(b.saw(), [3]);
+    heard('reconnecting', 'connected', 'gap 1-');
+  });
+
+  it('receivers are waited for, if there is something for them', async () => {
+    const a = await join();
+    send('bob');
+    a.end();
+    const b = await back({ resumed: false });
+    for (let i = 0; i < 3; i++) {
+      b.say({ type: 'presence', user: 'bob', online: false });
+      await clock.pass(500);
+    }
+    assert.ok(b.saw().every((what) => what === 'presence'));
+    await clock.pass(DEFAULTS.grace);
+    assert.deepEqual(b.saw().at(-1), 1);
+  });
+
+  it('what was missed is reported', async () => {
+    const a = await join({ seq: 5 });
+    a.say(message(6));
+    a.end();
+    const b = await back({ seq: 9 });
+    b.say(message(10));
+    heard('bob: m6', 'reconnecting', 'connected', 'gap 7-9', 'bob: m10');
+  });
+
+  it('pauses grow while connections do not hold', async () => {
+    const a = await join();
+    a.end();
+    const b = await back();
+    b.end();
+    await clock.pass(DEFAULTS.reconnectFirst);
+    assert.equal(sockets.all.length, 2);
+    await clock.pass(DEFAULTS.reconnectFirst);
+    assert.equal(sockets.all.length, 3);
+    sockets.last.welcome();
+    await clock.pass(DEFAULTS.stableAfter);
+    sockets.last.end();
+    await back();
+  });
+
+  it('for too long ends the channel', async () => {
+    begin({ reconnectAttempts: 2 });
+    const a = await join();
+    const sent = send();
+    a.end();
+    const waits = send();
+    for (const pause of [500, 1000]) {
+      await clock.pass(pause);
+      sockets.last.end();
+    }
+    heard('reconnecting', 'disconnected', 'end: unreachable 2101');
+    assert.deepEqual([await sent, await waits], [Code.UNKNOWN, Code.NOT_CONNECTED]);
+    assert.equal(clock.pending, 0);
+  });
+
+  it('where the user has another name, the channel has ended', async () => {
+    const a = await join({ user: '1@anonymous' });
+    a.end();
+    await back({ user: '2@anonymous' });
+    heard('reconnecting', 'disconnected', 'end: renamed');
+  });
+
+  it('is tried again at once when the network is back', async (t) => {
+    const network = new EventTarget();
+    for (const name of ['addEventListener', 'removeEventListener']) globalThis[name] = network[name].bind(network);
+    t.after(() => { delete globalThis.addEventListener; delete globalThis.removeEventListener; });
+    const a = await join();
+    a.end();
+    network.dispatchEvent(new Event('online'));
+    assert.equal(sockets.all.length, 2);
+    network.dispatchEvent(new Event('online'));
+    assert.equal(sockets.all.length, 2, 'one attempt at a time');
+    sockets.last.welcome();
+    network.dispatchEvent(new Event('online'));
+    assert.deepEqual(sockets.last.saw(), ['ping']);
+    await channel.disconnect();
+    network.dispatchEvent(new Event('online'));
+    assert.equal(sockets.all.length, 2);
+  });
+});
+
+describe('a connection that may be dead', () => {
+  it('is asked for a sign of life well before the server would close it', async () => {
+    const a = await join({ idle: 100 });
+    await clock.pass(25_000);
+    assert.deepEqual(a.saw(), ['ping']);
+    a.say({ type: 'pong' });
+    await clock.pass(24_999);
+    assert.deepEqual(a.saw(), []);
+    await clock.pass(1);
+    assert.deepEqual(a.saw(), ['ping']);
+  });
+
+  it('is given up when there is none', async () => {
+    const a = await join();
+    await clock.pass(DEFAULTS.heartbeat + DEFAULTS.deadAfter);
+    assert.equal(a.readyState, 2);
+    heard('reconnecting');
+    await back();
+  });
+
+  it('sooner, if something was sent', async () => {
+    begin({ ackTimeout: MINUTE });
+    const a = await join();
+    await clock.pass(1000);
+    send();
+    await clock.pass(DEFAULTS.deadAfter - 1);
+    heard();
+    await clock.pass(1);
+    heard('reconnecting');
+    assert.equal(a.readyState, 2);
+  });
+
+  it('lives as long as it says something', async () => {
+    const a = await join();
+    for (let i = 0; i < 10; i++) {
+      await clock.pass(DEFAULTS.heartbeat - 1);
+      a.say({ type: 'nothing' });
+    }
+    assert.deepEqual(a.saw(), []);
+    heard();
+  });
+
+  it('and does not answer messages is given up, too', async () => {
+    begin({ deadAfter: MINUTE });
+    const a = await join();
+    send();
+    for (let i = 0; i < 3; i++) {
+      await clock.pass(DEFAULTS.ackTimeout);
+      a.say({ type: 'nothing' });
+    }
+    assert.deepEqual(a.saw(), [1, 1, 1]);
+    heard('reconnecting');
+  });
+});
+
+describe('renewal', () => {
+  /** Lets the time pass until the renewal is due, on a connection that lives. */
+  const alive = async (a) => {
+    for (let t = 0; t < DEFAULTS.renewAfter - MINUTE; t += MINUTE) {
+      await clock.pass(MINUTE / 2);
+      a.say({ type: 'pong' });
+      await clock.pass(MINUTE / 2);
+      a.say({ type: 'pong' });
+    }
+    await clock.pass(MINUTE / 2);
+    a.say({ type: 'pong' });
+    await clock.pass(MINUTE / 2);
+    a.saw();
+    told.length = 0;
+    return [a, sockets.last];
+  };
+
+  it('comes before the two hours are over, and takes over without a gap', async () => {
+    const [a, b] = await alive(await join());
+    assert.equal(sockets.all.length, 2);
+    assert.ok(clock.now() < 120 * MINUTE);
+    assert.deepEqual([b.query.resume, b.query.first], ['c1', '1']);
+    const one = send();
+    assert.deepEqual(a.saw(), [1], 'until then the old one is used');
+    b.welcome({ seq: 2 });
+    assert.deepEqual(b.saw(), [1]);
+    b.say(message(3));
+    a.say(message(1));
+    a.say(message(2));
+    heard('bob: m1', 'bob: m2', 'bob: m3');
+    a.say({ type: 'error', id: 1, code: 2120, message: 'x' });
+    a.say({ type: 'superseded' });
+    a.end(1000);
+    heard();
+    b.say({ type: 'ack', id: 1 });
+    assert.equal(await one, 'ok');
+    assert.equal(channel.state, 'connected');
+  });
+
+  it('what the old one still acks is acked', async () => {
+    const [a, b] = await alive(await join());
+    const one = send();
+    b.welcome();
+    a.say({ type: 'ack', id: 1 });
+    assert.equal(await one, 'ok');
+  });
+
+  it('superseded may come before the welcome', async () => {
+    const [a, b] = await alive(await join());
+    b.greet();
+    a.say({ type: 'superseded' });
+    a.end(1000);
+    b.welcome();
+    heard();
+  });
+
+  it('and before the greeting, which is on another socket', async () => {
+    const [a, b] = await alive(await join());
+    a.say({ type: 'superseded' });
+    a.end(1000);
+    const one = send();
+    b.welcome();
+    assert.deepEqual(b.saw(), [1]);
+    b.say({ type: 'ack', id: 1 });
+    assert.equal(await one, 'ok');
+    heard();
+  });
+
+  it('where the new one ends without a greeting, it was not that', async () => {
+    const [a, b] = await alive(await join());
+    a.say({ type: 'superseded' });
+    heard();
+    b.end();
+    heard('disconnected', 'end: superseded');
+  });
+
+  it('where it ends after that, it may have been', async () => {
+    const [a, b] = await alive(await join());
+    b.greet();
+    a.say({ type: 'superseded' });
+    a.end(1000);
+    b.end();
+    await back();
+    heard('reconnecting', 'connected');
+  });
+
+  it('before an attempt has begun it was not', async () => {
+    begin();
+    const user = channel.connect({ ...LOGIN, token: () => (sockets.last ? new Promise(() => {}) : 'alice') });
+    await settle();
+    sockets.last.welcome();
+    await user;
+    const [a] = await alive(sockets.last);
+    a.say({ type: 'superseded' });
+    heard('disconnected', 'end: superseded');
+  });
+
+  it('another may take over from both', async () => {
+    const [, b] = await alive(await join());
+    b.greet();
+    b.say({ type: 'superseded' });
+    heard('disconnected', 'end: superseded');
+  });
+
+  it('a connection that is lost meanwhile is lost', async () => {
+    const [a, b] = await alive(await join());
+    a.end();
+    heard('reconnecting');
+    b.welcome();
+    heard('connected');
+  });
+
+  it('that fails is tried again, and costs nothing', async () => {
+    const [a, b] = await alive(await join());
+    b.end();
+    heard();
+    await clock.pass(DEFAULTS.reconnectFirst);
+    assert.equal(sockets.all.length, 3);
+    sockets.last.welcome();
+    a.end(1000);
+    heard();
+    assert.equal(channel.state, 'connected');
+  });
+
+  it('the old one is not kept for long', async () => {
+    const [a, b] = await alive(await join());
+    b.welcome({ seq: 2 });
+    b.say(message(3));
+    await clock.pass(DEFAULTS.gapWait);
+    heard('gap 1-2', 'bob: m3');
+    a.say(message(2, { from: 'eve' }));
+    heard('eve: m2');
+    await clock.pass(DEFAULTS.retireAfter);
+    assert.equal(a.readyState, 2);
+  });
+
+  it('may be turned off', async () => {
+    begin({ renewAfter: Infinity });
+    const a = await join();
+    await alive(a);
+    assert.equal(sockets.all.length, 1);
+  });
+});
+
+describe('presence', () => {
+  it('is asked', async () => {
+    const a = await join();
+    const both = Promise.all([channel.presence('bob'), channel.presence('bob'), channel.presence('eve')]);
+    assert.deepEqual(a.sent.map(({ type, user }) => `${type} ${user}`), ['presence bob', 'presence bob', 'presence eve']);
+    a.say({ type: 'presence', user: 'eve', online: false });
+    a.say({ type: 'presence', user: 'bob', online: true });
+    assert.deepEqual(await both, [true, true, false]);
+    a.say({ type: 'presence', user: 'bob', online: true });
+    a.say({ type: 'presence', user: 'nobody', online: true });
+  });
+
+  it('nobody answers in vain', async () => {
+    begin({ deadAfter: MINUTE });
+    assert.equal(await outcome(channel.presence('bob')), Code.NOT_CONNECTED);
+    const a = await join();
+    const late = outcome(channel.presence('bob'));
+    await clock.pass(DEFAULTS.ackTimeout);
+    assert.equal(await late, Code.UNAVAILABLE);
+    const lost = outcome(channel.presence('bob'));
+    a.end();
+    assert.equal(await lost, Code.NOT_CONNECTED);
+  });
+});
+
+describe('disconnect', () => {
+  it('says goodbye', async () => {
+    const a = await join();
+    await channel.disconnect();
+    assert.deepEqual(a.saw(), ['leave']);
+    assert.equal(a.closedWith, 1000);
+    heard('disconnected', 'end: left');
+    assert.equal(clock.pending, 0);
+    await channel.disconnect();
+    heard();
+  });
+
+  it('lets what was sent be answered first', async () => {
+    const a = await join();
+    const one = send();
+    const left = channel.disconnect();
+    assert.equal(channel.disconnect(), left);
+    assert.equal(await send(), Code.NOT_CONNECTED);
+    await clock.pass(100);
+    heard();
+    a.say({ type: 'ack', id: 1 });
+    await clock.pass(100);
+    await left;
+    assert.equal(await one, 'ok');
+    assert.deepEqual(a.saw(), [1, 'leave']);
+    heard('disconnected', 'end: left');
+  });
+
+  it('but not for long', async () => {
+    await join();
+    const one = send();
+    const left = channel.disconnect();
+    await clock.pass(DEFAULTS.farewell);
+    await left;
+    assert.equal(await one, Code.UNKNOWN);
+    heard('disconnected', 'end: left');
+  });
+
+  it('nor on a connection that was lost', async () => {
+    const a = await join();
+    send();
+    const left = channel.disconnect();
+    a.end();
+    await clock.pass(100);
+    await left;
+    heard('reconnecting', 'disconnected', 'end: left');
+    assert.equal(clock.pending, 0);
+  });
+
+  it('while connecting', async () => {
+    const user = outcome(channel.connect(LOGIN));
+    await channel.disconnect();
+    assert.equal(await user, Code.UNKNOWN);
+    assert.equal(sockets.last.readyState, 2);
+    sockets.last.onmessage({ data: '{"type":"welcome","user":"alice"}' });
+    heard('connecting', 'disconnected', 'end: left');
+    assert.equal(clock.pending, 0);
+  });
+
+  it('from within a handler', async () => {
+    const a = await join();
+    channel.onMessage = (_, text) => { told.push(text); channel.disconnect(); };
+    a.say(message(3));
+    a.say(message(2));
+    a.say(message(1));
+    heard('m1', 'm2', 'm3', 'disconnected', 'end: left');
+  });
+
+  it('an end that comes while it waits is the end', async () => {
+    const a = await join();
+    send();
+    const left = channel.disconnect();
+    a.say({ type: 'superseded' });
+    const user = channel.connect(LOGIN);
+    sockets.last.welcome();
+    await user;
+    await clock.pass(DEFAULTS.farewell);
+    await left;
+    assert.equal(channel.state, 'connected');
+    heard('disconnected', 'end: superseded', 'connecting', 'connected');
+  });
+});
+
+it('every frame can be watched', async () => {
+  const seen = [];
+  channel.onFrame = ({ direction, text, connection }) => seen.push([direction, JSON.parse(text).type, connection]);
+  const a = await join();
+  send();
+  a.say({ type: 'ack', id: 1 });
+  assert.deepEqual(seen, [['in', 'open', undefined], ['in', 'welcome', 'c1'], ['out', 'message', 'c1'], ['in', 'ack', 'c1']]);
+});

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { beforeEach, it } from 'node:test';
+import { Grace } from '../grace.js';
+import { Outbox } from '../outbox.js';
+import { Clock, settle } from './clock.js';
+
+const MS = 5000;
+let clock, outbox, online, asked, sent;
+
+beforeEach(() => {
+  clock = new Clock();
+  outbox = new Outbox({ clock, ackTimeout: 60_000, maxQueued: 10, retries: 0, retryPause: 1 });
+  online = new Set();
+  asked = [];
+  sent = [];
+});
+
+/** What is to be sent after a reconnect: to whom, one after the other. */
+function back(...to) {
+  for (const user of to) outbox.add(user, 'x').catch(() => {});
+  const grace = new Grace({
+    clock, ms: MS, receivers: outbox.receivers, changed: () => outbox.resume(),
+    presence: async (user) => {
+      asked.push(user);
+      if (online.has('fails')) throw 2101;
+      return online.has(user);
+    },
+  });
+  const connection = { maxInFlight: 100, stuck() {}, send: (text) => sent.push(JSON.parse(text).id) };
+  outbox.attach(connection, { resumed: true, first: 1, grace });
+}
+
+const saw = async (...expected) => {
+  await settle();
+  assert.deepEqual(sent.splice(0), expected);
+};
+const ack = (n, code = 0) => outbox.answered(n, code, true);
+
+it('the first message to each goes alone, the others when that was accepted', async () => {
+  online.add('bob').add('eve');
+  back('bob', 'bob', 'bob', 'eve', 'eve', 'bob');
+  await saw(1);
+  ack(1);
+  await saw(2, 3);
+  ack(2);
+  await saw();
+  ack(3);
+  await saw(4);
+  ack(4);
+  await saw(5, 6);
+  assert.deepEqual(asked, ['bob', 'eve']);
+});
+
+it('a receiver that is away is waited for', async () => {
+  back('bob', 'bob');
+  await saw();
+  await clock.pass(1000);
+  await saw();
+  online.add('bob');
+  await clock.pass(500);
+  await saw(1);
+  assert.ok(asked.length < 8, `${asked.length} questions`);
+  ack(1);
+  await saw(2);
+  await clock.pass(MS);
+  assert.equal(clock.pending, 1, 'only that of the answer that is awaited');
+});
+
+it('not longer than that', async () => {
+  back('bob', 'bob', 'eve');
+  await clock.pass(MS - 1);
+  await saw();
+  await clock.pass(1);
+  await saw(1, 2, 3);
+});
+
+it('questions that fail are asked again', async () => {
+  online.add('fails').add('bob');
+  back('bob');
+  await saw();
+  online.delete('fails');
+  await clock.pass(100);
+  await saw(1);
+});
+
+it('where the server was wrong, one message is told so and the others wait on', async () => {
+  online.add('bob');
+  back('bob', 'bob', 'bob');
+  await saw(1);
+  online.delete('bob');
+  ack(1, 2201);
+  await saw();
+  online.add('bob');
+  await clock.pass(500);
+  await saw(2);
+  ack(2);
+  await saw(3);
+});
+
+it('another failure is no sign that a receiver is away', async () => {
+  online.add('bob');
+  back('bob', 'bob');
+  await saw(1);
+  ack(1, 2110);
+  await saw(2);
+});
+
+it('to others messages go as ever', async () => {
+  online.add('bob');
+  back('bob');
+  outbox.add('eve', 'x').catch(() => {});
+  await saw(1, 2);
+});
+
+it('with the connection it ends', async () => {
+  back('bob');
+  await settle();
+  outbox.detach();
+  assert.equal(clock.pending, 0);
+  await clock.pass(MS);
+  await saw();
+});

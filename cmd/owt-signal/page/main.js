@@ -1,0 +1,273 @@
+import { SignalingChannel } from './client/index.js';
+import { Panel } from './panel.js';
+import { Phone } from './phone.js';
+
+/** How often the presence of whom one may call is asked, in ms; and how long typing must pause before it is. */
+const FRESH = 2000;
+const TYPED = 300;
+
+const $ = (id) => document.getElementById(id);
+const { stage, secure } = document.documentElement.dataset;
+const server = new URL(`/${stage}`, location.href).href;
+
+const panel = new Panel();
+const channel = new SignalingChannel({ reconnectAttempts: Infinity });
+const phone = new Phone({ send: (to, message) => channel.send(to, message), media });
+let me; // the name under which one is connected
+let wasLost = false;
+
+// The connection.
+
+$('you').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  if (channel.state !== 'disconnected') {
+    phone.hangUp();
+    channel.disconnect();
+    return;
+  }
+  notice();
+  const name = $('name').value.trim();
+  if (!name) return;
+  $('connect').disabled = true;
+  try {
+    me = await channel.connect({ url: server, token: name });
+    phone.me = me;
+    $('callee').focus();
+  } catch {
+    // onServerDisconnected has told
+  }
+});
+
+channel.onFrame = (frame) => panel.frame(frame);
+channel.onMessage = (from, message) => phone.receive(from, message);
+channel.onGap = () => phone.connection?.resync();
+channel.onStateChange = (state) => {
+  const said = { disconnected: 'Not connected', connecting: 'Connecting…', connected: 'Connected', reconnecting: 'Reconnecting…' };
+  $('state').textContent = said[state];
+  $('state').dataset.state = state;
+  $('name').readOnly = state !== 'disconnected';
+  $('connect').disabled = false;
+  $('connect').textContent = { disconnected: 'Connect', connecting: 'Cancel' }[state] ?? 'Disconnect';
+  if (state === 'reconnecting') {
+    wasLost = true;
+    notice('warn', 'The connection to the server is lost. Trying again…');
+  } else if (state === 'connected' && wasLost) {
+    wasLost = false;
+    notice('good', 'The connection to the server is back.');
+  }
+  controls();
+  look(0);
+};
+channel.onServerDisconnected = ({ reason, code }) => {
+  wasLost = false;
+  phone.drop(reason === 'left' ? 'you left' : 'lost');
+  if (reason === 'superseded') {
+    notice('bad', `Another tab or device has connected as ${me}. This one has left.`, {
+      label: 'Take the name back', act: () => $('you').requestSubmit(),
+    });
+  } else if (reason === 'refused') {
+    notice('bad', `The server refuses this client (${code}).`);
+  } else if (reason !== 'left') {
+    notice('bad', 'The server cannot be reached.');
+  }
+};
+
+// Who answers.
+
+let looking;
+let asked = 0;
+
+/** Asks for the presence of whom one may call, after so many ms, and again and again. */
+function look(ms) {
+  clearTimeout(looking);
+  looking = setTimeout(async () => {
+    const mine = ++asked;
+    const name = phone.peer ?? $('callee').value.trim();
+    const known = channel.state === 'connected' && name ? await channel.presence(name).catch(() => undefined) : undefined;
+    if (mine !== asked) return; // another question is on its way
+    show(name, known);
+    look(FRESH);
+  }, ms);
+}
+
+function show(name, online) {
+  let text = name === me ? 'That is you.' : `${name} is ${online ? 'online' : 'offline'}.`;
+  if (channel.state !== 'connected') text = 'Connect first.';
+  else if (!name) text = 'Whose name? You will see whether they are there.';
+  else if (online === undefined) text = `Asking for ${name}…`;
+  const output = $('presence');
+  if (output.textContent !== text) output.textContent = text; // it is read out when it changes
+  output.dataset.presence = online === undefined ? 'unknown' : online ? 'online' : 'offline';
+  if (online === false && name === phone.peer) phone.missing();
+}
+
+$('callee').addEventListener('input', () => {
+  asked++;
+  show($('callee').value.trim());
+  controls();
+  look(TYPED);
+});
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) clearTimeout(looking);
+  else look(0);
+});
+
+// The call.
+
+$('peer').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const name = $('callee').value.trim();
+  if (!name || channel.state !== 'connected') return;
+  if (name === me) {
+    notice('warn', 'That is you. Open this page again in another tab, under another name.');
+    return;
+  }
+  notice();
+  phone.call(name);
+});
+$('answer').addEventListener('click', () => phone.answer());
+$('decline').addEventListener('click', () => phone.decline());
+$('hangup').addEventListener('click', () => phone.hangUp());
+addEventListener('pagehide', () => {
+  phone.hangUp();
+  channel.disconnect();
+});
+
+/** What is said of a call that is over. */
+const endings = {
+  'you hung up': (who) => [undefined, `You hung up on ${who}`],
+  'you declined': (who) => [undefined, `You declined ${who}'s call`],
+  'you left': () => [undefined, 'You left'],
+  lost: () => [undefined, 'The call is over: this page is not connected any more'],
+  'hung up': (who) => ['info', `${who} hung up.`],
+  declined: (who) => ['info', `${who} declined.`],
+  busy: (who) => ['info', `${who} is in another call.`],
+  missed: (who) => ['info', `You missed a call from ${who}.`],
+  'no answer': (who) => ['warn', `${who} does not answer.`],
+  offline: (who) => ['warn', `${who} is offline.`],
+  gone: (who) => ['warn', `${who} has gone.`],
+  'no connection': (who) => ['bad', `No connection to ${who} could be made: the two browsers do not reach each other.`],
+};
+
+phone.onchange = (state, detail) => {
+  const who = phone.peer;
+  const focused = document.activeElement;
+  $('ringing').hidden = state !== 'ringing';
+  if (state === 'ringing') {
+    $('ringing').firstElementChild.textContent = `${who} is calling`;
+    notice();
+  }
+  const phases = {
+    idle: 'No call', calling: phone.stream === undefined ? 'Waiting for your camera…' : `Calling ${who}…`,
+    ringing: `${who} is calling`, connecting: `Connecting to ${who}…`,
+    talking: detail ? `Waiting for ${who}…` : `In a call with ${who}`,
+  };
+  $('phase').textContent = phases[state];
+  if (state === 'idle') {
+    const [kind, text] = (endings[detail] ?? (() => ['bad', `The call failed (${detail}).`]))(who);
+    if (kind) notice(kind, text);
+    else $('phase').textContent = text;
+    $('remote').srcObject = $('local').srcObject = null;
+    $('mute').ariaPressed = $('blind').ariaPressed = 'false';
+  }
+  if (phone.stream && $('local').srcObject !== phone.stream) $('local').srcObject = phone.stream;
+  $('local').hidden = !(phone.stream?.getVideoTracks().length > 0);
+  $('talk').dataset.state = state;
+  if (state !== 'idle' && state !== 'ringing') $('callee').value = who;
+  controls();
+  look(0);
+  if (focused.disabled || focused.closest('[hidden]')) { // where to go on with the keyboard
+    const next = [$('hangup'), $('call')].find((b) => !b.disabled && !b.closest('[hidden]')) ?? $('talk');
+    next.focus({ preventScroll: true });
+  }
+};
+
+phone.onpeer = (peer) => {
+  const remote = new MediaStream();
+  $('remote').srcObject = remote;
+  peer.ontrack = (track) => {
+    remote.addTrack(track);
+  };
+  peer.onchat = (text) => said(text, phone.peer);
+  peer.onchatopen = controls;
+};
+
+/** Camera and microphone, as far as there are any; null: none. */
+async function media() {
+  if (!navigator.mediaDevices) {
+    notice('warn', 'Browsers give a page its camera only over https, or on the same machine. You can still look, listen and chat.',
+      secure && location.protocol === 'http:' ? { label: 'Open this page over https', href: `https://${location.hostname}:${secure}/` } : undefined);
+    return null;
+  }
+  for (const wanted of [{ audio: true, video: true }, { audio: true }, { video: true }]) {
+    try {
+      return await navigator.mediaDevices.getUserMedia(wanted);
+    } catch {
+      // then with less
+    }
+  }
+  notice('warn', 'There is no camera or microphone that this page may use. You can still look, listen and chat.');
+  return null;
+}
+
+for (const [id, kind] of [['mute', 'Audio'], ['blind', 'Video']]) {
+  $(id).addEventListener('click', () => {
+    const off = $(id).ariaPressed !== 'true';
+    $(id).ariaPressed = String(off);
+    for (const track of phone.stream?.[`get${kind}Tracks`]() ?? []) track.enabled = !off;
+  });
+}
+
+// The chat.
+
+$('say').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const text = $('text').value.trim();
+  if (!text || !phone.connection?.chatting) return;
+  phone.connection.say(text);
+  said(text);
+  $('text').value = '';
+});
+
+function said(text, who) {
+  const item = document.createElement('li');
+  const name = document.createElement('b');
+  name.textContent = who ?? 'You';
+  item.classList.toggle('mine', who === undefined);
+  item.append(name, text);
+  $('said').append(item);
+  $('said').scrollTop = $('said').scrollHeight;
+}
+
+// What can be done now.
+
+function controls() {
+  const { state } = phone;
+  const busy = state !== 'idle';
+  $('callee').disabled = busy && state !== 'ringing'; // one may be typing there, and must not answer by that
+  $('call').disabled = busy || channel.state !== 'connected' || !$('callee').value.trim();
+  $('hangup').disabled = !busy || state === 'ringing';
+  $('mute').disabled = !(phone.stream?.getAudioTracks().length > 0);
+  $('blind').disabled = !(phone.stream?.getVideoTracks().length > 0);
+  const chatting = phone.connection?.chatting ?? false;
+  for (const control of $('say').elements) control.disabled = !chatting;
+}
+
+/** Says something that must not be missed, with a button or a link; nothing: takes back what was said. */
+function notice(kind, text = '', { label, act, href } = {}) {
+  const box = $('notice').firstElementChild;
+  const [said, link, button] = box.children;
+  box.hidden = !kind;
+  box.dataset.kind = kind;
+  said.textContent = text;
+  link.hidden = !href;
+  link.href = href ?? '';
+  button.hidden = !act;
+  button.onclick = act ?? null;
+  link.textContent = button.textContent = label ?? '';
+}
+
+const query = new URLSearchParams(location.search);
+$('name').value = query.get('name') ?? '';
+$('callee').value = query.get('call') ?? '';
+($('name').value ? $('connect') : $('name')).focus();

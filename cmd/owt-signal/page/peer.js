@@ -1,0 +1,129 @@
+/** How long two browsers may take to reach each other before they try anew, in ms. */
+const PATIENCE = 4000;
+
+/**
+ * A connection to another browser: media and a data channel, negotiated as in "Perfect negotiation" of the W3C's WebRTC
+ * recommendation (section 10.7). Both sides may offer at any time; where two offers meet, the polite side withdraws its
+ * own. That it works rests on signaling that is ordered.
+ *
+ * Chromium may find no addresses of its own after it has withdrawn an offer that it had only just made, and then the
+ * two do not reach each other. So where that takes too long, ICE is restarted.
+ */
+export class Peer {
+  /** Functions that are called; the page sets them. */
+  onstate = () => {};
+  ontrack = () => {};
+  onchat = () => {};
+  onchatopen = () => {};
+
+  #pc = new RTCPeerConnection();
+  #chat;
+  #send;
+  #polite;
+  #stream;
+  #prepared = false;
+  #offering = false;
+  #settingAnswer = false;
+  #ignoring = false;
+  #watch;
+
+  /**
+   * @param {{send: (message: object) => void, polite: boolean, stream: MediaStream | null, offers: boolean}} how
+   *   offers: this side begins; the other adds what it has to the first offer's answer.
+   */
+  constructor({ send, polite, stream, offers }) {
+    this.#send = send;
+    this.#polite = polite;
+    this.#stream = stream;
+    const pc = this.#pc;
+    pc.onnegotiationneeded = () => this.#offer();
+    pc.onicecandidate = ({ candidate }) => candidate && send({ type: 'candidate', candidate });
+    pc.ontrack = ({ track, streams }) => this.ontrack(track, streams[0]);
+    pc.onconnectionstatechange = () => {
+      if (pc.connectionState === 'failed') pc.restartIce();
+      this.onstate(pc.connectionState);
+    };
+    this.#watch = setInterval(() => {
+      if (['new', 'connecting'].includes(pc.connectionState) && pc.remoteDescription) this.resync();
+    }, PATIENCE);
+    if (offers) this.#prepare();
+  }
+
+  get state() {
+    return this.#pc.connectionState;
+  }
+
+  get chatting() {
+    return this.#chat?.readyState === 'open';
+  }
+
+  #prepare() {
+    if (this.#prepared) return;
+    this.#prepared = true;
+    const pc = this.#pc;
+    for (const track of this.#stream?.getTracks() ?? []) pc.addTrack(track, this.#stream);
+    for (const kind of ['audio', 'video']) { // without a camera one can still look
+      if (!pc.getTransceivers().some((t) => t.receiver.track.kind === kind)) pc.addTransceiver(kind, { direction: 'recvonly' });
+    }
+    this.#chat = pc.createDataChannel('chat', { negotiated: true, id: 0 });
+    this.#chat.onmessage = ({ data }) => this.onchat(data);
+    this.#chat.onopen = this.#chat.onclose = () => this.onchatopen(this.chatting);
+  }
+
+  async #offer() {
+    try {
+      this.#offering = true;
+      await this.#pc.setLocalDescription();
+      this.#describe();
+    } catch (error) {
+      if (this.#pc.signalingState !== 'closed') throw error;
+    } finally {
+      this.#offering = false;
+    }
+  }
+
+  #describe() {
+    this.#send({ type: 'description', description: this.#pc.localDescription });
+  }
+
+  /** A message of the other side's. */
+  async receive({ description, candidate }) {
+    const pc = this.#pc;
+    try {
+      if (description) await this.#accept(description);
+      else if (candidate) await pc.addIceCandidate(candidate);
+    } catch (error) {
+      if (!this.#ignoring && pc.signalingState !== 'closed') throw error;
+    }
+  }
+
+  async #accept(description) {
+    const pc = this.#pc;
+    const ready = !this.#offering && (pc.signalingState === 'stable' || this.#settingAnswer);
+    this.#ignoring = !this.#polite && description.type === 'offer' && !ready;
+    if (this.#ignoring) return;
+    this.#settingAnswer = description.type === 'answer';
+    await pc.setRemoteDescription(description);
+    this.#settingAnswer = false;
+    if (description.type !== 'offer') return;
+    this.#prepare();
+    await pc.setLocalDescription();
+    this.#describe();
+  }
+
+  /** Messages may have been lost: what they would have said is said anew. */
+  resync() {
+    if (this.#pc.signalingState === 'have-local-offer') this.#describe();
+    else if (this.#pc.signalingState === 'stable') this.#pc.restartIce();
+  }
+
+  say(text) {
+    this.#chat.send(text);
+  }
+
+  close() {
+    clearInterval(this.#watch);
+    this.#pc.close();
+    this.onstate = this.ontrack = this.onchat = this.onchatopen = () => {};
+  }
+}

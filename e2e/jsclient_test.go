@@ -1,0 +1,48 @@
+package e2e
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/storetest"
+)
+
+// jsClientWithin bounds one suite of the JavaScript client.
+const jsClientWithin = 2 * time.Minute
+
+// TestJSClient runs the tests of clients/js: what is pure of it, and the whole
+// of it against servers on good and bad days.
+func TestJSClient(t *testing.T) {
+	for _, suite := range []struct {
+		name  string
+		flags []string // of the server; nil: the suite has its own
+		env   []string
+		files []string
+	}{
+		{name: "pure", files: []string{"../clients/js/test/"}},
+		{name: "network", flags: []string{}, files: []string{"jsclient/burst.test.mjs"}},
+		{name: "use", flags: []string{"-idle-timeout", "1s"}, env: []string{"IDLE=1000"}, files: []string{"jsclient/channel.test.mjs"}},
+		{name: "age", flags: []string{"-max-duration", "3s"}, env: []string{"RENEW=2000"}, files: []string{"jsclient/renewal.test.mjs"}},
+		// Each message costs some 15 ms of delays, one after the other.
+		{
+			name: "faults", flags: []string{"-faults", "delay=20ms,duplicate=0.05,slow-store=10ms,lost-disconnect=0.2"},
+			env: []string{"MESSAGES=600"}, files: []string{"jsclient/faults.test.mjs"},
+		},
+		{name: "restart", files: []string{"jsclient/restart.test.mjs"}},
+	} {
+		t.Run(suite.name, func(t *testing.T) {
+			t.Parallel()
+			env := suite.env
+			switch {
+			case suite.flags != nil:
+				env = append(env, "SERVER="+serve(t, append(suite.flags, "-log", "warn")...).Plain)
+			case suite.name == "restart":
+				env = append(env, "OWT_SIGNAL="+binary, "DYNAMODB="+storetest.Engine(t))
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), jsClientWithin)
+			defer cancel()
+			node(ctx, t, env, suite.files...)
+		})
+	}
+}

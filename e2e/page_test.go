@@ -1,0 +1,27 @@
+package e2e
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// pageWithin bounds the tests of the page, in a browser that makes pictures.
+const pageWithin = 4 * time.Minute
+
+// TestPage has people call each other in a real browser, on a good and on a
+// bad day.
+func TestPage(t *testing.T) {
+	for _, day := range []struct{ name, faults string }{
+		{"good", ""},
+		{"bad", "delay=200ms,duplicate=0.05"},
+	} {
+		t.Run(day.name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, "-log", "warn", "-faults", day.faults)
+			ctx, cancel := context.WithTimeout(context.Background(), pageWithin)
+			defer cancel()
+			node(ctx, t, []string{"SERVER=" + s.Plain, "SECURE=" + s.Secure, "FAULTS=" + day.faults}, "page/page.test.mjs")
+		})
+	}
+}

@@ -1,0 +1,222 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// Options are what a client may be told. The zero value of each has a meaning.
+type Options struct {
+	// Token says who the user is. With neither Token nor TokenSource the user is
+	// anonymous: the server makes up a name, another one for each connection.
+	Token string
+	// TokenSource is asked for a token before each connection, for tokens that
+	// expire. It goes before Token.
+	TokenSource func(context.Context) (string, error)
+
+	// AckTimeout is how long an answer may take before the same is sent again
+	// under the same number, and half of how long a connection may be silent
+	// that owes one before it is given up. Zero: 5 s, which is more than the 3 s
+	// that the server may wait for a number that is missing.
+	AckTimeout time.Duration
+	// Heartbeat is how long nothing may come before the client pings, so that
+	// a connection is not closed as idle, and a dead one is noticed. It is a
+	// third of the server's idle time at most. Zero: 1 minute. On AWS each ping
+	// is an invocation.
+	Heartbeat time.Duration
+	// RenewAfter is the age at which a connection is replaced by a new one; up
+	// to a tenth less, at random. Zero: 1 h 50 min; API Gateway closes any
+	// connection after 2 hours.
+	RenewAfter time.Duration
+	// GapWait is how long messages are kept back for one before them that has
+	// not come. Zero: 3 s, within which whatever is still to come does.
+	GapWait time.Duration
+	// MinBackoff and MaxBackoff bound the wait before connecting again: a random
+	// time up to MinBackoff at first, then up to twice as much each time, up to
+	// MaxBackoff. Zero: 500 ms and 15 s.
+	MinBackoff, MaxBackoff time.Duration
+	// Grace is how long, where the server has forgotten everything, what is sent
+	// again waits for its receivers to be back. Zero: 20 s.
+	Grace time.Duration
+
+	// OnGap, if not nil, is told of messages for this user that were lost, one
+	// gap after the other, soon after it is known. It may not call Close.
+	OnGap func(Gap)
+
+	// HTTPClient makes the handshakes; its Transport may bring TLS roots or a
+	// proxy. Nil: [http.DefaultClient].
+	HTTPClient *http.Client
+	// Log gets what becomes of connections, at level debug, and never a token or
+	// a message. Nil: nothing is logged.
+	Log *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&o.AckTimeout, 5 * time.Second},
+		{&o.Heartbeat, time.Minute},
+		{&o.RenewAfter, 110 * time.Minute},
+		{&o.GapWait, 3 * time.Second},
+		{&o.MinBackoff, 500 * time.Millisecond},
+		{&o.MaxBackoff, 15 * time.Second},
+		{&o.Grace, 20 * time.Second},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+const (
+	// dialWithin bounds one try to connect, the welcome included: the server may
+	// wait for 3 s until what is under way on the connection before is over.
+	dialWithin = 15 * time.Second
+	// lingerWithin is how long a connection is still read that was replaced. The
+	// server closes it at once.
+	lingerWithin = 10 * time.Second
+	// leaveWithin bounds how long Close waits for the server.
+	leaveWithin = 2 * time.Second
+	// maxUnreceived is how many messages are kept for Receive. Past it, the
+	// connection is not read: acks wait, too.
+	maxUnreceived = 1024
+)
+
+// Client is a user's client, with a session that outlives its connections. Its
+// methods may be called concurrently.
+type Client struct {
+	url     *url.URL
+	options Options
+	session string
+
+	life   context.Context // of all connections
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	ended   chan struct{} // closed when the client ends
+	arrived chan struct{} // has an element if there may be something to receive
+	lacking chan struct{} // has an element if there may be gaps to tell of
+	slots   chan struct{} // an element for each message that was not received yet
+	asking  chan struct{} // has an element while somebody asks for presence
+	soon    chan struct{} // has an element if a deadline came earlier
+
+	mu       sync.Mutex // protects what follows
+	err      error      // why the client has ended
+	user     string
+	outbox   outbox
+	inbox    inbox
+	received []Message
+	gaps     []Gap         // not told of yet
+	current  *connection   // the newest that was welcome; nil: none is up
+	others   int           // connections that were welcome and replaced, and are still read
+	online   chan struct{} // closed while current is not nil
+	payload  int           // bytes that a message may have
+	ready    bool          // messages may go out on current
+	query    *query        // presence that is asked for
+	armed    time.Time     // the earliest deadline that is known
+}
+
+// Dial connects to the server at a URL like wss://host/prod, and returns once
+// the server has said the user's name. It tries once; later connections are
+// tried for until the client ends. ctx bounds the dialling only, which ends
+// after 15 s in any case. The error wraps a [*Error] if the server refuses.
+func Dial(ctx context.Context, url string, o Options) (*Client, error) {
+	u, err := parseURL(url)
+	if err != nil {
+		return nil, fmt.Errorf("dial: %w", err)
+	}
+	o = o.withDefaults()
+	c := &Client{
+		url: u, options: o, session: newSession(),
+		ended: make(chan struct{}), online: make(chan struct{}),
+		arrived: make(chan struct{}, 1), lacking: make(chan struct{}, 1), soon: make(chan struct{}, 1),
+		slots: make(chan struct{}, maxUnreceived), asking: make(chan struct{}, 1),
+		inbox: inbox{wait: o.GapWait}, payload: maxPayload,
+	}
+	c.life, c.cancel = context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	defer cancel()
+	k, err := c.dial(ctx, "")
+	if err != nil {
+		c.end(ErrClosed)
+		c.cancel()
+		c.work.Wait()
+		return nil, fmt.Errorf("dial %s: %w", u.Redacted(), err)
+	}
+	c.work.Go(func() { c.stayConnected(k) })
+	c.work.Go(c.watch)
+	if o.OnGap != nil {
+		c.work.Go(c.tellGaps)
+	}
+	return c, nil
+}
+
+// newSession makes up the name of a session.
+func newSession() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, says its documentation
+	return hex.EncodeToString(b[:])
+}
+
+// User is the name that the server gave last.
+func (c *Client) User() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.user
+}
+
+// Close takes leave of the server, which takes 2 s at most, and ends the
+// client. What Send has under way fails; what has come can still be received.
+// It returns when everything has ended. Closing again does nothing more.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	k := c.current
+	c.mu.Unlock()
+	if c.end(ErrClosed) && k != nil {
+		k.send(leaveFrame)
+		select {
+		case <-k.done:
+		case <-time.After(leaveWithin):
+		}
+	}
+	c.cancel()
+	c.work.Wait()
+	return nil
+}
+
+// end ends the client, if it has not ended, and reports whether it had not.
+// Connections stay until their context ends.
+func (c *Client) end(why error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.endLocked(why)
+}
+
+func (c *Client) endLocked(why error) bool {
+	if c.err != nil {
+		return false
+	}
+	c.err = why
+	for _, m := range c.outbox.abandon(true) {
+		if m.number != 0 {
+			m.tell(fmt.Errorf("%w: %w", why, ErrUnknown))
+		} else {
+			m.tell(why)
+		}
+	}
+	close(c.ended)
+	return true
+}

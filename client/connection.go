@@ -1,0 +1,276 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// What API Gateway takes (docs/protocol.md), until the server says otherwise.
+const (
+	maxFrame    = 32 << 10  // bytes of one WebSocket frame; larger messages are fragmented
+	maxPayload  = 128 << 10 // bytes of one message
+	maxInFlight = 128       // messages
+	// maxInFlightBytes is what the server holds for one connection at most of
+	// what comes early: within it, whatever is in flight finds room.
+	maxInFlightBytes = 256 << 10
+)
+
+// connection is one WebSocket connection. Its fields are protected by the
+// client's lock unless it says otherwise.
+type connection struct {
+	client *Client
+	ws     *websocket.Conn
+	life   context.Context
+	cancel context.CancelFunc
+	done   chan struct{} // closed when nothing more comes from it
+	up     chan struct{} // closed when it was welcome
+	first  int64         // the lowest number that the server was told of
+	since  time.Time     // when it was welcome
+
+	id       string // the server's name for it
+	idle     time.Duration
+	window   int // messages
+	welcomed bool
+	seq      int64     // as of the welcome
+	epoch    string    // as of the welcome
+	early    []Message // came before the welcome, in an epoch that is not known yet
+	refusal  *Error    // why the server closes it
+	// replaced: another connection was asked to take over. Failures on this one
+	// may be due to that; they are asked again on the other.
+	replaced bool
+
+	heard time.Time // when something last came
+	asked time.Time // since when an answer is due, if nothing has come since; zero: none is
+	// stalled: the program does not receive, so nothing is read. Not under the
+	// lock.
+	stalled atomic.Bool
+
+	out       sync.Mutex // protects what follows
+	frames    [][]byte   // to be written
+	writeSoon chan struct{}
+}
+
+// dial opens a connection that goes on with the one before, if there was one.
+// It returns once the server has welcomed it, and else an error. ctx bounds
+// only the dialling.
+func (c *Client) dial(ctx context.Context, before string) (*connection, error) {
+	c.mu.Lock()
+	first := c.outbox.first()
+	c.mu.Unlock()
+	address, err := c.address(ctx, before, first)
+	if err != nil {
+		return nil, err
+	}
+	ws, response, err := websocket.Dial(ctx, address, &websocket.DialOptions{
+		HTTPClient:   c.options.HTTPClient,
+		Subprotocols: []string{subprotocol},
+	})
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // without the URL, which has the token
+		}
+		if response != nil {
+			err = &refusedError{response.StatusCode, err}
+		}
+		return nil, err
+	}
+	ws.SetReadLimit(2 * maxPayload) // bytes
+	k := &connection{
+		client: c, ws: ws, first: first,
+		done: make(chan struct{}), up: make(chan struct{}), writeSoon: make(chan struct{}, 1),
+		window: maxInFlight,
+	}
+	k.heard = time.Now()
+	k.life, k.cancel = context.WithCancel(c.life)
+	c.work.Go(k.write)
+	c.work.Go(k.read)
+	select {
+	case <-k.up:
+	case <-k.done:
+	case <-ctx.Done():
+		k.cancel()
+		<-k.done
+	}
+	return k.welcome(ctx)
+}
+
+// welcome is k if it was welcome, even if it has ended since: then the next one
+// has to go on with it.
+func (k *connection) welcome(ctx context.Context) (*connection, error) {
+	k.client.mu.Lock()
+	defer k.client.mu.Unlock()
+	switch {
+	case k.welcomed:
+		return k, nil
+	case k.client.err != nil:
+		return nil, k.client.err
+	case k.refusal != nil:
+		return nil, k.refusal
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("no welcome: %w", ctx.Err())
+	default:
+		return nil, errors.New("the connection was lost before the welcome")
+	}
+}
+
+// refusedError is a handshake that was answered by something else than a
+// connection: certainly nobody has been superseded by it.
+type refusedError struct {
+	status int
+	err    error
+}
+
+func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// address is the URL to connect to.
+func (c *Client) address(ctx context.Context, before string, first int64) (string, error) {
+	token := c.options.Token
+	if c.options.TokenSource != nil {
+		var err error
+		if token, err = c.options.TokenSource(ctx); err != nil {
+			return "", fmt.Errorf("get a token: %w", err)
+		}
+	}
+	u := *c.url
+	q := u.Query()
+	if token != "" {
+		q.Set("token", token)
+	}
+	q.Set("session", c.session)
+	q.Set("first", strconv.FormatInt(first, 10))
+	if before != "" {
+		q.Set("resume", before)
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), nil
+}
+
+// parseURL checks a URL before anything is sent to it.
+func parseURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	switch u.Scheme {
+	case "ws", "wss", "http", "https":
+		return u, nil
+	default:
+		return nil, fmt.Errorf("%q: ws, wss, http or https is needed", raw)
+	}
+}
+
+// read hands on what comes until the connection ends.
+func (k *connection) read() {
+	for {
+		_, text, err := k.ws.Read(k.life)
+		if err != nil {
+			break
+		}
+		var f frame
+		if json.Unmarshal(text, &f) != nil {
+			f = frame{} // something from API Gateway itself, or from a later server
+		}
+		if f.Type == typeMessage && !k.admit() {
+			break
+		}
+		k.client.handle(k, f)
+	}
+	k.cancel()
+	_ = k.ws.CloseNow()
+	k.client.lost(k)
+	close(k.done)
+}
+
+// admit waits until there is room for a message.
+func (k *connection) admit() bool {
+	select {
+	case k.client.slots <- struct{}{}:
+		return true
+	default:
+	}
+	k.stalled.Store(true)
+	defer k.stalled.Store(false)
+	select {
+	case k.client.slots <- struct{}{}:
+		return true
+	case <-k.life.Done():
+		return false
+	}
+}
+
+// send queues a frame: what is queued is bounded by the window, and by what the
+// client itself asks for.
+func (k *connection) send(f []byte) {
+	k.out.Lock()
+	k.frames = append(k.frames, f)
+	k.out.Unlock()
+	select {
+	case k.writeSoon <- struct{}{}:
+	default:
+	}
+}
+
+// ask queues a frame that the server answers. The client's lock is held.
+func (k *connection) ask(f []byte, now time.Time) {
+	if k.asked.IsZero() {
+		k.asked = now
+	}
+	k.send(f)
+}
+
+// write writes what is queued until the connection ends.
+func (k *connection) write() {
+	for {
+		select {
+		case <-k.life.Done():
+			return
+		case <-k.writeSoon:
+		}
+		k.out.Lock()
+		frames := k.frames
+		k.frames = nil
+		k.out.Unlock()
+		for _, f := range frames {
+			if k.writeMessage(k.life, f) != nil {
+				k.cancel()
+				return
+			}
+		}
+	}
+}
+
+// writeMessage writes a message in frames that API Gateway takes.
+func (k *connection) writeMessage(ctx context.Context, text []byte) error {
+	if len(text) <= maxFrame {
+		return k.ws.Write(ctx, websocket.MessageText, text)
+	}
+	w, err := k.ws.Writer(ctx, websocket.MessageText)
+	if err != nil {
+		return err
+	}
+	for len(text) > 0 {
+		n := min(maxFrame, len(text))
+		if _, err := w.Write(text[:n]); err != nil {
+			return err
+		}
+		text = text[n:]
+	}
+	return w.Close()
+}
+
+// isRefused reports whether the handshake certainly had no effect.
+func isRefused(err error) bool {
+	refused, ok := errors.AsType[*refusedError](err)
+	return ok && refused.status != http.StatusSwitchingProtocols
+}

@@ -1,0 +1,17 @@
+// Package client is for Go programs that signal over owt-signal, those that use
+// pion/webrtc for one. It speaks owt.signal.v1 (docs/protocol.md) and outlives
+// its connections: it connects again when one is lost, renews one before its 2
+// hours are over, and sends again under the same number what was not answered,
+// so that the server delivers it once.
+//
+//	c, err := client.Dial(ctx, "ws://localhost:8095/prod", client.Options{Token: "alice"})
+//	…
+//	err = c.Send(ctx, "bob", offer)
+//	m, err := c.Receive(ctx)
+//
+// What is promised on the way, and what is not, is in docs/guarantees.md. In
+// short: what one client sends arrives in the order in which Send was called,
+// once, or Send returns an error. That Send returns nil means that the service
+// has accepted the message for a live connection of the receiver; whether the
+// receiver's program has read it, only the receiver can say.
+package client

@@ -1,0 +1,120 @@
+package client
+
+import (
+	"fmt"
+	"time"
+)
+
+// handle takes a frame that came on k.
+func (c *Client) handle(k *connection, f frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	k.heard, k.asked = now, time.Time{}
+	switch f.Type {
+	case typeOpen:
+		k.opened(f)
+	case typeWelcome:
+		c.welcome(k, f, now)
+	case typeMessage:
+		c.message(k, Message{f.From, f.Data, f.Epoch, f.Seq, f.Session, f.Number}, now)
+	case typeAck:
+		c.finish(f.ID, nil, now) // true on whatever connection it comes
+	case typeError:
+		c.fail(k, f, now)
+	case typePresence:
+		c.answerQuery(f.User, f.Online, nil)
+	case typeSuperseded:
+		if k == c.current && !k.replaced || !k.welcomed {
+			c.endLocked(ErrSuperseded)
+			c.cancel()
+		}
+	}
+}
+
+// opened notes the limits that the server tells.
+func (k *connection) opened(f frame) {
+	k.id, k.idle = f.Connection, time.Duration(f.Idle)*time.Second
+	if f.MaxInFlight > 0 {
+		k.window = f.MaxInFlight
+	}
+	if f.MaxPayload > 0 {
+		k.client.payload = f.MaxPayload
+	}
+}
+
+// welcome makes k the current connection.
+func (c *Client) welcome(k *connection, f frame, now time.Time) {
+	if k.welcomed || c.err != nil {
+		return
+	}
+	if c.user != "" && c.user != f.User {
+		// Another name: to send again would be to send as somebody else.
+		for _, m := range c.outbox.abandon(false) {
+			m.tell(fmt.Errorf("the user is %q now: %w", f.User, ErrUnknown))
+		}
+	}
+	before := c.current
+	c.user, c.current = f.User, k
+	k.welcomed, k.since, k.epoch, k.seq = true, now, f.Epoch, f.Seq
+	if before != nil {
+		c.others++
+	} else {
+		close(c.online)
+	}
+	c.arrive(c.inbox.welcome(f.Epoch, f.Seq, c.others > 0, now))
+	for _, m := range k.early {
+		c.arrive(c.inbox.receive(m, now))
+	}
+	k.early = nil
+	c.outbox.rewind()
+	if !f.Resumed {
+		c.outbox.fill(k.first)
+	}
+	c.ready = f.Resumed || len(c.outbox.receivers()) == 0
+	c.pump(now)
+	c.due(k.nextPing())
+	c.options.Log.Debug("connected", "user", c.user, "connection", k.id, "resumed", f.Resumed)
+	close(k.up)
+}
+
+// fail takes an error of the server's.
+func (c *Client) fail(k *connection, f frame, now time.Time) {
+	e := &Error{f.Code, f.Text}
+	switch {
+	case f.Closing:
+		k.refusal = e
+		if e.Code.final() && (k == c.current || !k.welcomed) {
+			c.endLocked(e)
+			c.cancel()
+		}
+	case f.ID == 0:
+		c.answerQuery("", false, e)
+	case k == c.current && !k.replaced && e.Code != CodeNobody:
+		c.finish(f.ID, e, now)
+	}
+	// Otherwise the connection is nobody any more, or may be for our own doing:
+	// the next one asks again.
+}
+
+// lost is told that nothing more comes from k.
+func (c *Client) lost(k *connection) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	bySeq(k.early)
+	for _, m := range k.early { // posted before a welcome that did not come
+		c.arrive(c.inbox.receive(m, now))
+	}
+	k.early = nil
+	switch {
+	case k == c.current:
+		c.current, c.ready = nil, false
+		c.online = make(chan struct{})
+	case k.welcomed:
+		if c.others--; c.others == 0 && c.current != nil {
+			c.arrive(c.inbox.alone(c.current.epoch, c.current.seq))
+		}
+	}
+	c.options.Log.Debug("connection ended", "user", c.user, "connection", k.id)
+}

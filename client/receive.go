@@ -1,0 +1,105 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Receive returns the next message for this user, in the order in which the
+// server has routed them. Once the client has ended, and everything was
+// received, the error is [ErrClosed], [ErrSuperseded], or wraps the [*Error] by
+// which the server refused the client; that of ctx ends only this call.
+//
+// Messages that nobody receives are kept, up to 1024. Past that, the client
+// stops reading from the server, and acks wait, too.
+func (c *Client) Receive(ctx context.Context) (Message, error) {
+	for {
+		if m, ok, err := c.take(); ok || err != nil {
+			return m, err
+		}
+		select {
+		case <-c.arrived:
+		case <-c.ended:
+		case <-ctx.Done():
+			return Message{}, fmt.Errorf("receive: %w", ctx.Err())
+		}
+	}
+}
+
+// take is the next message, if there is one.
+func (c *Client) take() (Message, bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.received) == 0 {
+		return Message{}, false, c.err
+	}
+	m := c.received[0]
+	c.received[0] = Message{} // let go of its data
+	if c.received = c.received[1:]; len(c.received) > 0 {
+		poke(c.arrived) // for another one who waits
+	}
+	<-c.slots
+	return m, true, nil
+}
+
+// arrive hands over what the inbox has released. The lock is held.
+func (c *Client) arrive(a arrivals) {
+	for range a.dropped {
+		<-c.slots
+	}
+	if c.options.OnGap != nil && len(a.gaps) > 0 {
+		c.gaps = append(c.gaps, a.gaps...)
+		poke(c.lacking)
+	}
+	if len(a.messages) > 0 {
+		c.received = append(c.received, a.messages...)
+		poke(c.arrived)
+	}
+	if d := c.inbox.deadline(); !d.IsZero() {
+		c.due(d)
+	}
+}
+
+// message takes a message that came on k. The lock is held.
+func (c *Client) message(k *connection, m Message, now time.Time) {
+	if !k.welcomed && m.Epoch != c.inbox.epoch {
+		k.early = append(k.early, m)
+		return
+	}
+	c.arrive(c.inbox.receive(m, now))
+}
+
+// poke leaves an element in a channel of one.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// unpoke takes the element out, if there is one.
+func unpoke(c <-chan struct{}) {
+	select {
+	case <-c:
+	default:
+	}
+}
+
+// tellGaps tells the program of gaps.
+func (c *Client) tellGaps() {
+	for {
+		select {
+		case <-c.lacking:
+		case <-c.ended:
+			return
+		}
+		c.mu.Lock()
+		gaps := c.gaps
+		c.gaps = nil
+		c.mu.Unlock()
+		for _, g := range gaps {
+			c.options.OnGap(g)
+		}
+	}
+}

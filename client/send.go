@@ -1,0 +1,138 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// maxUserName is the longest name of a user, in bytes (docs/protocol.md).
+const maxUserName = 256
+
+// Send sends data to a user and returns nil once the service has accepted it
+// for a live connection of that user. A [json.RawMessage] is sent byte for
+// byte, anything else as [json.Marshal] makes it. What Send is called with
+// first arrives first. Many calls may be under way at once; as many as the
+// server allows are in flight, and the others wait.
+//
+// An error that wraps a [*Error] is the server's; [ErrTooLarge] is for more than
+// the server takes, some 128 KB; ctx's own ends the wait, not the message, if
+// that is on its way. Whether it may have been delivered all the same, tells
+// errors.Is(err, [ErrUnknown]). While there is no connection Send waits for one,
+// for as long as ctx allows.
+func (c *Client) Send(ctx context.Context, to string, data any) error {
+	if err := c.deliver(ctx, to, data); err != nil {
+		return fmt.Errorf("send to %q: %w", to, err)
+	}
+	return nil
+}
+
+func (c *Client) deliver(ctx context.Context, to string, data any) error {
+	if err := checkUser(to); err != nil {
+		return err
+	}
+	body, err := encode(data)
+	if err != nil {
+		return err
+	}
+	answer := make(chan error, 1)
+	m := &outgoing{to: to, data: body, answer: answer}
+	c.mu.Lock()
+	if c.err != nil {
+		defer c.mu.Unlock()
+		return c.err
+	}
+	if size := frameSize(quoted(to), body); size > c.payload {
+		defer c.mu.Unlock()
+		return ErrTooLarge
+	}
+	c.outbox.add(m)
+	c.pump(time.Now())
+	c.mu.Unlock()
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return c.giveUp(m, answer, ctx.Err())
+	}
+}
+
+// giveUp stops waiting for an answer.
+func (c *Client) giveUp(m *outgoing, answer <-chan error, why error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case err := <-answer: // came at the last moment
+		return err
+	default:
+	}
+	if c.outbox.withdraw(m) {
+		return why
+	}
+	return fmt.Errorf("%w: %w", why, ErrUnknown)
+}
+
+func checkUser(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the user's name is empty")
+	case len(name) > maxUserName:
+		return fmt.Errorf("the user's name has %d bytes, at most %d are allowed", len(name), maxUserName)
+	case !utf8.ValidString(name):
+		return errors.New("the user's name is not UTF-8")
+	}
+	return nil
+}
+
+// encode is data as JSON.
+func encode(data any) (json.RawMessage, error) {
+	raw, ok := data.(json.RawMessage)
+	if !ok {
+		return json.Marshal(data)
+	}
+	if !json.Valid(raw) || !utf8.Valid(raw) {
+		return nil, errors.New("the data is not JSON")
+	}
+	return raw, nil
+}
+
+// tell answers whoever waits for the message.
+func (m *outgoing) tell(err error) {
+	if m.answer != nil {
+		m.answer <- err // has room for the one answer
+	}
+}
+
+// pump sends what may be sent now. The lock is held.
+func (c *Client) pump(now time.Time) {
+	k := c.current
+	if k == nil || !c.ready || c.err != nil {
+		return
+	}
+	for {
+		m := c.outbox.next(now, k.window, maxInFlightBytes)
+		if m == nil {
+			return
+		}
+		k.ask(m.frame(), now)
+		c.due(now.Add(c.options.AckTimeout))
+	}
+}
+
+func (m *outgoing) frame() []byte {
+	if m.to == "" {
+		return fillerFrame(m.number)
+	}
+	return messageFrame(m.number, quoted(m.to), m.data)
+}
+
+// finish makes an end of a message. The lock is held.
+func (c *Client) finish(number int64, err error, now time.Time) {
+	if m := c.outbox.answered(number); m != nil {
+		m.tell(err)
+		c.pump(now)
+	}
+}

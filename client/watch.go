@@ -1,0 +1,82 @@
+package client
+
+import "time"
+
+// watch does what is due at some time, until the client ends.
+func (c *Client) watch() {
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-c.soon:
+		case <-c.ended:
+			return
+		}
+		t.Reset(c.tick(time.Now()))
+	}
+}
+
+// due says that something is due then. The lock is held.
+func (c *Client) due(at time.Time) {
+	if c.armed.IsZero() || at.Before(c.armed) {
+		c.armed = at
+		poke(c.soon)
+	}
+}
+
+// idleTick is when watch looks if nothing is due.
+const idleTick = time.Hour
+
+// tick does what is due, and says how long until the next thing is.
+func (c *Client) tick(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.armed = time.Time{}
+	defer func() { unpoke(c.soon) }() // what was armed here is in the answer
+	c.arrive(c.inbox.expire(now))
+	if k := c.current; k != nil {
+		c.tend(k, now)
+	}
+	if c.armed.IsZero() {
+		return idleTick
+	}
+	return c.armed.Sub(now)
+}
+
+// tend sees to it that the connection is alive and what is unanswered is asked
+// again.
+func (c *Client) tend(k *connection, now time.Time) {
+	if k.stalled.Load() {
+		k.heard, k.asked = now, time.Time{} // there is something to read
+	}
+	dead := k.asked.Add(2 * c.options.AckTimeout)
+	if !k.asked.IsZero() && !now.Before(dead) {
+		c.options.Log.Debug("connection is silent", "user", c.user, "connection", k.id)
+		k.cancel()
+		return
+	}
+	for _, m := range c.outbox.overdue(now.Add(-c.options.AckTimeout), now) {
+		k.ask(m.frame(), now)
+	}
+	if k.asked.IsZero() && !now.Before(k.nextPing()) {
+		k.ask(pingFrame, now)
+	}
+	if oldest := c.outbox.oldest(); !oldest.IsZero() {
+		c.due(oldest.Add(c.options.AckTimeout))
+	}
+	if k.asked.IsZero() {
+		c.due(k.nextPing())
+	} else {
+		c.due(k.asked.Add(2 * c.options.AckTimeout))
+	}
+}
+
+// nextPing is when the connection has been silent for long enough.
+func (k *connection) nextPing() time.Time {
+	beat := k.client.options.Heartbeat
+	if k.idle > 0 {
+		beat = min(beat, k.idle/3)
+	}
+	return k.heard.Add(beat)
+}

@@ -14,16 +14,19 @@ import (
 	"github.com/owt-signal/owt-signal/client"
 )
 
-// burst sends numbers from a goroutine each, in the order of the numbers, and
-// says how each ended.
+// burst sends numbers. Wait says how each ended.
 func (w *world) burst(c *client.Client, to string, from, n int) (wait func() []error) {
-	errs := make([]error, n)
-	var all sync.WaitGroup
+	waits := make([]func(context.Context) error, n)
 	for i := range n {
-		all.Go(func() { errs[i] = c.Send(w.t.Context(), to, from+i) })
-		synctest.Wait() // the goroutine has called Send
+		waits[i] = c.Queue(to, from+i)
 	}
-	return func() []error { all.Wait(); return errs }
+	return func() []error {
+		errs := make([]error, n)
+		for i, wait := range waits {
+			errs[i] = wait(w.t.Context())
+		}
+		return errs
+	}
 }
 
 // expect receives numbers.
@@ -442,6 +445,26 @@ func TestClose(t *testing.T) {
 		if _, err := a.Receive(t.Context()); !errors.Is(err, client.ErrClosed) {
 			t.Errorf("receive: %v", err)
 		}
+	})
+}
+
+// The queue has an end, and what is refused there leaves no trace.
+func TestQueueIsFull(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, network := w.dial("alice")
+		b, _ := w.dial("bob")
+		network.set(true)
+		network.cut()
+		synctest.Wait()
+		const most = 4096
+		sent := w.burst(a, "bob", 1, most)
+		if err := a.Send(t.Context(), "bob", 0); !errors.Is(err, client.ErrQueueFull) || errors.Is(err, client.ErrUnknown) {
+			t.Errorf("one more: %v", err)
+		}
+		network.set(false)
+		w.expect(b, 1, most)
+		w.succeed(sent())
+		w.nothing(b)
 	})
 }
 

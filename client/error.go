@@ -64,6 +64,8 @@ var (
 	ErrSuperseded = errors.New("superseded by another connection of the user")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("client is closed")
+	// ErrQueueFull: too many messages wait already.
+	ErrQueueFull = errors.New("too many messages are waiting")
 	// ErrTooLarge: the message exceeds what the server takes.
 	ErrTooLarge = errors.New("message is too large")
 )

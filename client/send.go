@@ -12,46 +12,68 @@ import (
 // maxUserName is the longest name of a user, in bytes (docs/protocol.md).
 const maxUserName = 256
 
+// maxQueued is how many messages may wait for room in the window, or for a
+// connection.
+const maxQueued = 4096
+
 // Send sends data to a user and returns nil once the service has accepted it
 // for a live connection of that user. A [json.RawMessage] is sent byte for
-// byte, anything else as [json.Marshal] makes it. What Send is called with
-// first arrives first. Many calls may be under way at once; as many as the
-// server allows are in flight, and the others wait.
+// byte, anything else as [json.Marshal] makes it. While there is no connection
+// Send waits for one, for as long as ctx allows.
 //
 // An error that wraps a [*Error] is the server's; [ErrTooLarge] is for more than
 // the server takes, some 128 KB; ctx's own ends the wait, not the message, if
 // that is on its way. Whether it may have been delivered all the same, tells
-// errors.Is(err, [ErrUnknown]). While there is no connection Send waits for one,
-// for as long as ctx allows.
+// errors.Is(err, [ErrUnknown]).
 func (c *Client) Send(ctx context.Context, to string, data any) error {
-	if err := c.deliver(ctx, to, data); err != nil {
-		return fmt.Errorf("send to %q: %w", to, err)
-	}
-	return nil
+	return c.Queue(to, data)(ctx)
 }
 
-func (c *Client) deliver(ctx context.Context, to string, data any) error {
+// Queue is Send in two steps: what is queued first arrives first, and the
+// function that it returns waits for the answer. So many messages can be under
+// way in order. As many as the server allows are in flight; at most 4096 others
+// wait, and what exceeds that fails with [ErrQueueFull]. The message is sent
+// whether or not its answer is waited for, which may be done once.
+func (c *Client) Queue(to string, data any) (wait func(context.Context) error) {
+	m, answer, err := c.queue(to, data)
+	return func(ctx context.Context) error {
+		if err == nil {
+			err = c.await(ctx, m, answer)
+		}
+		if err != nil {
+			return fmt.Errorf("send to %q: %w", to, err)
+		}
+		return nil
+	}
+}
+
+func (c *Client) queue(to string, data any) (*outgoing, <-chan error, error) {
 	if err := checkUser(to); err != nil {
-		return err
+		return nil, nil, err
 	}
 	body, err := encode(data)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	answer := make(chan error, 1)
 	m := &outgoing{to: to, data: body, answer: answer}
 	c.mu.Lock()
-	if c.err != nil {
-		defer c.mu.Unlock()
-		return c.err
-	}
-	if size := frameSize(quoted(to), body); size > c.payload {
-		defer c.mu.Unlock()
-		return ErrTooLarge
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return nil, nil, c.err
+	case frameSize(quoted(to), body) > c.payload:
+		return nil, nil, ErrTooLarge
+	case c.outbox.waiting.Len() >= maxQueued:
+		return nil, nil, ErrQueueFull
 	}
 	c.outbox.add(m)
 	c.pump(time.Now())
-	c.mu.Unlock()
+	return m, answer, nil
+}
+
+// await waits for the answer to a message.
+func (c *Client) await(ctx context.Context, m *outgoing, answer <-chan error) error {
 	select {
 	case err := <-answer:
 		return err

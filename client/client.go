@@ -22,9 +22,9 @@ type Options struct {
 	TokenSource func(context.Context) (string, error)
 
 	// AckTimeout is how long an answer may take before the same is sent again
-	// under the same number, and half of how long a connection may be silent
-	// that owes one before it is given up. Zero: 5 s, which is more than the 3 s
-	// that the server may wait for a number that is missing.
+	// under the same number, and a third of how long a connection may be silent
+	// that owes one before it is given up. Zero: 2 s, which is less than the 3 s
+	// that the server waits for a number that is missing.
 	AckTimeout time.Duration
 	// Heartbeat is how long nothing may come before the client pings, so that
 	// a connection is not closed as idle, and a dead one is noticed. It is a
@@ -63,7 +63,7 @@ func (o Options) withDefaults() Options {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&o.AckTimeout, 5 * time.Second},
+		{&o.AckTimeout, 2 * time.Second},
 		{&o.Heartbeat, time.Minute},
 		{&o.RenewAfter, 110 * time.Minute},
 		{&o.GapWait, 3 * time.Second},

@@ -10,6 +10,7 @@ const (
 	typeOpen       = "open"
 	typeWelcome    = "welcome"
 	typeMessage    = "message"
+	typeStored     = "stored"
 	typeAck        = "ack"
 	typeError      = "error"
 	typePresence   = "presence"

@@ -18,6 +18,8 @@ func (c *Client) handle(k *connection, f frame) {
 		c.welcome(k, f, now)
 	case typeMessage:
 		c.message(k, Message{f.From, f.Data, f.Epoch, f.Seq, f.Session, f.Number}, now)
+	case typeStored:
+		c.outbox.stored(f.ID)
 	case typeAck:
 		c.finish(f.ID, nil, now) // true on whatever connection it comes
 	case typeError:

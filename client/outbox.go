@@ -14,6 +14,8 @@ type outgoing struct {
 	answer chan<- error // gets one answer; nil if nobody waits
 	number int64        // zero: it was never on the wire
 	sent   time.Time    // on this connection; zero: not yet
+	asked  int          // how often it was sent again on this connection
+	stored bool         // the server has it, and answers when its turn comes
 	place  *list.Element
 }
 
@@ -99,33 +101,55 @@ func (o *outbox) find(number int64) (int, bool) {
 	return slices.BinarySearchFunc(o.flight, number, func(m *outgoing, n int64) int { return cmp.Compare(m.number, n) })
 }
 
-// overdue is what was sent before then, and counts as sent now.
-func (o *outbox) overdue(before, now time.Time) []*outgoing {
+// maxAsked is how often the wait for an answer doubles: each time that the same
+// is sent again, lest a slow server gets more to do, and at once when the server
+// has said that it has the message.
+const maxAsked = 3
+
+// due is when the message is to be sent again.
+func (m *outgoing) due(timeout time.Duration) time.Time {
+	doubled := min(m.asked, maxAsked)
+	if m.stored {
+		doubled = maxAsked
+	}
+	return m.sent.Add(timeout << doubled)
+}
+
+// overdue is what is to be sent again now, and counts as sent.
+func (o *outbox) overdue(now time.Time, timeout time.Duration) []*outgoing {
 	var late []*outgoing
 	for _, m := range o.flight {
-		if !m.sent.IsZero() && !m.sent.After(before) {
+		if !m.sent.IsZero() && !now.Before(m.due(timeout)) {
 			m.sent = now
+			m.asked++
 			late = append(late, m)
 		}
 	}
 	return late
 }
 
-// oldest is when the longest unanswered message was sent; zero if none was.
-func (o *outbox) oldest() time.Time {
+// deadline is when something is to be sent again; zero if nothing was sent.
+func (o *outbox) deadline(timeout time.Duration) time.Time {
 	var t time.Time
 	for _, m := range o.flight {
-		if !m.sent.IsZero() && (t.IsZero() || m.sent.Before(t)) {
-			t = m.sent
+		if due := m.due(timeout); !m.sent.IsZero() && (t.IsZero() || due.Before(t)) {
+			t = due
 		}
 	}
 	return t
 }
 
+// stored notes that the server has the message of that number.
+func (o *outbox) stored(number int64) {
+	if i, ok := o.find(number); ok {
+		o.flight[i].stored = true
+	}
+}
+
 // rewind is for a new connection: all that is unanswered is to be sent again.
 func (o *outbox) rewind() {
 	for _, m := range o.flight {
-		m.sent = time.Time{}
+		m.sent, m.asked, m.stored = time.Time{}, 0, false
 	}
 	o.wire, o.bytes = 0, 0
 }

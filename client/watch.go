@@ -50,26 +50,33 @@ func (c *Client) tend(k *connection, now time.Time) {
 	if k.stalled.Load() {
 		k.heard, k.asked = now, time.Time{} // there is something to read
 	}
-	dead := k.asked.Add(2 * c.options.AckTimeout)
-	if !k.asked.IsZero() && !now.Before(dead) {
+	if !k.asked.IsZero() && !now.Before(c.deadAt(k)) {
 		c.options.Log.Debug("connection is silent", "user", c.user, "connection", k.id)
 		k.cancel()
 		return
 	}
-	for _, m := range c.outbox.overdue(now.Add(-c.options.AckTimeout), now) {
+	for _, m := range c.outbox.overdue(now, c.options.AckTimeout) {
 		k.ask(m.frame(), now)
 	}
 	if k.asked.IsZero() && !now.Before(k.nextPing()) {
 		k.ask(pingFrame, now)
 	}
-	if oldest := c.outbox.oldest(); !oldest.IsZero() {
-		c.due(oldest.Add(c.options.AckTimeout))
+	if d := c.outbox.deadline(c.options.AckTimeout); !d.IsZero() {
+		c.due(d)
 	}
 	if k.asked.IsZero() {
 		c.due(k.nextPing())
 	} else {
-		c.due(k.asked.Add(2 * c.options.AckTimeout))
+		c.due(c.deadAt(k))
 	}
+}
+
+// silence is how many AckTimeouts a connection may owe an answer and say nothing.
+const silence = 3
+
+// deadAt is when the connection, which owes an answer, is given up.
+func (c *Client) deadAt(k *connection) time.Time {
+	return k.asked.Add(silence * c.options.AckTimeout)
 }
 
 // nextPing is when the connection has been silent for long enough.

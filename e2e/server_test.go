@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // binary is the server, built once for all tests.
@@ -38,7 +40,12 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build the server: %v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // server is a running owt-signal.
@@ -48,6 +55,13 @@ type server struct {
 	Management string // http://127.0.0.1:port/prod; empty without functions of their own
 	cmd        *exec.Cmd
 	logs       *lockedBuffer
+	killed     bool
+}
+
+// kill ends the server without a warning.
+func (s *server) kill() {
+	s.killed = true
+	_ = s.cmd.Process.Kill()
 }
 
 var (
@@ -99,7 +113,7 @@ func (s *server) end(t *testing.T, ended <-chan error) {
 	_ = s.cmd.Process.Signal(syscall.SIGINT)
 	select {
 	case err := <-ended:
-		if err != nil {
+		if err != nil && !s.killed {
 			t.Errorf("server ended: %v", err)
 		}
 	case <-time.After(10 * time.Second):

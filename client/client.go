@@ -15,10 +15,12 @@ import (
 // Options are what a client may be told. The zero value of each has a meaning.
 type Options struct {
 	// Token says who the user is. With neither Token nor TokenSource the user is
-	// anonymous: the server makes up a name, another one for each connection.
+	// anonymous, where that is allowed: the server makes up a name, another one
+	// for each connection.
 	Token string
 	// TokenSource is asked for a token before each connection, for tokens that
-	// expire. It goes before Token.
+	// end: with one, the connection does, and the next one needs another. It
+	// goes before Token.
 	TokenSource func(context.Context) (string, error)
 
 	// AckTimeout is how long an answer may take before the same is sent again
@@ -154,7 +156,7 @@ func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 		c.end(ErrClosed)
 		c.cancel()
 		c.work.Wait()
-		return nil, fmt.Errorf("dial %s: %w", u.Redacted(), err)
+		return nil, fmt.Errorf("dial %s: %w", u.Host, err)
 	}
 	c.work.Go(func() { c.stayConnected(k) })
 	c.work.Go(c.watch)

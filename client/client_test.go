@@ -205,6 +205,31 @@ func TestRefused(t *testing.T) {
 	})
 }
 
+// With its token a connection ends. The client goes on with the next one, if
+// there is another token.
+func TestTokenEnds(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, network := w.dial("", func(o *client.Options) {
+			o.TokenSource = func(context.Context) (string, error) { return "alice/60", nil }
+		})
+		b, _ := w.dial("bob")
+		for i := range 5 {
+			time.Sleep(61 * time.Second)
+			w.succeed(w.burst(a, "bob", 2*i, 2)())
+			w.expect(b, 2*i, 2)
+		}
+		if network.made() != 6 {
+			t.Errorf("%d connections", network.made())
+		}
+		c, _ := w.dial("carol/60")
+		time.Sleep(61 * time.Second)
+		err := c.Send(t.Context(), "bob", 1)
+		if e, ok := errors.AsType[*client.Error](err); !ok || e.Code != client.CodeToken {
+			t.Errorf("send: %v", err)
+		}
+	})
+}
+
 func TestDialFails(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		down := &network{world: w, down: true}

@@ -67,17 +67,18 @@ func (c *Client) dial(ctx context.Context, before string) (*connection, error) {
 	c.mu.Lock()
 	first := c.outbox.first()
 	c.mu.Unlock()
-	address, err := c.address(ctx, before, first)
+	header, err := c.header(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ws, response, err := websocket.Dial(ctx, address, &websocket.DialOptions{
+	ws, response, err := websocket.Dial(ctx, c.address(before, first), &websocket.DialOptions{
 		HTTPClient:   c.options.HTTPClient,
+		HTTPHeader:   header,
 		Subprotocols: []string{subprotocol},
 	})
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // without the URL, which has the token
+			err = e.Err // without the URL, whose query may have a token
 		}
 		if response != nil {
 			err = &refusedError{response.StatusCode, err}
@@ -133,27 +134,32 @@ type refusedError struct {
 func (e *refusedError) Error() string { return e.err.Error() }
 func (e *refusedError) Unwrap() error { return e.err }
 
-// address is the URL to connect to.
-func (c *Client) address(ctx context.Context, before string, first int64) (string, error) {
+// header brings the token, which so is in no address that somebody writes down.
+func (c *Client) header(ctx context.Context) (http.Header, error) {
 	token := c.options.Token
 	if c.options.TokenSource != nil {
 		var err error
 		if token, err = c.options.TokenSource(ctx); err != nil {
-			return "", fmt.Errorf("get a token: %w", err)
+			return nil, fmt.Errorf("get a token: %w", err)
 		}
 	}
+	if token == "" {
+		return nil, nil
+	}
+	return http.Header{"Authorization": {"Bearer " + token}}, nil
+}
+
+// address is the URL to connect to.
+func (c *Client) address(before string, first int64) string {
 	u := *c.url
 	q := u.Query()
-	if token != "" {
-		q.Set("token", token)
-	}
 	q.Set("session", c.session)
 	q.Set("first", strconv.FormatInt(first, 10))
 	if before != "" {
 		q.Set("resume", before)
 	}
 	u.RawQuery = q.Encode()
-	return u.String(), nil
+	return u.String()
 }
 
 // parseURL checks a URL before anything is sent to it.

@@ -15,8 +15,8 @@ const (
 	CodeBusy        Code = 2102 // a limit was reached; the same later may succeed
 	CodeUnsupported Code = 2103 // what the client asks for is not supported
 	CodeClient      Code = 2110 // what the client sent cannot be understood, or is too large for the receiver
-	CodeNobody      Code = 2120 // not authenticated
-	CodeToken       Code = 2121 // the token was refused
+	CodeNobody      Code = 2120 // no token, and nobody is let in without
+	CodeToken       Code = 2121 // the token was refused, or has ended
 	CodeUnreachable Code = 2201 // the receiver is not online
 )
 
@@ -26,8 +26,8 @@ var meanings = map[Code]string{
 	CodeBusy:        "a limit was reached; the same later may succeed",
 	CodeUnsupported: "what the client asks for is not supported",
 	CodeClient:      "what the client sent cannot be understood, or is too large for the receiver",
-	CodeNobody:      "not authenticated",
-	CodeToken:       "the token was refused",
+	CodeNobody:      "no token, and nobody is let in without",
+	CodeToken:       "the token was refused, or has ended",
 	CodeUnreachable: "the receiver is not online",
 }
 

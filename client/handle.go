@@ -86,13 +86,14 @@ func (c *Client) fail(k *connection, f frame, now time.Time) {
 	switch {
 	case f.Closing:
 		k.refusal = e
-		if e.Code.final() && (k == c.current || !k.welcomed) {
+		ended := k.welcomed && e.Code == CodeToken && c.options.TokenSource != nil // there may be another one
+		if e.Code.final() && !ended && (k == c.current || !k.welcomed) {
 			c.endLocked(e)
 			c.cancel()
 		}
 	case f.ID == 0:
 		c.answerQuery("", false, e)
-	case k == c.current && !k.replaced && e.Code != CodeNobody:
+	case k == c.current && !k.replaced && e.Code != CodeNobody && e.Code != CodeToken:
 		c.finish(f.ID, e, now)
 	}
 	// Otherwise the connection is nobody any more, or may be for our own doing:

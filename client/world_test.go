@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -58,6 +60,7 @@ func newServer(l net.Listener) *server {
 	handler := app.New(app.Config{
 		Store:       memory.New(),
 		Connections: s,
+		Access:      signal.Access{Authenticator: authenticator{}, Anonymous: true},
 		Endpoint:    func(events.APIGatewayWebsocketProxyRequestContext) string { return "local" },
 		Log:         slog.New(slog.DiscardHandler),
 	})
@@ -85,6 +88,19 @@ func newServer(l net.Listener) *server {
 	return s
 }
 
+// authenticator takes the token for the user's name, and what may follow after
+// a slash for how many seconds it lasts yet.
+type authenticator struct{ signal.TokenIsName }
+
+func (a authenticator) Authenticate(ctx context.Context, c signal.Credentials) (signal.Identity, error) {
+	name, lasts, ends := strings.Cut(c.Token, "/")
+	id, err := a.TokenIsName.Authenticate(ctx, signal.Credentials{Token: name})
+	if seconds, e := strconv.Atoi(lasts); ends && e == nil {
+		id.Expires = signal.At(time.Now().Add(time.Duration(seconds) * time.Second))
+	}
+	return id, err
+}
+
 // stop ends the process: what its memory held is gone.
 func (s *server) stop() {
 	_ = s.http.Close()
@@ -102,6 +118,12 @@ func (s *server) Post(ctx context.Context, _ string, id signal.ConnectionID, fra
 	if errors.Is(err, gateway.ErrGone) {
 		return signal.ErrGone
 	}
+	return err
+}
+
+// Get implements [apigw.Connections].
+func (s *server) Get(ctx context.Context, _ string, id signal.ConnectionID) error {
+	_, err := s.gateway.Get(ctx, string(id))
 	return err
 }
 

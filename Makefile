@@ -34,7 +34,7 @@ LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflag
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix test e2e probe deps sam sim build fuzz measure clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix test e2e probe deps sam sim bench build fuzz measure clean $(FUNCTIONS)
 
 all: fmt vet lint test
 
@@ -56,6 +56,7 @@ fix:
 test: e2e/node_modules/.package-lock.json sam
 	$(GOTEST) $$(go list ./... | grep -v /e2e)
 	$(GOTEST) ./e2e
+	cd examples/pion && go test ./...
 	go test -run TestExplore ./internal/signal
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)
 	go run ./cmd/owt-signal-sim -first 1048576 -seeds $(WORLDS)
@@ -113,6 +114,14 @@ sam: .venv/.stamp
 			[ "$$size" -le $(MAXZIP) ] || { echo "$$f is more than $(MAXZIP) bytes zipped" >&2; exit 1; }; \
 		done; \
 	done
+
+# Beside a plain Socket.IO server on Node.js, in one run.
+bench: bin/owt-signal e2e/bench/reference/node_modules/.package-lock.json
+	go run ./e2e/bench
+
+e2e/bench/reference/node_modules/.package-lock.json: e2e/bench/reference/package.json e2e/bench/reference/package-lock.json | deps
+	cd e2e/bench/reference && npm ci --ignore-scripts
+	touch $@
 
 sim:
 	go run ./cmd/owt-signal-sim -for $(SIMTIME)

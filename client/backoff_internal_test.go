@@ -8,9 +8,10 @@ import (
 func TestBackoff(t *testing.T) {
 	b := backoff{min: time.Second, max: 5 * time.Second}
 	const almost = 0.999999
-	for i, want := range []time.Duration{1, 2, 4, 5, 5} {
-		if got := b.next(almost).Round(time.Millisecond); got != want*time.Second {
-			t.Errorf("wait %d is %v, want up to %v", i, got, want*time.Second)
+	for i, seconds := range []int{1, 2, 4, 5, 5} {
+		want := time.Duration(seconds) * time.Second
+		if got := b.next(almost).Round(time.Millisecond); got != want {
+			t.Errorf("wait %d is %v, want up to %v", i, got, want)
 		}
 	}
 	b.lasted(steady - 1)

@@ -55,18 +55,18 @@ func (e *Error) Is(target error) bool {
 }
 
 var (
-	// ErrUnknown: the message may have been delivered, once, or not at all. All
+	// ErrUnknown says that the message may have been delivered, once, or not at all. All
 	// other errors of Send say that it was not.
 	ErrUnknown = errors.New("the outcome is not known")
-	// ErrSuperseded: another connection has taken the user's name. The client
+	// ErrSuperseded says that another connection has taken the user's name. The client
 	// has ended and does not connect again, lest the two take the name from each
 	// other for ever.
 	ErrSuperseded = errors.New("superseded by another connection of the user")
-	// ErrClosed: the client was closed.
+	// ErrClosed says that the client was closed.
 	ErrClosed = errors.New("client is closed")
-	// ErrQueueFull: too many messages wait already.
+	// ErrQueueFull says that too many messages wait already.
 	ErrQueueFull = errors.New("too many messages are waiting")
-	// ErrTooLarge: the message exceeds what the server takes.
+	// ErrTooLarge says that the message exceeds what the server takes.
 	ErrTooLarge = errors.New("message is too large")
 )
 

@@ -42,7 +42,7 @@ func start(command ...string) (*server, error) {
 		s.stop()
 		return nil, fmt.Errorf("%s did not say where it serves", command[0])
 	}
-	go io.Copy(io.Discard, out)
+	go func() { _, _ = io.Copy(io.Discard, out) }()
 	return s, nil
 }
 

@@ -44,7 +44,7 @@ func dial(address, target string, readBuffer int) (*conn, error) {
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", target, address)
 	if err == nil {
 		var response *http.Response
-		response, err = http.ReadResponse(r, nil)
+		response, err = http.ReadResponse(r, nil) //nolint:bodyclose // a 101 has none
 		if err == nil && response.StatusCode != http.StatusSwitchingProtocols {
 			err = fmt.Errorf("handshake: %s", response.Status)
 		}

@@ -52,6 +52,15 @@ var settings = []struct {
 // Example is a spec with every setting, as [Parse] reads it.
 const Example = "delay=40ms,duplicate=0.02,crash=0.01,throttle=0.01,lost-disconnect=0.2,slow-store=20ms,seed=7"
 
+// Usage says what each setting does, in words for whoever uses it.
+const Usage = `  delay            each invocation and each post is late by up to that, at random
+  duplicate        with that probability a message's invocation runs twice
+  crash            with that probability an invocation dies at a random step
+  throttle         with that probability a post is answered 429
+  lost-disconnect  with that probability a $disconnect never comes
+  slow-store       each store call is late by up to that, at random
+  seed             a number: the same random decisions again`
+
 // Parse reads settings separated by commas, such as [Example], each at most
 // once. Without a seed, it draws one. No settings at all are nil.
 func Parse(text string) (*Spec, error) {

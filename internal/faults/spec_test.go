@@ -118,3 +118,13 @@ func TestStringIsParsedBack(t *testing.T) {
 		}
 	})
 }
+
+// Whoever asks for help is told of every setting.
+func TestUsageIsComplete(t *testing.T) {
+	for setting := range strings.SplitSeq(faults.Example, ",") {
+		name, _, _ := strings.Cut(setting, "=")
+		if !strings.Contains(faults.Usage, "\n  "+name+" ") && !strings.HasPrefix(faults.Usage, "  "+name+" ") {
+			t.Errorf("usage does not say what %s does", name)
+		}
+	}
+}

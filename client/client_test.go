@@ -455,6 +455,7 @@ func TestClose(t *testing.T) {
 		a, network := w.dial("alice")
 		b, _ := w.dial("bob")
 		w.succeed(w.burst(b, "alice", 1, 2)())
+		synctest.Wait() // what is acked has been accepted, and may be on its way
 		network.deafen()
 		sent := w.burst(a, "bob", 1, 1)
 		start := time.Now()

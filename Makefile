@@ -24,7 +24,7 @@ PLATFORM = GOOS=linux GOARCH=$(1)
 FUZZTIME ?= 30s
 SIMTIME ?= 10m
 WORLDS ?= 200000
-TIMEOUT ?= 10m
+TIMEOUT ?= 20m
 ROUNDS ?= 20
 
 GOTEST := CGO_ENABLED=1 go test -race -shuffle=on -timeout=$(TIMEOUT)

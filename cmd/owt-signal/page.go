@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/owt-signal/owt-signal/clients/js"
+	"github.com/owt-signal/owt-signal/internal/auth"
 )
 
 // assets is where the page's files are served. No stage has a dot in its name.
@@ -38,7 +39,7 @@ type page struct {
 	index []byte
 }
 
-func newPage(next http.Handler, stage string, secure net.Listener) (*page, error) {
+func newPage(next http.Handler, o options, secure net.Listener) (*page, error) {
 	t, err := template.ParseFS(pageFiles, "page/index.html")
 	if err != nil {
 		return nil, fmt.Errorf("read page: %w", err)
@@ -48,7 +49,11 @@ func newPage(next http.Handler, stage string, secure net.Listener) (*page, error
 		_, port, _ = net.SplitHostPort(secure.Addr().String())
 	}
 	var index bytes.Buffer
-	if err := t.Execute(&index, struct{ Prefix, Stage, Secure string }{assets, stage, port}); err != nil {
+	about := struct {
+		Prefix, Stage, Secure string
+		Tokens                bool // more than names are asked for
+	}{assets, o.stage, port, o.auth.Mode != "" && o.auth.Mode != auth.ModeToken}
+	if err := t.Execute(&index, about); err != nil {
 		return nil, fmt.Errorf("write page: %w", err)
 	}
 	return &page{next, index.Bytes()}, nil

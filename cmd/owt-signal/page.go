@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/owt-signal/owt-signal/clients/js"
 	"github.com/owt-signal/owt-signal/internal/auth"
@@ -66,10 +67,10 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead, r.Header.Get("Upgrade") != "":
 		p.next.ServeHTTP(w, r)
 	case r.URL.Path == "/":
-		answer(w, "text/html; charset=utf-8", p.index)
+		answer(w, r, "text/html; charset=utf-8", p.index)
 	case ours && kinds[path.Ext(file)] != "":
 		if b, err := asset(file); err == nil {
-			answer(w, kinds[path.Ext(file)], b)
+			answer(w, r, kinds[path.Ext(file)], b)
 			return
 		}
 		fallthrough
@@ -86,7 +87,7 @@ func asset(name string) ([]byte, error) {
 	return fs.ReadFile(pageFiles, path.Join("page", name))
 }
 
-func answer(w http.ResponseWriter, kind string, body []byte) {
+func answer(w http.ResponseWriter, r *http.Request, kind string, body []byte) {
 	for name, value := range map[string]string{
 		"Content-Type":            kind,
 		"Content-Security-Policy": policy,
@@ -97,5 +98,5 @@ func answer(w http.ResponseWriter, kind string, body []byte) {
 	} {
 		w.Header().Set(name, value)
 	}
-	w.Write(body) //nolint:gosec // a file of the binary's own
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 }

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,6 +16,11 @@ const jsClientWithin = 2 * time.Minute
 // TestJSClient runs the tests of clients/js: what is pure of it, and the whole
 // of it against servers on good and bad days.
 func TestJSClient(t *testing.T) {
+	const secret = "a secret that is as long as the hash of its algorithm"
+	secretFile := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secretFile, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, suite := range []struct {
 		name  string
 		flags []string // of the server; nil: the suite has its own
@@ -23,11 +30,15 @@ func TestJSClient(t *testing.T) {
 		{name: "pure", files: []string{"../clients/js/test/"}},
 		{name: "network", flags: []string{}, files: []string{"jsclient/burst.test.mjs"}},
 		{name: "use", flags: []string{"-idle-timeout", "1s"}, env: []string{"IDLE=1000"}, files: []string{"jsclient/channel.test.mjs"}},
+		{
+			name: "tokens", flags: []string{"-auth", "jwt", "-jwt-secret-file", secretFile, "-jwt-audience", "owt", "-jwt-skew", "0s"},
+			env: []string{"SECRET=" + secret}, files: []string{"jsclient/token.test.mjs"},
+		},
 		{name: "age", flags: []string{"-max-duration", "3s"}, env: []string{"RENEW=2000"}, files: []string{"jsclient/renewal.test.mjs"}},
 		// Each message costs some 15 ms of delays, one after the other.
 		{
 			name: "faults", flags: []string{"-faults", "delay=20ms,duplicate=0.05,slow-store=10ms,lost-disconnect=0.2"},
-			env: []string{"MESSAGES=600"}, files: []string{"jsclient/faults.test.mjs"},
+			env: []string{"MESSAGES=400"}, files: []string{"jsclient/faults.test.mjs"},
 		},
 		{name: "restart", files: []string{"jsclient/restart.test.mjs"}},
 	} {

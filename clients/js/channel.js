@@ -2,7 +2,7 @@ import { address, withQuery } from './address.js';
 import { Backoff } from './backoff.js';
 import { systemClock } from './clock.js';
 import { Code, isFinal } from './codes.js';
-import { Connection, SUBPROTOCOL } from './connection.js';
+import { Connection, subprotocols } from './connection.js';
 import { Grace } from './grace.js';
 import { Inbox } from './inbox.js';
 import { Outbox } from './outbox.js';
@@ -60,8 +60,9 @@ export class SignalingChannel {
   #resume; // the server's name of the last current connection
   #welcomeAt;
   #way; // the attempt to connect; undefined: none
-  #retired = new Set();
+  #retired = new Map(); // each with the timer by which it is given up
   #again; // timer of the next attempt
+  #graceUntil; // by when receivers must be back
 
   /** @param {object} [options] {@link DEFAULTS}, and WebSocket, clock, random */
   constructor(options = {}) {
@@ -93,7 +94,7 @@ export class SignalingChannel {
     } catch {
       return Promise.reject(Code.ILLEGAL_ARGUMENT);
     }
-    this.#user = undefined;
+    this.#user = this.#graceUntil = undefined;
     this.#inbox.reset();
     this.#backoff.connected();
     this.#backoff.held();
@@ -179,10 +180,10 @@ export class SignalingChannel {
 
   #dial(way, token) {
     way.first = this.#outbox.first;
-    const url = withQuery(this.#login.url, { token, session: this.#session, resume: this.#resume, first: way.first });
+    const url = withQuery(this.#login.url, { session: this.#session, resume: this.#resume, first: way.first });
     let socket;
     try {
-      socket = new this.#settings.WebSocket(url, [SUBPROTOCOL]);
+      socket = new this.#settings.WebSocket(url, subprotocols(token));
     } catch { // not from here, says the browser: no ws from a page that came by https
       this.#stop({ reason: 'refused', code: Code.ILLEGAL_ARGUMENT });
       return;
@@ -194,7 +195,7 @@ export class SignalingChannel {
       stored: (number) => connection === this.#current && this.#outbox.stored(number),
       presence: (user, online) => this.#answerPresence(user, (question) => question.resolve(online)),
       superseded: () => this.#superseded(connection),
-      refused: (code) => !this.#retired.has(connection) && isFinal(code) && this.#stop({ reason: 'refused', code }),
+      refused: (code) => this.#refused(connection, code),
       closed: () => this.#closed(connection),
       frame: (direction, text, id) => this.onFrame && this.#tell('onFrame', { direction, text, connection: id }),
     });
@@ -211,8 +212,7 @@ export class SignalingChannel {
     const before = this.#current;
     const back = this.#user !== undefined && !before && !way.doubtful;
     if (before) {
-      this.#retired.add(before);
-      clock.setTimeout(() => this.#retired.has(before) && this.#retire(before), retireAfter);
+      this.#retired.set(before, clock.setTimeout(() => this.#retire(before), retireAfter));
     }
     this.#way = undefined;
     this.#current = connection;
@@ -221,7 +221,8 @@ export class SignalingChannel {
     this.#welcomeAt = clock.now();
     this.#backoff.connected();
     if (renewAfter < Infinity) this.#again = clock.setTimeout(() => this.#attempt(), renewAfter * (0.9 + random() / 10));
-    const receivers = back ? this.#outbox.receivers : [];
+    const receivers = back ? this.#outbox.receivers : new Set();
+    if (back) this.#graceUntil ??= clock.now() + grace;
     this.#outbox.attach({
       send: (text) => connection.send(text),
       stuck: () => this.#abandon(connection),
@@ -230,7 +231,7 @@ export class SignalingChannel {
       resumed,
       first,
       grace: receivers.size > 0 ? new Grace({
-        clock, receivers, ms: grace, presence: (name) => this.presence(name), changed: () => this.#outbox.resume(),
+        clock, receivers, ms: this.#graceUntil - clock.now(), presence: (name) => this.presence(name), changed: () => this.#outbox.resume(),
       }) : undefined,
     });
     this.#change('connected');
@@ -247,6 +248,13 @@ export class SignalingChannel {
     if (this.#retired.has(connection)) return;
     if (connection === this.#current && this.#way?.connection) this.#way.doubtful = true;
     else this.#stop({ reason: 'superseded' });
+  }
+
+  /** The server ends a connection. One that was welcome may have outlived its token, and the next brings a fresh one. */
+  #refused(connection, code) {
+    if (this.#retired.has(connection) || !isFinal(code)) return; // the end follows, and another attempt
+    if (connection.welcome && code === Code.WRONG_TOKEN && typeof this.#login.token === 'function') this.#abandon(connection);
+    else this.#stop({ reason: 'refused', code });
   }
 
   #closed(connection) {
@@ -271,6 +279,7 @@ export class SignalingChannel {
 
   #retire(connection) {
     connection.drop();
+    this.#settings.clock.clearTimeout(this.#retired.get(connection));
     this.#retired.delete(connection);
     if (this.#retired.size === 0) this.#inbox.alone();
   }
@@ -282,6 +291,7 @@ export class SignalingChannel {
     this.#outbox.detach();
     this.#forgetPresence();
     this.#backoff.connected();
+    if (clock.now() >= this.#graceUntil) this.#graceUntil = undefined; // otherwise the time goes on
     if (clock.now() - this.#welcomeAt >= stableAfter) this.#backoff.held();
   }
 
@@ -309,9 +319,9 @@ export class SignalingChannel {
     globalThis.removeEventListener?.('online', this.#online);
     if (why.reason === 'left') this.#current?.leave();
     else this.#current?.drop();
-    for (const connection of [this.#way?.connection, ...this.#retired]) connection?.drop();
+    this.#way?.connection?.drop();
+    for (const connection of [...this.#retired.keys()]) this.#retire(connection);
     this.#current = this.#way = undefined;
-    this.#retired.clear();
     this.#outbox.stop();
     this.#forgetPresence();
     const connecting = this.#connecting;

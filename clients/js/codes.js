@@ -15,9 +15,9 @@ export const Code = Object.freeze({
   CLIENT: 2110,
   /** There is no connection to send on. The message was not sent. */
   NOT_CONNECTED: 2111,
-  /** Not authenticated: the connection is nobody's. */
+  /** Not authenticated: the connection is nobody's, or there is no token where one is needed. */
   UNAUTHENTICATED: 2120,
-  /** The token was refused. */
+  /** The token was refused, or has ended. */
   WRONG_TOKEN: 2121,
   /** The receiver is not online. */
   UNREACHABLE: 2201,
@@ -31,6 +31,9 @@ export const Code = Object.freeze({
 
 /** With these the server ends a connection for good: the same again would be answered the same. */
 export const isFinal = (code) => [Code.UNSUPPORTED, Code.UNAUTHENTICATED, Code.WRONG_TOKEN].includes(code);
+
+/** These are about the connection that a message was sent on, which is about to end. */
+export const isConnections = (code) => [Code.UNAUTHENTICATED, Code.WRONG_TOKEN].includes(code);
 
 /** With these a message may have better luck under the same number, which cannot deliver it twice. */
 export const mayPass = (code) => [Code.UNKNOWN, Code.UNAVAILABLE, Code.BUSY].includes(code);

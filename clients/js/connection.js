@@ -1,7 +1,17 @@
 import { Alarm } from './clock.js';
 
-/** The subprotocol: docs/protocol.md, JSON. */
-export const SUBPROTOCOL = 'owt.signal.v1';
+const SUBPROTOCOL = 'owt.signal.v1'; // docs/protocol.md, JSON
+
+/**
+ * What to offer in the handshake. The token goes with it, not in the address, which is written down in many places; a
+ * browser can set no other header (docs/authentication.md, Where a token travels).
+ */
+export function subprotocols(token) {
+  if (!token) return [SUBPROTOCOL];
+  const text = String.fromCharCode(...new TextEncoder().encode(token));
+  return [SUBPROTOCOL, `owt.token.${btoa(text).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')}`];
+}
+
 /** What is assumed where the server does not say (docs/protocol.md). */
 const IDLE = 600; // seconds
 const IN_FLIGHT = 128;

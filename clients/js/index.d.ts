@@ -8,8 +8,8 @@ export interface LoginInfo {
   /** The same, under a better name. */
   url?: string | URL;
   /**
-   * Who the user is, in the server's terms. None: anonymous. A function is asked for each connection, for tokens that
-   * expire.
+   * Who the user is, in the server's terms. None: anonymous. A function is asked for each connection: a connection ends
+   * with its token, and then the next goes on with a fresh one.
    */
   token?: string | (() => string | Promise<string>);
 }
@@ -66,7 +66,7 @@ export interface Options {
 
   /** When a message without an answer is sent again, under its number. 5 s. */
   ackTimeout?: number;
-  /** How often a message is sent again after a failure that may pass (2100, 2101, 2102), under its number. 2. */
+  /** How often a message is sent again after a failure that may pass, under its number: 2; after 2102 once at most. */
   retries?: number;
   /** The pause before the first of these; each is twice the one before. 250 ms. */
   retryPause?: number;
@@ -82,7 +82,10 @@ export interface Options {
   /** How long a connection must hold for the pauses to begin anew. 5 s. */
   stableAfter?: number;
 
-  /** When a connection is renewed, before the server ends it: up to a tenth sooner, at random. 110 min. */
+  /**
+   * When a connection is renewed, before the server ends it: up to a tenth sooner, at random. 110 min. Less than the
+   * life of a token, if that is shorter: a renewal is not noticed, the end of a token is a reconnect.
+   */
   renewAfter?: number;
   /** How long the connection before is kept, for what is still coming on it. 10 s. */
   retireAfter?: number;

@@ -1,5 +1,5 @@
 import { Alarm } from './clock.js';
-import { Code, mayPass } from './codes.js';
+import { Code, isConnections, mayPass } from './codes.js';
 
 /** The server holds so many bytes of frames that came early (docs/protocol.md, Order); no more are in flight. */
 export const MAX_BYTES_IN_FLIGHT = 192 << 10;
@@ -121,10 +121,10 @@ export class Outbox {
     if (!m || (code !== 0 && !present)) return;
     if (m.filler || code === 0) return this.#settle(m, code);
     m.code = code;
-    if (code === Code.UNAUTHENTICATED) return; // the connection is nobody's, and about to end
+    if (isConnections(code)) return; // to be asked again on the next
     if (!mayPass(code)) return this.#settle(m, code);
     if (m.on === undefined || m.pausing) return;
-    if (m.failures >= this.#settings.retries) {
+    if (m.failures >= (code === Code.BUSY ? Math.min(1, this.#settings.retries) : this.#settings.retries)) {
       m.reject(code);
       this.#replace(m);
       return;

@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/owt-signal/owt-signal/clients/js"
+	"github.com/owt-signal/owt-signal/internal/auth"
 )
 
 // assets is where the page's files are served. No stage has a dot in its name.
@@ -38,7 +40,7 @@ type page struct {
 	index []byte
 }
 
-func newPage(next http.Handler, stage string, secure net.Listener) (*page, error) {
+func newPage(next http.Handler, o options, secure net.Listener) (*page, error) {
 	t, err := template.ParseFS(pageFiles, "page/index.html")
 	if err != nil {
 		return nil, fmt.Errorf("read page: %w", err)
@@ -48,7 +50,11 @@ func newPage(next http.Handler, stage string, secure net.Listener) (*page, error
 		_, port, _ = net.SplitHostPort(secure.Addr().String())
 	}
 	var index bytes.Buffer
-	if err := t.Execute(&index, struct{ Prefix, Stage, Secure string }{assets, stage, port}); err != nil {
+	about := struct {
+		Prefix, Stage, Secure string
+		Tokens                bool // more than names are asked for
+	}{assets, o.stage, port, o.auth.Mode != "" && o.auth.Mode != auth.ModeToken}
+	if err := t.Execute(&index, about); err != nil {
 		return nil, fmt.Errorf("write page: %w", err)
 	}
 	return &page{next, index.Bytes()}, nil
@@ -61,10 +67,10 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead, r.Header.Get("Upgrade") != "":
 		p.next.ServeHTTP(w, r)
 	case r.URL.Path == "/":
-		answer(w, "text/html; charset=utf-8", p.index)
+		answer(w, r, "text/html; charset=utf-8", p.index)
 	case ours && kinds[path.Ext(file)] != "":
 		if b, err := asset(file); err == nil {
-			answer(w, kinds[path.Ext(file)], b)
+			answer(w, r, kinds[path.Ext(file)], b)
 			return
 		}
 		fallthrough
@@ -81,7 +87,7 @@ func asset(name string) ([]byte, error) {
 	return fs.ReadFile(pageFiles, path.Join("page", name))
 }
 
-func answer(w http.ResponseWriter, kind string, body []byte) {
+func answer(w http.ResponseWriter, r *http.Request, kind string, body []byte) {
 	for name, value := range map[string]string{
 		"Content-Type":            kind,
 		"Content-Security-Policy": policy,
@@ -92,5 +98,5 @@ func answer(w http.ResponseWriter, kind string, body []byte) {
 	} {
 		w.Header().Set(name, value)
 	}
-	w.Write(body) //nolint:gosec // a file of the binary's own
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 }

@@ -52,7 +52,7 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 	}
 	err = s.listen(o)
 	if err == nil {
-		s.http.Handler, err = newPage(s.api.gateway, s.stage, s.secure)
+		s.http.Handler, err = newPage(s.api.gateway, o, s.secure)
 	}
 	if err != nil {
 		s.closeListeners()

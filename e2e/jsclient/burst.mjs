@@ -84,9 +84,15 @@ export async function burst(t, a, b, { there = MESSAGES / 2, back = there, atLea
   for (const end = performance.now() + GRACE; !over() && performance.now() < end;) await sleep(10);
   await sleep(200); // for what should not come
   for (const [from, to] of [[a, b], [b, a]]) {
-    t.diagnostic(`${from.name}: ${from.count('reconnecting')} reconnects; sent ${tally(from.ends)}, of which ${to.name} received ${to.received.length}`);
+    t.diagnostic(`${from.name}: ${from.count('reconnecting')} reconnects${ending(from)}; sent ${tally(from.ends)}, of which ${to.name} received ${to.received.length}`);
   }
   t.diagnostic(`${there + back} messages in ${Math.round(took)} ms`);
+}
+
+/** Why a channel has ended, if it has. */
+function ending({ journal }) {
+  const end = journal.find((e) => e.state === 'disconnected');
+  return end ? `, ended (${Object.values(end.why)})` : '';
 }
 
 /** How messages ended. */

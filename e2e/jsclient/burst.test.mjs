@@ -23,7 +23,7 @@ describe('a network that fails again and again', () => {
 
   for (const [name, fail, times] of [
     ['cut', () => proxy.cut(), 20],
-    ['half open', () => proxy.freeze(), 4],
+    ['half open', () => proxy.freeze(), 3],
   ]) {
     it(`${name}, ${times} times`, { timeout: PATIENCE }, async (t) => {
       const carol = await Client.open(t, proxy.origin, `carol, ${name}`); // whose network it is

@@ -54,13 +54,12 @@ describe('the address', () => {
     'ws://localhost:8095/prod/?stage=1#x': 'ws://localhost:8095/prod/?stage=1',
   })) {
     it(given, () => {
-      channel.connect({ host: given, token: 'ä&=' });
-      const { url, protocols } = sockets.last;
-      const { token, session, first, resume } = sockets.last.query;
-      assert.deepEqual(protocols, ['owt.signal.v1']);
-      assert.deepEqual([token, first, resume], ['ä&=', '1', undefined]);
+      channel.connect({ host: given, token: 'alice' });
+      const { url } = sockets.last;
+      const { session, ...query } = sockets.last.query;
       assert.match(session, /^[0-9a-f]{32}$/);
-      for (const key of ['token', 'session', 'first']) url.searchParams.delete(key);
+      assert.deepEqual({ ...query, stage: undefined }, { first: '1', stage: undefined });
+      for (const key of ['session', 'first']) url.searchParams.delete(key);
       assert.equal(url.href, opened);
     });
   }
@@ -68,7 +67,19 @@ describe('the address', () => {
   it('may be called url', () => {
     channel.connect({ url: 'ws://example.com/prod' });
     assert.equal(sockets.last.url.pathname, '/prod');
-    assert.equal(sockets.last.query.token, undefined);
+  });
+
+  it('does not have the token, which goes beside the subprotocol', () => {
+    for (const [token, protocol] of [['alice', 'YWxpY2U'], ['>>>???ä', 'Pj4-Pz8_w6Q'], ['x'.repeat(8192), Buffer.alloc(8192, 'x').toString('base64url')]]) {
+      begin();
+      channel.connect({ ...LOGIN, token });
+      assert.deepEqual(sockets.last.protocols, ['owt.signal.v1', `owt.token.${protocol}`]);
+    }
+    for (const token of [undefined, '']) {
+      begin();
+      channel.connect({ ...LOGIN, token });
+      assert.deepEqual(sockets.last.protocols, ['owt.signal.v1']);
+    }
   });
 
   it('that is none is refused', async () => {
@@ -111,12 +122,47 @@ describe('connect', () => {
     let n = 0;
     const user = channel.connect({ ...LOGIN, token: async () => `token${++n}` });
     await settle();
-    assert.equal(sockets.last.query.token, 'token1');
+    const token = () => Buffer.from(sockets.last.protocols[1].slice('owt.token.'.length), 'base64url').toString();
+    assert.equal(token(), 'token1');
     sockets.last.welcome();
     await user;
     sockets.last.end();
     await clock.pass(DEFAULTS.reconnectFirst);
-    assert.equal(sockets.last.query.token, 'token2');
+    assert.equal(token(), 'token2');
+  });
+
+  it('goes on with a fresh token when that of the connection has ended', async () => {
+    let n = 0;
+    const user = channel.connect({ ...LOGIN, token: () => `token${++n}` });
+    await settle();
+    const a = sockets.last;
+    a.welcome();
+    await user;
+    const one = send();
+    a.say({ type: 'error', id: 1, code: 2121, message: 'x' });
+    a.say({ type: 'error', code: 2121, message: 'x', closing: true });
+    heard('connecting', 'connected', 'reconnecting');
+    await clock.pass(DEFAULTS.reconnectFirst);
+    const b = sockets.last;
+    b.welcome();
+    b.say({ type: 'presence', user: 'bob', online: true });
+    await settle();
+    b.say({ type: 'ack', id: 1 });
+    assert.equal(await one, 'ok');
+    b.end();
+    await clock.pass(DEFAULTS.reconnectFirst * 2);
+    sockets.last.greet();
+    sockets.last.say({ type: 'error', code: 2121, message: 'x', closing: true });
+    assert.deepEqual(told.at(-1), 'end: refused 2121', 'one that is refused from the start is no good');
+  });
+
+  it('has no other than it was given, when that has ended', async () => {
+    const a = await join();
+    const one = send();
+    a.say({ type: 'error', id: 1, code: 2121, message: 'x' });
+    a.say({ type: 'error', code: 2121, message: 'x', closing: true });
+    heard('disconnected', 'end: refused 2121');
+    assert.equal(await one, 2121);
   });
 
   it('tries again where the token cannot be had', async () => {
@@ -321,6 +367,24 @@ describe('a lost connection', () => {
     assert.ok(b.saw().every((what) => what === 'presence'));
     await clock.pass(DEFAULTS.grace);
     assert.deepEqual(b.saw().at(-1), 1);
+  });
+
+  it('nor longer, though the connection is lost again and again', async () => {
+    begin({ reconnectMost: 500 });
+    const a = await join();
+    const sent = send('bob');
+    a.end();
+    for (let lost = 0; lost < 4; lost++) {
+      const b = await back();
+      b.say({ type: 'presence', user: 'bob', online: false });
+      await clock.pass(DEFAULTS.grace / 3);
+      if (b.saw().includes(1)) {
+        b.say({ type: 'error', id: 1, code: 2201, message: 'x' });
+        break;
+      }
+      b.end();
+    }
+    assert.equal(await sent, 2201);
   });
 
   it('what was missed is reported', async () => {
@@ -577,6 +641,14 @@ describe('renewal', () => {
     heard('eve: m2');
     await clock.pass(DEFAULTS.retireAfter);
     assert.equal(a.readyState, 2);
+  });
+
+  it('nothing of the old one is left after the end', async () => {
+    const [a, b] = await alive(await join());
+    b.welcome();
+    await channel.disconnect();
+    assert.equal(a.readyState, 2);
+    assert.equal(clock.pending, 0);
   });
 
   it('may be turned off', async () => {

@@ -147,13 +147,14 @@ describe('answers', () => {
     it(`${code} so often is the answer, and the number is filled`, async () => {
       const c = attach();
       add(2);
-      for (let i = 0; i < RETRIES; i++) {
+      const retries = code === 2102 ? 1 : RETRIES; // a limit is not to be met by more messages
+      for (let i = 0; i < retries; i++) {
         outbox.answered(1, code, true);
         outbox.answered(1, code, true); // of an invocation that ran twice
         await clock.pass(PAUSE * 2 ** i);
       }
       await ended('pending', 'pending');
-      c.saw(1, 2, 1, 1);
+      c.saw(1, 2, ...Array(retries).fill(1));
       outbox.answered(1, code, true);
       c.saw('+1');
       await ended(code, 'pending');
@@ -163,16 +164,18 @@ describe('answers', () => {
     });
   }
 
-  it('2120 is about the connection: it will be asked again on another', async () => {
-    attach();
-    add(1);
-    outbox.answered(1, 2120, true);
-    await ended('pending');
-    const d = attach();
-    d.saw(1);
-    ack(1);
-    await ended('ok');
-  });
+  for (const code of [2120, 2121]) {
+    it(`${code} is about the connection: it will be asked again on another`, async () => {
+      attach();
+      add(1);
+      outbox.answered(1, code, true);
+      await ended('pending');
+      const d = attach();
+      d.saw(1);
+      ack(1);
+      await ended('ok');
+    });
+  }
 
   it('on another connection than the present one only a success counts', async () => {
     attach();

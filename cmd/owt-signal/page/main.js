@@ -14,6 +14,7 @@ const panel = new Panel();
 const channel = new SignalingChannel({ reconnectAttempts: Infinity });
 const phone = new Phone({ send: (to, message) => channel.send(to, message), media });
 let me; // the name under which one is connected
+const anybody = $('who').textContent;
 let wasLost = false;
 
 // The connection.
@@ -32,6 +33,7 @@ $('you').addEventListener('submit', async (event) => {
   try {
     me = await channel.connect({ url: server, token: name });
     phone.me = me;
+    if (me !== name) $('who').textContent = `The server calls you ${me}.`;
     $('callee').focus();
   } catch {
     // onServerDisconnected has told
@@ -46,6 +48,7 @@ channel.onStateChange = (state) => {
   $('state').textContent = said[state];
   $('state').dataset.state = state;
   $('name').readOnly = state !== 'disconnected';
+  if (state === 'disconnected') $('who').textContent = anybody;
   $('connect').disabled = false;
   $('connect').textContent = { disconnected: 'Connect', connecting: 'Cancel' }[state] ?? 'Disconnect';
   if (state === 'reconnecting') {

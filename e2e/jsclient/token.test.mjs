@@ -1,0 +1,66 @@
+// Tokens that end: a connection ends with its own, and the client goes on with the next.
+
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { it } from 'node:test';
+import { WebSocket } from 'ws';
+import { Code, SignalingChannel } from '../../clients/js/index.js';
+import { burst, Client, PATIENCE, wantAll } from './burst.mjs';
+
+const { SERVER, SECRET } = process.env;
+/** How long a token lasts, in s. */
+const LIFE = 3;
+
+const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+/** A JSON Web Token for a user. */
+function token(sub, life = LIFE) {
+  const text = `${base64url({ alg: 'HS256', typ: 'JWT' })}.${base64url({ sub, aud: 'owt', exp: Math.floor(Date.now() / 1000) + life })}`;
+  return `${text}.${createHmac('sha256', SECRET).update(text).digest('base64url')}`;
+}
+
+async function join(t, name, options, life = LIFE) {
+  const client = new Client(name, options);
+  t.after(() => client.channel.disconnect());
+  let asked = 0;
+  client.asked = () => asked;
+  const login = { host: SERVER, token: async () => { asked++; return token(name, life); } };
+  assert.equal(await client.channel.connect(login), name);
+  client.journal = [];
+  return client;
+}
+
+it('a connection that outlives its token is followed by another', { timeout: PATIENCE }, async (t) => {
+  const [kim, lee] = await Promise.all([join(t, 'kim'), join(t, 'lee', {}, 600)]);
+  await burst(t, kim, lee, { there: 300, back: 0, atLeast: 1500 * LIFE });
+  wantAll(kim, lee);
+  assert.ok(kim.asked() >= 2, `${kim.asked()} tokens`);
+  assert.equal(kim.channel.state, 'connected');
+});
+
+it('nobody notices, where connections are renewed before', { timeout: PATIENCE }, async (t) => {
+  const [max, mia] = await Promise.all(['max', 'mia'].map((name) => join(t, name, { renewAfter: 1000 })));
+  await burst(t, max, mia, { there: 300, atLeast: 1500 * LIFE });
+  wantAll(max, mia);
+  wantAll(mia, max);
+  for (const client of [max, mia]) assert.deepEqual(client.journal.filter((e) => e.gap || e.state), [], client.name);
+});
+
+it('a token that is given once is one', async (t) => {
+  const channel = new SignalingChannel({ WebSocket, heartbeat: 500 });
+  t.after(() => channel.disconnect());
+  const ended = new Promise((resolve) => { channel.onServerDisconnected = resolve; });
+  await channel.connect({ host: SERVER, token: token('noa') });
+  while (channel.state === 'connected') {
+    await channel.send('noa', 'x').catch((code) => assert.equal(code, Code.WRONG_TOKEN));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.deepEqual(await ended, { reason: 'refused', code: Code.WRONG_TOKEN });
+});
+
+it('a wrong one is refused, and so is none', async () => {
+  const channel = new SignalingChannel({ WebSocket });
+  for (const [wrong, code] of [[`${token('x')}x`, Code.WRONG_TOKEN], [token('x', -10), Code.WRONG_TOKEN], [undefined, Code.UNAUTHENTICATED]]) {
+    await assert.rejects(channel.connect({ host: SERVER, token: wrong }), (refusal) => refusal === code);
+  }
+});

@@ -540,7 +540,10 @@ func (b *bystanders) handshakes(t *testing.T) {
 			"path below a stage": upgradeRequest("/prod/socket.io/"),
 			"path with dots":     upgradeRequest("/prod/../prod/x"),
 			"@connections":       "POST /prod/@connections/AAAAAAAAAAAAAAA= HTTP/1.1\r\nHost: owt.test\r\nContent-Length: 1\r\n\r\nx",
-			"plain GET of root":  get("/"),
+			"plain GET of other": get("/other"),
+		},
+		http.StatusOK: {
+			"plain GET of root": get("/"), // the page to try a call on
 		},
 		http.StatusBadRequest: {
 			"EIO=5":               upgradeRequest("/socket.io/?EIO=5&transport=websocket"),

@@ -86,13 +86,15 @@ func read(b []byte) (frame, error) {
 		return f, fmt.Errorf("read frame: %w", err)
 	}
 	for _, m := range members {
-		switch text, _ := rawjson.Text(m.Value); m.Name {
+		switch string(m.Name) {
 		case "type":
-			f.kind = text
+			f.kind, _ = rawjson.Text(m.Value)
 		case "to":
-			f.to = signal.UserName(text)
+			to, _ := rawjson.Text(m.Value)
+			f.to = signal.UserName(to)
 		case "user":
-			f.user = signal.UserName(text)
+			user, _ := rawjson.Text(m.Value)
+			f.user = signal.UserName(user)
 		case "id":
 			f.id = m.Value
 		case "data":
@@ -151,7 +153,7 @@ func (p Protocol) encode(e signal.Event) []byte {
 	case signal.Stored:
 		return object(typeStored).number("id", e.Number).end()
 	case signal.Delivery:
-		o := object(typeMessage).text("from", string(e.From)).text("epoch", e.Epoch).number("seq", e.Seq)
+		o := sized(typeMessage, len(e.Data)+len(e.From)).text("from", string(e.From)).text("epoch", e.Epoch).number("seq", e.Seq)
 		if e.Session != "" && e.Number != signal.NoNumber {
 			o = o.text("session", e.Session).number("number", e.Number)
 		}
@@ -193,7 +195,13 @@ func failure(id int64, code signal.Code, closing bool) []byte {
 // builder is a JSON object being written.
 type builder []byte
 
-func object(kind string) builder { return builder(`{"type":"` + kind + `"`) }
+func object(kind string) builder { return sized(kind, 0) }
+
+// sized is an object with room for so much, in bytes, beside what most have.
+func sized(kind string, bytes int) builder {
+	const most = 192
+	return append(append(append(make(builder, 0, most+bytes), `{"type":"`...), kind...), '"')
+}
 
 func (b builder) name(name string) builder {
 	return append(append(append(b, `,"`...), name...), `":`...)

@@ -59,9 +59,10 @@ func Elements(data []byte, limit int) ([]json.RawMessage, error) {
 	}
 }
 
-// Member is a member of a JSON object. Its value is a part of the object.
+// Member is a member of a JSON object. Its value is a part of the object, and
+// so is its name, unless that has escapes.
 type Member struct {
-	Name  string
+	Name  []byte
 	Value json.RawMessage
 }
 
@@ -89,7 +90,11 @@ func Members(data []byte, limit int) ([]Member, error) {
 		if err := s.string(); err != nil {
 			return nil, err
 		}
-		name, _ := Text(data[start:s.pos])
+		name := data[start+1 : s.pos-1]
+		if bytes.IndexByte(name, '\\') >= 0 {
+			text, _ := Text(data[start:s.pos])
+			name = []byte(text)
+		}
 		if err := s.colon(); err != nil {
 			return nil, err
 		}

@@ -101,7 +101,7 @@ func (w *work) bring(ctx context.Context, n int64, f Frame) ([]Numbered, Step, e
 		if err != nil {
 			return nil, w.conn.Lane.Arrive(n, f, w.me, w.Clock.Now()), err
 		}
-		if m.Kind == KindTake {
+		if m.Kind == KindTake && !made {
 			takes = append(takes, m)
 		}
 		if made {

@@ -138,7 +138,7 @@ func message(args []json.RawMessage) (signal.Frame, error) {
 	}
 	var f signal.Frame
 	for _, m := range members {
-		switch m.Name {
+		switch string(m.Name) {
 		case "to":
 			to, _ := rawjson.Text(m.Value)
 			f.To = signal.UserName(to)
@@ -167,7 +167,7 @@ func token(args []json.RawMessage) (string, error) {
 	}
 	var token string
 	for _, m := range members {
-		if m.Name != "token" || string(m.Value) == "null" {
+		if string(m.Name) != "token" || string(m.Value) == "null" {
 			continue
 		}
 		text, ok := rawjson.Text(m.Value)
@@ -272,8 +272,8 @@ func failure(c signal.Code) []byte {
 }
 
 func ack(id int64, argument []byte) []byte {
-	data := append(append([]byte{'['}, argument...), ']')
-	return Packet{Type: Ack, HasID: true, ID: id, Data: data}.Append(nil)
+	b := Packet{Type: Ack, HasID: true, ID: id}.Append(make([]byte, 0, len(argument)+24))
+	return append(append(append(b, '['), argument...), ']')
 }
 
 func event(name string, argument []byte) []byte {

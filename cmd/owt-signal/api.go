@@ -64,6 +64,7 @@ func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a
 		Idle:     o.idle,
 		Duration: o.duration,
 		Early:    o.lambda != "",
+		Inline:   o.isQuick(),
 		Log:      log,
 	})
 	return a, nil

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,9 +28,18 @@ const soon = 10 * time.Second
 // to be the command.
 const asCommand = "OWT_SIGNAL_TEST_AS_COMMAND"
 
+// profile is in the environment of such a copy the file that is to have its
+// processor profile when it ends:
+//
+//	go test -c -o owt-signal.test ./cmd/owt-signal
+//	OWT_SIGNAL_TEST_AS_COMMAND=1 OWT_SIGNAL_TEST_PROFILE=cpu.pprof go run ./e2e/bench -owt ./owt-signal.test -only JSON
+const profile = "OWT_SIGNAL_TEST_PROFILE"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
+		stop := startProfile(os.Getenv(profile))
 		main()
+		stop()
 		return
 	}
 	dir, err := os.MkdirTemp("", "owt-signal")
@@ -42,6 +52,24 @@ func TestMain(m *testing.M) {
 		_ = os.RemoveAll(dir)
 		os.Exit(code)
 	}))
+}
+
+// startProfile profiles this process into a file, if there is to be one.
+func startProfile(name string) (stop func()) {
+	if name == "" {
+		return func() {}
+	}
+	f, err := os.Create(name)
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		f.Close()
+	}
 }
 
 func TestExitCodes(t *testing.T) {

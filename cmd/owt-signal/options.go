@@ -107,6 +107,12 @@ func parse(args []string, out io.Writer) (options, error) {
 	return o, o.checkFunctions(given)
 }
 
+// isQuick reports whether messages are handled within this process: then they
+// take microseconds, and nothing is to delay or reorder them.
+func (o options) isQuick() bool {
+	return o.functions == "" && o.lambda == "" && o.dynamodb == "" && o.faults == nil
+}
+
 func (o options) check(rest []string) error {
 	switch {
 	case len(rest) > 0:

@@ -26,7 +26,10 @@ type connection struct {
 
 	ws    *websocket.Conn
 	wire  *wire         // nil until start
-	slots chan struct{} // one element for each invocation under way
+	slots chan struct{} // one element for each invocation under way; nil if functions are invoked inline
+
+	message io.Reader  // to be handled by a hand
+	handled chan error // what came of it; nil unless functions are invoked inline
 
 	// active is when the last message went either way, in nanoseconds since connectedAt.
 	active atomic.Int64
@@ -50,7 +53,11 @@ func (g *Gateway) newConnection(r *http.Request) *connection {
 		sourceIP:    host,
 		userAgent:   strings.Clone(r.UserAgent()),
 		connectedAt: time.Now(),
-		slots:       make(chan struct{}, MaxInvocations),
+	}
+	if g.config.Inline {
+		c.handled = make(chan error, 1)
+	} else {
+		c.slots = make(chan struct{}, MaxInvocations)
 	}
 	c.queue.room.L = &c.mu
 	c.queue.flushing = true // nothing is written before start
@@ -111,30 +118,47 @@ func (c *connection) run() {
 // read hands on messages until the connection ends, and returns why and whether the client is to be told.
 func (c *connection) read() (why closure, tell bool) {
 	for {
-		body, err := c.receive()
+		message, err := c.await()
+		switch {
+		case err != nil:
+		case c.gateway.config.Inline:
+			err = c.gateway.handle(c, message)
+		default:
+			var body string
+			if body, err = c.receive(message); err == nil {
+				c.take(body)
+			}
+		}
 		if err != nil {
 			return judge(err, c.wire.broken.Load())
 		}
-		if !c.isEnded() {
-			c.touch()
-			c.dispatch(body)
-		}
+	}
+}
+
+// take takes a message that was received.
+func (c *connection) take(body string) {
+	if !c.isEnded() {
+		c.touch()
+		c.dispatch(body)
 	}
 }
 
 var readBuffers = sync.Pool{New: func() any { return new(make([]byte, 0, 4<<10)) }}
 
-// receive reads the next message.
-func (c *connection) receive() (string, error) {
+// await waits for a message.
+func (c *connection) await() (io.Reader, error) {
 	kind, r, err := c.ws.Reader(context.Background())
-	if err != nil {
-		return "", err
+	if err == nil && kind != websocket.MessageText {
+		err = errBinary
 	}
-	if kind != websocket.MessageText {
-		return "", errBinary
-	}
+	return r, err
+}
+
+// receive reads a message.
+func (c *connection) receive(message io.Reader) (string, error) {
 	buffer := readBuffers.Get().(*[]byte)
-	*buffer, err = appendAll((*buffer)[:0], r)
+	var err error
+	*buffer, err = appendAll((*buffer)[:0], message)
 	if err == nil && c.wire.cut() {
 		err = io.ErrUnexpectedEOF // websocket.Conn takes the end of the stream for that of the message
 	}
@@ -167,7 +191,7 @@ func appendAll(dst []byte, r io.Reader) ([]byte, error) {
 	}
 }
 
-// dispatch invokes the Default function for a message, concurrently with those before it.
+// dispatch invokes the Default function for a message, concurrently with those before it unless that is to be inline.
 func (c *connection) dispatch(body string) {
 	g := c.gateway
 	event := g.messageEvent(c, body)
@@ -176,18 +200,28 @@ func (c *connection) dispatch(body string) {
 		c.respond(request, errorFrame(messageForbidden, c.id, request))
 		return
 	}
+	if g.config.Inline {
+		response, err := g.invokeInline(g.config.Routes.Default, event)
+		c.answer(request, response, err)
+		return
+	}
 	c.slots <- struct{}{}
 	g.work.Go(func() {
 		g.invoke(g.config.Routes.Default, event, func(response events.APIGatewayProxyResponse, err error) {
 			defer func() { <-c.slots }()
-			switch {
-			case err != nil:
-				c.respond(request, errorFrame(messageInternalError, c.id, request))
-			case response.Body != "":
-				c.respond(request, response.Body)
-			}
+			c.answer(request, response, err)
 		})
 	})
+}
+
+// answer tells the client how the invocation for its message ended.
+func (c *connection) answer(request string, response events.APIGatewayProxyResponse, err error) {
+	switch {
+	case err != nil:
+		c.respond(request, errorFrame(messageInternalError, c.id, request))
+	case response.Body != "":
+		c.respond(request, response.Body)
+	}
 }
 
 // respond sends the answer to a message, waiting for room if the client takes its messages slowly. An answer larger

@@ -63,7 +63,7 @@ func (g *Gateway) event(c *connection, routeKey, eventType string) *events.APIGa
 			EventType:         eventType,
 			ExtendedRequestID: request,
 			RequestID:         request,
-			RequestTime:       now.UTC().Format(requestTimeLayout),
+			RequestTime:       g.requestTime(now),
 			RequestTimeEpoch:  now.UnixMilli(),
 			MessageDirection:  "IN",
 			Stage:             g.config.Stage,
@@ -74,6 +74,22 @@ func (g *Gateway) event(c *connection, routeKey, eventType string) *events.APIGa
 			Identity:          events.APIGatewayRequestIdentity{SourceIP: c.sourceIP, UserAgent: c.userAgent},
 		},
 	}
+}
+
+// second is a second and how it is written.
+type second struct {
+	unix int64
+	text string
+}
+
+// requestTime writes each second once: many events are made in one.
+func (g *Gateway) requestTime(now time.Time) string {
+	if s := g.second.Load(); s != nil && s.unix == now.Unix() {
+		return s.text
+	}
+	s := &second{now.Unix(), now.UTC().Format(requestTimeLayout)}
+	g.second.Store(s)
+	return s.text
 }
 
 func last(values map[string][]string) map[string]string {

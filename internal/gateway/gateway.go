@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,6 +43,11 @@ type Config struct {
 	// API Gateway answers 410. AWS's runtime interface emulator, in which `sam local` runs functions, withholds an answer
 	// until the work that follows it is done, so that no post of that work would ever find the connection.
 	Early bool
+
+	// Inline invokes the Default function in the goroutine that reads from the connection, which is much cheaper, if the
+	// function works for microseconds: messages of one connection are then handled one after the other, in order, and it
+	// is not read from while one is; a function that does not return by its deadline is waited for.
+	Inline bool
 
 	// Log gets failed functions as warnings, and connections coming and going at debug level; never message data.
 	// Nil logs nothing.
@@ -88,6 +94,9 @@ type Gateway struct {
 	// work counts handshakes, connections, writers and invocations under way.
 	work sync.WaitGroup
 
+	hands  hands
+	second atomic.Pointer[second] // the last one that an event was made in
+
 	mu          sync.RWMutex // protects what follows
 	closed      bool
 	connections map[string]*connection // from the 101, or from the handshake if Early, until the socket is closed
@@ -95,7 +104,7 @@ type Gateway struct {
 
 // New makes a gateway. Close it when done.
 func New(config Config) *Gateway {
-	g := &Gateway{config: config.withDefaults(), connections: make(map[string]*connection)}
+	g := &Gateway{config: config.withDefaults(), connections: make(map[string]*connection), hands: newHands()}
 	g.base, g.cancel = context.WithCancel(context.Background())
 	return g
 }

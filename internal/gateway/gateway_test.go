@@ -34,6 +34,9 @@ type (
 	function = gateway.FunctionFunc
 )
 
+// inline has every gateway invoke functions inline.
+var inline bool
+
 // ok is what most functions answer: connects, and sends nothing.
 var ok = response{StatusCode: http.StatusOK}
 
@@ -74,6 +77,7 @@ type server struct {
 }
 
 func serve(t testing.TB, config gateway.Config) *server {
+	config.Inline = config.Inline || inline
 	g := gateway.New(config)
 	s := &server{g, httptest.NewServer(g)}
 	t.Cleanup(func() {
@@ -321,6 +325,7 @@ type bubble struct {
 }
 
 func newBubble(t *testing.T, config gateway.Config) *bubble {
+	config.Inline = config.Inline || inline
 	b := &bubble{gateway.New(config), &pipeListener{make(chan net.Conn), make(chan struct{}), sync.Once{}}}
 	server := &http.Server{Handler: b}
 	go server.Serve(b.listener)

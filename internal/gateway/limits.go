@@ -47,11 +47,21 @@ const (
 )
 
 const (
-	// readBuffer and writeBuffer are what an idle connection keeps. Reads larger than the buffer bypass it. The write
+	// readBuffer and writeBuffer are what an idle connection keeps. Reads larger than the buffer bypass it; while functions
+	// are invoked inline, readAhead is read at once. The write
 	// buffer holds a whole control frame (2 + 125 bytes), which is all that websocket.Conn writes here, so that each
 	// of its frames reaches the wire in one Write.
-	readBuffer  = 1024
+	readBuffer  = 256
 	writeBuffer = 128
+	readAhead   = 16 << 10
+
+	// behindMessages and behindBytes, queued, are how far a writer may be behind before those who post give way.
+	behindMessages = 64
+	behindBytes    = 64 << 10
+
+	// maxHeldMessages and maxHeldBytes bound what waits until the hand at work on a connection is done.
+	maxHeldMessages = 256
+	maxHeldBytes    = 64 << 10
 
 	// writeChunk is how much is written under one WriteStall deadline, in bytes.
 	writeChunk = 64 << 10

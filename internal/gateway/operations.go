@@ -41,6 +41,7 @@ func (g *Gateway) Post(ctx context.Context, connectionID string, data []byte) er
 	c, err := g.find(ctx, connectionID)
 	if err == nil {
 		err = send(c, data, false)
+		c.giveWay()
 	}
 	if err != nil {
 		return fmt.Errorf("post to connection %q: %w", connectionID, err)

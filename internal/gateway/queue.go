@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"runtime"
 	"sync"
 )
 
@@ -11,6 +12,7 @@ type queue struct {
 	messages int    // in out and in the batch being written
 	bytes    int    // payload of those
 	flushing bool   // a goroutine is writing
+	held     bool   // a hand is at work on the connection, and writes when it is done
 	room     sync.Cond
 }
 
@@ -75,9 +77,39 @@ func (c *connection) admit(n int, wait bool) error {
 
 // flushSoon sees to it that a goroutine writes the queue. c.mu is held.
 func (c *connection) flushSoon() {
-	if !c.queue.flushing {
-		c.queue.flushing = true
+	q := &c.queue
+	if q.held && q.messages < maxHeldMessages && q.bytes < maxHeldBytes && c.told == nil {
+		return
+	}
+	if !q.flushing {
+		q.flushing = true
 		c.gateway.work.Go(c.flush)
+	}
+}
+
+// giveWay lets whoever writes the queue go first, if it is behind: on a busy machine the scheduler might prefer those who
+// post for so long that the queue is full.
+func (c *connection) giveWay() {
+	c.mu.Lock()
+	behind := c.queue.messages > behindMessages || c.queue.bytes > behindBytes
+	c.mu.Unlock()
+	if behind {
+		runtime.Gosched()
+	}
+}
+
+// letGo writes what was sent meanwhile.
+func (c *connection) letGo() {
+	c.mu.Lock()
+	q := &c.queue
+	q.held = false
+	mine := q.out != nil && !q.flushing
+	if mine {
+		q.flushing = true
+	}
+	c.mu.Unlock()
+	if mine {
+		c.flush()
 	}
 }
 

@@ -33,7 +33,8 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, fmt.Errorf("hijack connection: %w", err)
 	}
 	h.wire = &wire{Conn: conn, early: bytes.Clone(early)}
-	return h.wire, bufio.NewReadWriter(bufio.NewReaderSize(h.wire, readBuffer), bufio.NewWriterSize(h.wire, writeBuffer)), nil
+	h.wire.buffer = bufio.NewReaderSize(h.wire, readBuffer)
+	return h.wire, bufio.NewReadWriter(h.wire.buffer, bufio.NewWriterSize(h.wire, writeBuffer)), nil
 }
 
 // wire is a connection that refuses frames larger than MaxFrame, which websocket.Conn would hide, and gives up on
@@ -45,7 +46,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 type wire struct {
 	net.Conn
 
-	early   []byte // to be read before what is in Conn
+	buffer  *bufio.Reader // what websocket.Conn reads from, which reads from here
+	ahead   []byte        // what Conn has is read into here first, so that many small frames cost one system call; nil: it is not
+	early   []byte        // to be read before what is in Conn
 	frames  frameScanner
 	refused bool // the frame too large has been reported
 
@@ -94,12 +97,29 @@ func (w *wire) receive(p []byte) (int, error) {
 		w.early = w.early[n:]
 		return n, nil
 	}
+	if len(w.ahead) > len(p) {
+		n, err := w.read(w.ahead)
+		w.early = w.ahead[:n]
+		n = copy(p, w.early)
+		w.early = w.early[n:]
+		return n, err
+	}
+	return w.read(p)
+}
+
+func (w *wire) read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if err != nil {
 		w.broken.Store(true)
 	}
 	return n, err
 }
+
+// readNoFurther lets go of the buffer that is read ahead into.
+func (w *wire) readNoFurther() { w.ahead, w.early = nil, bytes.Clone(w.early) }
+
+// buffered is how much has been read from Conn that websocket.Conn has not taken.
+func (w *wire) buffered() int { return w.buffer.Buffered() + len(w.early) }
 
 // cut tells whether the stream ended within a message.
 func (w *wire) cut() bool { return w.broken.Load() && w.frames.within() }

@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// deadline is a context that ends at a time, or with its parent, and has a timer only if somebody waits for that: most
+// invocations that are over in microseconds never do.
+type deadline struct {
+	context.Context // the parent
+
+	at     time.Time
+	mu     sync.Mutex         // protects what follows
+	waited context.Context    // nil: nobody waits
+	cancel context.CancelFunc // of that; not nil once the invocation is over
+}
+
+// withDeadline is a context for one invocation. release it when that is over.
+func withDeadline(parent context.Context, timeout time.Duration) *deadline {
+	return &deadline{Context: parent, at: time.Now().Add(timeout)}
+}
+
+// Deadline implements context.Context.
+func (d *deadline) Deadline() (time.Time, bool) { return d.at, true }
+
+// Done implements context.Context.
+func (d *deadline) Done() <-chan struct{} { return d.wait().Done() }
+
+// Err implements context.Context.
+func (d *deadline) Err() error {
+	d.mu.Lock()
+	waited := d.waited
+	d.mu.Unlock()
+	if waited != nil {
+		return waited.Err()
+	}
+	if err := d.Context.Err(); err != nil {
+		return err
+	}
+	if !time.Now().Before(d.at) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// Value implements context.Context. Derived contexts ask their parent for more than values, so it is to be the one that
+// can be waited for.
+func (d *deadline) Value(key any) any {
+	d.mu.Lock()
+	waited := d.waited
+	d.mu.Unlock()
+	if waited != nil {
+		return waited.Value(key)
+	}
+	return d.Context.Value(key)
+}
+
+func (d *deadline) wait() context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waited == nil {
+		d.waited, d.cancel = context.WithDeadline(d.Context, d.at)
+	}
+	return d.waited
+}
+
+// release ends the context.
+func (d *deadline) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cancel == nil {
+		d.waited, d.cancel = canceled, func() {}
+	}
+	d.cancel()
+}
+
+var canceled = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()

@@ -15,11 +15,9 @@ type idleResult struct {
 // dialling is how many connections are made at a time.
 const dialling = 50
 
-// settle is how long a server may take to be done with what it was doing.
-const settle = 3 * time.Second
-
-// idle opens connections that say nothing after they have authenticated.
-func idle(s *server, d *dialect, connections int) (idleResult, error) {
+// idle opens connections that say nothing after they have authenticated, and
+// gives the server some time to be done with what it was doing.
+func idle(s *server, d *dialect, connections int, settle time.Duration) (idleResult, error) {
 	time.Sleep(time.Second)
 	before, err := s.memory()
 	if err != nil {

@@ -46,22 +46,29 @@ type pair struct {
 // run measures a server.
 func (l load) run(s *server, d *dialect, prefix string) (result, error) {
 	pairs, err := l.connect(s, d, prefix)
-	defer func() {
+	hangUp := func() {
 		for _, p := range pairs {
 			p.from.Close()
 			p.to.Close()
 		}
-	}()
+	}
+	defer hangUp()
 	if err != nil {
 		return result{}, err
 	}
 	begin := time.Now().Add(l.warmup)
 	end := begin.Add(l.measure)
-	errs := make(chan error, 2*len(pairs))
+	var first error // that has happened
+	var once sync.Once
+	check := func(err error) {
+		if err != nil {
+			once.Do(func() { first = err; hangUp() })
+		}
+	}
 	var all sync.WaitGroup
 	for _, p := range pairs {
-		all.Go(func() { errs <- p.send(l, begin, end) })
-		all.Go(func() { errs <- p.receive() })
+		all.Go(func() { check(p.send(l, begin, end)) })
+		all.Go(func() { check(p.receive()) })
 	}
 	time.Sleep(time.Until(begin))
 	before, err := s.cpu()
@@ -74,11 +81,8 @@ func (l load) run(s *server, d *dialect, prefix string) (result, error) {
 		return result{}, err
 	}
 	all.Wait()
-	close(errs)
-	for err := range errs {
-		if err != nil {
-			return result{}, err
-		}
+	if first != nil {
+		return result{}, first
 	}
 	var latency []time.Duration
 	for _, p := range pairs {

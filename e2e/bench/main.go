@@ -23,6 +23,15 @@ func main() {
 	}
 }
 
+// all is the loads, the one that the aims are about first.
+var all = []load{
+	{pairs: 100, window: 8, payload: 100},
+	{pairs: 10, window: 32, payload: 100},
+	{pairs: 10, window: 32, payload: 2000},
+	{pairs: 10, window: 1, payload: 100},
+	{pairs: 1, window: 1, payload: 100},
+}
+
 // contender is a server and how to talk to it.
 type contender struct {
 	name    string
@@ -36,9 +45,15 @@ func run(args []string) error {
 	reference := fs.String("reference", "e2e/bench/reference/server.mjs", "the server for Node.js")
 	rounds := fs.Int("rounds", 5, "how often each server is measured")
 	seconds := fs.Float64("seconds", 4, "how long each time, after a warm-up of a quarter of that")
+	settle := fs.Duration("settle", 5*time.Second, "how long idle connections are idle before the memory is measured")
+	only := fs.String("only", "", "measure only contenders whose name has this in it")
+	loads := fs.Int("loads", len(all), "how many of the loads to measure")
 	connections := fs.Int("connections", 10_000, "idle connections; 0: do not measure them")
 	if err := fs.Parse(args); err != nil {
 		return err
+	}
+	if *loads < 0 || *loads > len(all) {
+		return fmt.Errorf("-loads: there are %d", len(all))
 	}
 	owtSignal := []string{*owt, "-plain", "127.0.0.1:0", "-secure", "", "-log", "error"}
 	contenders := []contender{
@@ -46,17 +61,15 @@ func run(args []string) error {
 		{"owt-signal, Socket.IO", &socketIO, owtSignal},
 		{"owt-signal, JSON", &plainJSON, owtSignal},
 	}
+	contenders = slices.DeleteFunc(contenders, func(c contender) bool { return !strings.Contains(c.name, *only) })
+	if len(contenders) == 0 {
+		return fmt.Errorf("nobody is called %q", *only)
+	}
 	measure := time.Duration(*seconds * float64(time.Second))
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
 		fmt.Printf("load average before: %s", load)
 	}
-	for _, l := range []load{
-		{pairs: 1, window: 1, payload: 100},
-		{pairs: 10, window: 1, payload: 100},
-		{pairs: 10, window: 32, payload: 100},
-		{pairs: 100, window: 8, payload: 100},
-		{pairs: 10, window: 32, payload: 2000},
-	} {
+	for _, l := range all[:*loads] {
 		l.measure, l.warmup = measure, measure/4
 		if err := compare(l, contenders, *rounds); err != nil {
 			return err
@@ -65,7 +78,7 @@ func run(args []string) error {
 	if *connections == 0 {
 		return nil
 	}
-	return compareIdle(contenders, *connections, *rounds)
+	return compareIdle(contenders, *connections, *settle, *rounds)
 }
 
 // compare measures the contenders in turn, and prints for each the median of the
@@ -110,7 +123,7 @@ func measureOnce(c contender, l load, prefix string) (result, error) {
 	return l.run(s, c.dialect, prefix)
 }
 
-func compareIdle(contenders []contender, connections, rounds int) error {
+func compareIdle(contenders []contender, connections int, settle time.Duration, rounds int) error {
 	results := make([][]idleResult, len(contenders))
 	for range rounds {
 		for i, c := range contenders {
@@ -118,7 +131,7 @@ func compareIdle(contenders []contender, connections, rounds int) error {
 			if err != nil {
 				return err
 			}
-			r, err := idle(s, c.dialect, connections)
+			r, err := idle(s, c.dialect, connections, settle)
 			s.stop()
 			if err != nil {
 				return fmt.Errorf("%s, %d connections: %w", c.name, connections, err)

@@ -3,6 +3,7 @@
 # make sam     checks the template, builds it for both architectures
 # make sim     simulated worlds, SIMTIME long
 # make build   bin/owt-signal and the functions, for this machine
+# make bench   owt-signal beside a Socket.IO server on Node.js, under the same load
 # make fuzz    every fuzz target, FUZZTIME each
 # make fix     what the gate can repair by itself
 # make measure what the functions take to start and to run, ROUNDS times
@@ -157,4 +158,4 @@ measure: e2e/node_modules/.package-lock.json
 	go test -run '^$$' -bench '^BenchmarkFunctions$$' -benchtime $(ROUNDS)x ./e2e
 
 clean:
-	rm -rf bin .aws-sam .venv e2e/node_modules
+	rm -rf bin .aws-sam .venv e2e/node_modules e2e/bench/reference/node_modules

@@ -1,21 +1,17 @@
 package gateway
 
 import (
-	"context"
-	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/coder/websocket"
 )
 
-// connection is one client. While it is idle it costs one goroutine, which reads; messages to the client are written by
+// connection is one client. While it is idle it costs one goroutine, which waits; messages to the client are written by
 // a goroutine that lives only while there are some (see queue.go), and one timer serves both time limits.
 type connection struct {
 	gateway     *Gateway
@@ -24,12 +20,8 @@ type connection struct {
 	userAgent   string
 	connectedAt time.Time
 
-	ws    *websocket.Conn
 	wire  *wire         // nil until start
 	slots chan struct{} // one element for each invocation under way; nil if functions are invoked inline
-
-	message io.Reader  // to be handled by a hand
-	handled chan error // what came of it; nil unless functions are invoked inline
 
 	// active is when the last message went either way, in nanoseconds since connectedAt.
 	active atomic.Int64
@@ -54,9 +46,7 @@ func (g *Gateway) newConnection(r *http.Request) *connection {
 		userAgent:   strings.Clone(r.UserAgent()),
 		connectedAt: time.Now(),
 	}
-	if g.config.Inline {
-		c.handled = make(chan error, 1)
-	} else {
+	if !g.config.Inline {
 		c.slots = make(chan struct{}, MaxInvocations)
 	}
 	c.queue.room.L = &c.mu
@@ -65,10 +55,9 @@ func (g *Gateway) newConnection(r *http.Request) *connection {
 }
 
 // start is called when the 101 has been written. From here on the connection can be posted to, if it could not before.
-func (c *connection) start(ws *websocket.Conn, wire *wire) {
-	ws.SetReadLimit(-1) // receive has its own, to choose what the close frame says
+func (c *connection) start(wire *wire) {
 	c.mu.Lock()
-	c.ws, c.wire = ws, wire
+	c.wire = wire
 	c.queue.flushing = false
 	if c.queue.out != nil || c.ended {
 		c.flushSoon()
@@ -79,7 +68,8 @@ func (c *connection) start(ws *websocket.Conn, wire *wire) {
 	c.mu.Unlock()
 	c.gateway.config.Log.Debug("connected", "connection", c.id)
 	open := c.gateway.join(c)
-	c.gateway.work.Go(c.run)
+	c.gateway.work.Add(1) // until finish
+	go c.await()
 	if !open {
 		c.end(goingAway, true)
 	}
@@ -87,7 +77,10 @@ func (c *connection) start(ws *websocket.Conn, wire *wire) {
 
 // abandon ends a connection that was not started.
 func (c *connection) abandon() {
-	if c.ws == nil {
+	c.mu.Lock()
+	started := c.wire != nil
+	c.mu.Unlock()
+	if !started {
 		c.end(abnormal, false)
 		c.gateway.leave(c)
 	}
@@ -103,35 +96,26 @@ func (c *connection) cut() {
 	}
 }
 
-// run lives as long as the connection, and a $disconnect longer.
-func (c *connection) run() {
-	c.conclude(c.read())
+// await waits until the client sends something, for a hand to read, or is gone.
+func (c *connection) await() {
+	if err := c.wire.await(); err != nil {
+		c.conclude(judge(err))
+		c.finish()
+		return
+	}
+	c.gateway.read(c)
+}
+
+// finish is the end of a connection that is not read from any more. It waits until the client has been told, if it is to
+// be, and tells Disconnect.
+func (c *connection) finish() {
+	defer c.gateway.work.Done()
 	c.waitTold()
-	c.ws.CloseNow()
+	c.wire.Close()
 	c.gateway.leave(c)
 	c.gateway.config.Log.Debug("disconnected", "connection", c.id, "code", int(c.why.code))
 	if function := c.gateway.config.Routes.Disconnect; function != nil {
 		c.gateway.invoke(function, c.gateway.disconnectEvent(c, c.why), func(events.APIGatewayProxyResponse, error) {})
-	}
-}
-
-// read hands on messages until the connection ends, and returns why and whether the client is to be told.
-func (c *connection) read() (why closure, tell bool) {
-	for {
-		message, err := c.await()
-		switch {
-		case err != nil:
-		case c.gateway.config.Inline:
-			err = c.gateway.handle(c, message)
-		default:
-			var body string
-			if body, err = c.receive(message); err == nil {
-				c.take(body)
-			}
-		}
-		if err != nil {
-			return judge(err, c.wire.broken.Load())
-		}
 	}
 }
 
@@ -140,54 +124,6 @@ func (c *connection) take(body string) {
 	if !c.isEnded() {
 		c.touch()
 		c.dispatch(body)
-	}
-}
-
-var readBuffers = sync.Pool{New: func() any { return new(make([]byte, 0, 4<<10)) }}
-
-// await waits for a message.
-func (c *connection) await() (io.Reader, error) {
-	kind, r, err := c.ws.Reader(context.Background())
-	if err == nil && kind != websocket.MessageText {
-		err = errBinary
-	}
-	return r, err
-}
-
-// receive reads a message.
-func (c *connection) receive(message io.Reader) (string, error) {
-	buffer := readBuffers.Get().(*[]byte)
-	var err error
-	*buffer, err = appendAll((*buffer)[:0], message)
-	if err == nil && c.wire.cut() {
-		err = io.ErrUnexpectedEOF // websocket.Conn takes the end of the stream for that of the message
-	}
-	text := string(*buffer)
-	if cap(*buffer) <= keepBuffer {
-		readBuffers.Put(buffer)
-	}
-	if err == nil && !utf8.ValidString(text) {
-		err = errNotUTF8
-	}
-	return text, err
-}
-
-// appendAll appends what r has, which may be MaxMessage bytes.
-func appendAll(dst []byte, r io.Reader) ([]byte, error) {
-	for {
-		if len(dst) == cap(dst) {
-			dst = append(dst, 0)[:len(dst)]
-		}
-		n, err := r.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
-		switch {
-		case len(dst) > MaxMessage:
-			return dst, errMessageTooLarge
-		case err == io.EOF:
-			return dst, nil
-		case err != nil:
-			return dst, err
-		}
 	}
 }
 
@@ -286,7 +222,7 @@ func (c *connection) end(why closure, tell bool) bool {
 	return true
 }
 
-// conclude ends the connection for what the reading goroutine found. A failed write may have ended it as abnormal just
+// conclude ends the connection for what was found in reading. A failed write may have ended it as abnormal just
 // before; what the client said is the better reason.
 func (c *connection) conclude(why closure, tell bool) {
 	if c.end(why, tell) {

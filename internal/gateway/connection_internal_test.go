@@ -4,12 +4,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/gobwas/ws"
 )
 
 // A client's close frame makes the next write fail, and the writing goroutine may be the first to end the connection.
 func TestWhatTheClientSaidIsTheBetterReason(t *testing.T) {
-	bye := closure{websocket.StatusNormalClosure, "bye"}
+	bye := closure{ws.StatusNormalClosure, "bye"}
 	for _, test := range []struct{ first, second, want closure }{
 		{abnormal, bye, bye},
 		{abnormal, abnormal, abnormal},

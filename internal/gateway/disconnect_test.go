@@ -27,6 +27,7 @@ func TestDisconnectTellsWhy(t *testing.T) {
 		{"close frame", sendClose(closePayload(1000, "bye")), 1000, "bye"},
 		{"tab closed", sendClose(closePayload(1001, "")), 1001, ""},
 		{"application code", sendClose(closePayload(4321, "mine")), 4321, "mine"},
+		{"highest code", sendClose(closePayload(4999, "")), 4999, ""},
 		{"no status", sendClose(""), 1005, "Client-side close frame status not set"},
 		{"end of file", func(_ *testing.T, _ *server, _ string, c *raw) { c.Close() }, 1006, ""},
 		{"reset", func(_ *testing.T, _ *server, _ string, c *raw) {

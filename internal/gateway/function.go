@@ -63,6 +63,18 @@ func (g *Gateway) invoke(function Function, event *events.APIGatewayWebsocketPro
 	once(response, err)
 }
 
+// invokeInline calls function and returns what it does, if that was by its deadline.
+func (g *Gateway) invokeInline(function Function, event *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
+	ctx := withDeadline(g.base, g.config.IntegrationTimeout)
+	defer ctx.release()
+	response, err := call(ctx, function, event)
+	if late := ctx.Err(); err == nil && late != nil {
+		err = fmt.Errorf("invoke %s: %w", event.RequestContext.RouteKey, late)
+	}
+	g.logFailure(event, err)
+	return response, err
+}
+
 // call makes an error of a panic.
 func call(ctx context.Context, function Function, event *events.APIGatewayWebsocketProxyRequest) (response events.APIGatewayProxyResponse, err error) {
 	defer func() {

@@ -46,7 +46,8 @@ type Config struct {
 
 	// Inline invokes the Default function in the goroutine that reads from the connection, which is much cheaper, if the
 	// function works for microseconds: messages of one connection are then handled one after the other, in order, and it
-	// is not read from while one is; a function that does not return by its deadline is waited for.
+	// is not read from while one is, nor while it does not take its answers. A function that does not return by its
+	// deadline is waited for.
 	Inline bool
 
 	// Log gets failed functions as warnings, and connections coming and going at debug level; never message data.

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
-	"github.com/coder/websocket"
+	"github.com/gobwas/ws"
 )
 
 // ServeHTTP is the WebSocket endpoint: /{stage} and /{mapping}, each with or without a trailing slash. It holds the
@@ -106,20 +106,26 @@ func (g *Gateway) connect(c *connection, r *http.Request) (response events.APIGa
 // upgrade writes the 101 and starts the connection. If the 101 cannot be written the connection was never established,
 // and there will be no $disconnect.
 func (g *Gateway) upgrade(c *connection, w http.ResponseWriter, r *http.Request, response events.APIGatewayProxyResponse) {
+	// refuse has judged the handshake. The upgrader does so again, and sees only the first value of a header, and no lists.
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "websocket")
+	upgrader := ws.HTTPUpgrader{Header: http.Header{}}
 	if protocol := header(response, "Sec-WebSocket-Protocol"); protocol != "" {
-		w.Header().Set("Sec-WebSocket-Protocol", protocol)
+		upgrader.Header.Set("Sec-WebSocket-Protocol", protocol)
 	}
-	h := &hijacker{ResponseWriter: w}
-	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true,
-		CompressionMode:    websocket.CompressionDisabled,
-		OnPingReceived:     c.pong,
-	})
+	conn, buffers, _, err := upgrader.Upgrade(r, w)
+	var wire *wire
+	if err == nil {
+		wire, err = newWire(conn, buffers.Reader)
+	}
 	if err != nil {
-		g.config.Log.WarnContext(r.Context(), "accept connection", "connection", c.id, "error", err)
+		g.config.Log.WarnContext(r.Context(), "upgrade connection", "connection", c.id, "error", err)
+		if conn != nil {
+			conn.Close()
+		}
 		return
 	}
-	c.start(ws, h.wire)
+	c.start(wire)
 }
 
 // header finds a header of a response in either form, in any case; the multi-value form wins, as on AWS.

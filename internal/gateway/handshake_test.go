@@ -97,6 +97,18 @@ func TestHandshakeRefusals(t *testing.T) {
 	}
 }
 
+// Proxies write these headers in their own ways.
+func TestHandshakeAcceptsLists(t *testing.T) {
+	for _, with := range []string{
+		"Connection: keep-alive\r\nConnection: foo, UPGRADE\r\nUpgrade: websocket\r\n",
+		"Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: WebSocket, foo\r\n",
+	} {
+		c := serve(t, gateway.Config{}).rawConn(t)
+		c.write(t, []byte(strings.Replace(upgradeRequest, "Connection: Upgrade\r\nUpgrade: websocket\r\n", with, 1)))
+		c.wantSwitch(t)
+	}
+}
+
 func TestHandshakeURLLimit(t *testing.T) {
 	s := serve(t, gateway.Config{})
 	const path = "/default?q="

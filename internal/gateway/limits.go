@@ -47,13 +47,12 @@ const (
 )
 
 const (
-	// readBuffer and writeBuffer are what an idle connection keeps. Reads larger than the buffer bypass it; while functions
-	// are invoked inline, readAhead is read at once. The write
-	// buffer holds a whole control frame (2 + 125 bytes), which is all that websocket.Conn writes here, so that each
-	// of its frames reaches the wire in one Write.
-	readBuffer  = 256
-	writeBuffer = 128
-	readAhead   = 16 << 10
+	// firstRead is how much is read from a connection at rest, at once, in bytes; a hand reads readAhead.
+	firstRead = 256
+	readAhead = 16 << 10
+
+	// closeWait is how long a client may take to answer a close frame.
+	closeWait = 5 * time.Second
 
 	// behindMessages and behindBytes, queued, are how far a writer may be behind before those who post give way.
 	behindMessages = 64

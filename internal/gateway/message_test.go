@@ -172,7 +172,10 @@ func TestInboundLimits(t *testing.T) {
 		{"fragmented ping", maskedFrame(opPing, "x"), 0, 1002},
 		{"long ping", maskedFrame(final|opPing, bytesOf(126)), 0, 1002},
 		{"close of one byte", maskedFrame(final|opClose, "x"), 0, 1002},
+		{"close with 999", maskedFrame(final|opClose, closePayload(999, "")), 0, 1002},
 		{"close with 1005", maskedFrame(final|opClose, closePayload(1005, "")), 0, 1002},
+		{"close with 5000", maskedFrame(final|opClose, closePayload(5000, "")), 0, 1002},
+		{"close with a reason that is no text", maskedFrame(final|opClose, closePayload(1000, "\xff")), 0, 1002},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			message, disconnect := newRecorder(), newRecorder()

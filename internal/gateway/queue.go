@@ -1,9 +1,9 @@
 package gateway
 
 import (
-	"context"
 	"runtime"
 	"sync"
+	"time"
 )
 
 // queue is what a connection has accepted for its client and not yet written. The connection's mu protects it.
@@ -42,17 +42,15 @@ func send[T string | []byte](c *connection, message T, wait bool) error {
 	return nil
 }
 
-// pong answers a ping of the client in turn with its messages, so that the reading goroutine never waits for a client
-// that does not read, and drops the answer when the queue is full (RFC 6455 section 5.5.3 lets a later one do for it).
-// Its result keeps websocket.Conn from answering.
-func (c *connection) pong(_ context.Context, payload []byte) bool {
+// pong answers a ping of the client in turn with its messages, and drops the answer when the queue is full (RFC 6455
+// section 5.5.3 lets a later one do for it).
+func (c *connection) pong(payload []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.admit(len(payload), false) == nil {
 		c.queue.out.frames = append(appendHeader(c.queue.out.frames, frameFinal|opPong, len(payload)), payload...)
 		c.flushSoon()
 	}
-	return false
 }
 
 // admit makes room for n bytes of payload in queue.out. c.mu is held, but while it waits.
@@ -98,6 +96,14 @@ func (c *connection) giveWay() {
 	}
 }
 
+// hold has what is sent to the client wait for letGo, if functions are invoked inline: then answers come at once, and
+// are written together by the hand that gets them.
+func (c *connection) hold() {
+	c.mu.Lock()
+	c.queue.held = c.gateway.config.Inline
+	c.mu.Unlock()
+}
+
 // letGo writes what was sent meanwhile.
 func (c *connection) letGo() {
 	c.mu.Lock()
@@ -116,10 +122,9 @@ func (c *connection) letGo() {
 // flush writes until the queue is empty, and then the close frame, if there is to be one.
 func (c *connection) flush() {
 	for {
-		out, why, tell := c.next()
+		out, tell := c.next()
 		if tell {
-			c.ws.Close(why.code, why.reason) // waits 5 s for the client to take it, and 5 s for its answer
-			close(c.told)
+			c.tell()
 		}
 		if out == nil {
 			return
@@ -132,20 +137,30 @@ func (c *connection) flush() {
 	}
 }
 
+// tell sends the close frame, and gives the client some time for its answer.
+func (c *connection) tell() {
+	defer close(c.told)
+	if _, err := c.wire.Write(c.why.appendFrame(nil)); err != nil {
+		c.wire.Close()
+		return
+	}
+	_ = c.wire.SetReadDeadline(time.Now().Add(closeWait)) // fails if the socket is closed, and then nobody waits
+}
+
 // next takes what is to be written: a batch; or the close frame, after all batches; or nothing, and then the goroutine
 // that asked must write no more.
-func (c *connection) next() (out *batch, why closure, tell bool) {
+func (c *connection) next() (out *batch, tell bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out, c.queue.out = c.queue.out, nil
 	if out != nil {
-		return out, closure{}, false
+		return out, false
 	}
 	if c.told != nil {
-		return nil, c.why, true // and flushing stays set: nothing is written after a close frame
+		return nil, true // and flushing stays set: nothing is written after a close frame, RFC 6455 section 5.5.1
 	}
 	c.queue.flushing = false
-	return nil, closure{}, false
+	return nil, false
 }
 
 func (c *connection) written(out *batch) {

@@ -31,7 +31,7 @@ const (
 // Limits of this gateway, where API Gateway has one but publishes no figure, or where one process must bound itself.
 const (
 	// MaxQueuedMessages and MaxQueuedBytes (payload) bound what is accepted for one connection and not yet written to
-	// its socket, inclusive. Past either, Post gives ErrLimitExceeded ("the WebSocket client side buffer is full", in
+	// its socket, inclusive. Past half of either, Post takes a millisecond. Past either, Post gives ErrLimitExceeded ("the WebSocket client side buffer is full", in
 	// the words of the @connections model) and route responses wait.
 	MaxQueuedMessages = 1024
 	MaxQueuedBytes    = 1 << 20
@@ -57,6 +57,9 @@ const (
 	// behindMessages and behindBytes, queued, are how far a writer may be behind before those who post give way.
 	behindMessages = 64
 	behindBytes    = 64 << 10
+
+	// pushBack is how long each Post takes while more than half of MaxQueuedMessages or MaxQueuedBytes is queued.
+	pushBack = time.Millisecond
 
 	// maxHeldMessages and maxHeldBytes bound what waits until the hand at work on a connection is done.
 	maxHeldMessages = 256

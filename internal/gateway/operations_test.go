@@ -259,6 +259,37 @@ func TestQueueLimits(t *testing.T) {
 	}
 }
 
+// A client that does not read for a moment misses nothing, however much is posted meanwhile.
+func TestPostIsPushedBack(t *testing.T) {
+	for name, size := range map[string]int{"messages": 1, "bytes": gateway.MaxQueuedBytes / 600} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				connect := newRecorder()
+				b := newBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect}})
+				c, id := dialBubble(t, b, connect)
+				const messages = 3 * gateway.MaxQueuedMessages
+				var reading sync.WaitGroup
+				reading.Go(func() {
+					time.Sleep(200 * time.Millisecond)
+					for range messages {
+						if _, _, err := c.readFrame(); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+				data := []byte(bytesOf(size))
+				for i := range messages {
+					if err := b.Post(t.Context(), id, data); err != nil {
+						t.Fatalf("message %d: %v", i, err)
+					}
+				}
+				reading.Wait()
+			})
+		})
+	}
+}
+
 func TestResponsesWaitForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		connect := newRecorder()

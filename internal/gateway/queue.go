@@ -86,12 +86,16 @@ func (c *connection) flushSoon() {
 }
 
 // giveWay lets whoever writes the queue go first, if it is behind: on a busy machine the scheduler might prefer those who
-// post for so long that the queue is full.
+// post for so long that the queue is full. Where half of the queue is full they wait a little, so that a client that does
+// not read for a moment costs time, and no message.
 func (c *connection) giveWay() {
 	c.mu.Lock()
-	behind := c.queue.messages > behindMessages || c.queue.bytes > behindBytes
+	messages, bytes := c.queue.messages, c.queue.bytes
 	c.mu.Unlock()
-	if behind {
+	switch {
+	case messages > MaxQueuedMessages/2 || bytes > MaxQueuedBytes/2:
+		time.Sleep(pushBack)
+	case messages > behindMessages || bytes > behindBytes:
 		runtime.Gosched()
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 )
 
@@ -28,20 +27,13 @@ func main() {
 	}
 }
 
-// garbage is how much of it there may be before it is collected, in percent of
-// what is in use (GOGC). What connections at rest take is what counts here, and
-// half of Go's default does not slow down messages (make bench).
-const garbage = 50
-
 // run serves until ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stdout)
 	if err != nil {
 		return err
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
-	}
+	defer tuneGC()()
 	s, err := newServer(ctx, o, stderr)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package signal_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,31 @@ func TestSessionBeginsAnew(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The owner at work when a connection ends may take longer than a turn lasts: it
+// renews its turn, and delivers what it has taken.
+func TestSessionOfASlowOwner(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.json("b", "bob")
+		w.session("a1", "alice", signal.Session{ID: "s", First: 1})
+		w.Pusher = slowly{w, 100 * time.Millisecond, isDelivery}
+		const all = 40
+		for n := range int64(all - 1) {
+			w.send("a1", n+2, "bob")
+		}
+		go w.send("a1", 1, "bob")
+		time.Sleep(300 * time.Millisecond) // some are posted
+		_ = w.Disconnect(t.Context(), "a1")
+		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1", First: 1})
+		want, acks := []string{"opened", "admitted", "welcome bob"}, []string{"opened", "admitted", "welcome alice, session s goes on"}
+		for n := range int64(all) {
+			w.send("a2", n+1, "bob")
+			want, acks = append(want, fmt.Sprintf("%d from alice", n+1)), append(acks, fmt.Sprintf("ack %d 0", n+1))
+		}
+		w.expect("a2", acks...)
+		w.expect("b", want...)
+	})
 }
 
 // Whoever resumes waits for what the connection before has under way.

@@ -192,12 +192,25 @@ func (w *work) ready(ctx context.Context) bool {
 		if now.Sub(w.conn.Lane.TurnAt) <= BeginWithin {
 			return true
 		}
-		if made, err := w.move(ctx, w.conn.Lane.renew(w.me, now)); err != nil || !made {
+		if made, err := w.renew(ctx, now); err != nil || !made {
 			break
 		}
 	}
 	w.lost = true
 	return false
+}
+
+// renew stays at work, if need be on the lane of a connection that has ended
+// meanwhile: its session may go on, and waits for what this owner has taken.
+func (w *work) renew(ctx context.Context, now Instant) (made bool, err error) {
+	m := w.conn.Lane.renew(w.me, now)
+	m.Guard.Ended = w.conn.Ended
+	made, err = w.move(ctx, m)
+	if errors.Is(err, ErrNoConnection) && w.conn.Session != "" && !m.Guard.Ended {
+		m.Guard.Ended = true
+		return w.move(ctx, m)
+	}
+	return made, err
 }
 
 // carry posts run and what follows, and answers for what is left.

@@ -92,6 +92,9 @@ func (w *work) bar(ctx context.Context, why Code) ([]Numbered, error) {
 		m := w.conn.Lane.bar(Bar{why, w.me, w.Clock.Now()})
 		held = m.Change.Unhold
 		if _, err := w.move(ctx, m); err != nil {
+			if errors.Is(err, ErrNoConnection) {
+				held = nil // it may have been taken before the connection ended
+			}
 			return held, err
 		}
 	}

@@ -31,8 +31,8 @@ const (
 // Limits of this gateway, where API Gateway has one but publishes no figure, or where one process must bound itself.
 const (
 	// MaxQueuedMessages and MaxQueuedBytes (payload) bound what is accepted for one connection and not yet written to
-	// its socket, inclusive. Past half of either, Post takes a millisecond. Past either, Post gives ErrLimitExceeded ("the WebSocket client side buffer is full", in
-	// the words of the @connections model) and route responses wait.
+	// its socket, inclusive. Past half of either, Post takes a millisecond. Past either, it gives ErrLimitExceeded ("the
+	// WebSocket client side buffer is full", in the words of the @connections model) and route responses wait.
 	MaxQueuedMessages = 1024
 	MaxQueuedBytes    = 1 << 20
 
@@ -68,6 +68,6 @@ const (
 	// writeChunk is how much is written under one WriteStall deadline, in bytes.
 	writeChunk = 64 << 10
 
-	// keepBuffer is the largest buffer that goes back to a pool, in bytes.
+	// keepBuffer is the largest buffer that goes back to a pool, or stays with a hand, in bytes.
 	keepBuffer = 64 << 10
 )

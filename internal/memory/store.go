@@ -230,3 +230,23 @@ func (s *Store) online(name signal.UserName, now signal.Instant) (*user, bool) {
 	u, ok := s.users[name]
 	return u, ok && u.owner != nil && u.until > now
 }
+
+// Clone returns a store of its own with the same records.
+func (s *Store) Clone() *Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := &Store{
+		connections: make(map[signal.ConnectionID]*signal.Connection, len(s.connections)),
+		users:       make(map[signal.UserName]*user, len(s.users)),
+		seed:        s.seed,
+	}
+	for id, c := range s.connections {
+		c := copied(c)
+		out.connections[id] = &c
+	}
+	for name, u := range s.users {
+		u := *u
+		out.users[name] = &u
+	}
+	return out
+}

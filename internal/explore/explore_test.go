@@ -1,0 +1,98 @@
+package explore
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+func TestExplore(t *testing.T) {
+	for _, c := range configs {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			x := &explorer{config: c}
+			r := x.explore()
+			t.Logf("%8d states %9d steps %9d histories %8s", r.states, r.steps, x.ids, time.Since(began).Round(time.Millisecond))
+			if r.bad != "" {
+				slices.Reverse(r.trace)
+				t.Errorf("%s\n%s", r.bad, strings.Join(r.trace, "\n"))
+			}
+		})
+	}
+}
+
+func one(numbers ...int64) []sender { return []sender{{user: alice, numbers: numbers}} }
+
+func opening(at int64, numbers ...int64) []sender {
+	return []sender{{user: alice, auth: true, at: at, numbers: numbers}}
+}
+
+// The connection A is taken over by B, which brings frames before it is alice.
+func takeover(a, b sender) []sender {
+	b.auth, b.user = true, alice
+	return []sender{a, b}
+}
+
+func sends(numbers ...int64) sender { return sender{user: alice, numbers: numbers} }
+func greetsFirst(s sender) sender   { s.auth = true; return s }
+func both(a, c []int64) []sender {
+	return []sender{{user: alice, numbers: a}, {user: carol, numbers: c}}
+}
+
+func upTo(n int64) (numbers []int64) {
+	for i := range n {
+		numbers = append(numbers, i+1)
+	}
+	return numbers
+}
+
+const unknownStart = signal.UnknownStart
+
+var configs = []config{
+	{name: "4 frames", senders: one(1, 2, 3, 4), small: true},
+	{name: "4 frames, crash", senders: one(1, 2, 3, 4), faults: crash, small: true},
+	{name: "4 frames, crash, repeat", senders: one(1, 2, 3, 4), faults: crash | repeat},
+	{name: "3 frames, repeat, one late", senders: one(1, 2, 3), faults: repeat, late: true, small: true},
+	{name: "4 frames, repeat, lost answer, one late", senders: one(1, 2, 3, 4), faults: repeat | lostMove, late: true},
+	{name: "3 frames, all posts' faults", senders: one(1, 2, 3), faults: goneTo | goneAck | unknown, small: true},
+	{name: "4 frames, posts' faults, lost answer", senders: one(1, 2, 3, 4), faults: lostMove | unknown | goneTo},
+	{name: "3 frames, posts' faults, lost answer, repeat", senders: one(1, 2, 3), faults: lostMove | unknown | goneTo | goneAck | repeat},
+	{name: "3 frames and one after, everything but time", senders: one(1, 2, 3, 4), faults: crash | lostMove | unknown | goneTo, late: true, after: 4},
+	{name: "4 frames and one after, crash, lost answer, one late", senders: one(1, 2, 3, 4, 5), faults: crash | lostMove, late: true, after: 5},
+	{name: "3 frames and one after, crash, repeat, one late", senders: one(1, 2, 3, 4), faults: crash | repeat, late: true, after: 4},
+	{name: "3 frames, slow", senders: one(1, 2, 3), slow: 2, small: true},
+	{name: "2 frames, very slow, repeat, lost answer", senders: one(1, 2), slow: 5, faults: repeat | lostMove},
+	{name: "3 frames, slow, unknown post, lost answer", senders: one(1, 2, 3), slow: 2, faults: lostMove | unknown},
+	{name: "3 frames, slow, repeat", senders: one(1, 2, 3), slow: 2, faults: repeat},
+	{name: "3 frames and one after, slow, crash, one late", senders: one(1, 2, 3, 4), slow: 2, faults: crash, late: true, after: 4},
+	{name: "4 frames and one after, late write", senders: one(1, 2, 3, 4, 5), faults: lateDup, after: 5},
+	{name: "2 frames and one after, very slow, late write", senders: one(1, 2, 3), slow: 4, faults: lateDup, after: 3},
+	{name: "two senders", senders: both(upTo(2), upTo(2)), small: true},
+	{name: "two senders, posts' faults", senders: both(upTo(3), upTo(2)), faults: goneTo | unknown},
+	{name: "two senders, crash, repeat", senders: both(upTo(2), upTo(2)), faults: crash | repeat},
+	{name: "the receiver moves", senders: one(1, 2, 3), moves: true, small: true},
+	{name: "the receiver moves, crash, posts' faults", senders: one(1, 2, 3), moves: true, faults: crash | unknown | goneTo},
+	{name: "opening", senders: opening(0, 1, 2, 3), small: true},
+	{name: "opening, crash", senders: opening(0, 1, 2, 3), faults: crash, small: true},
+	{name: "opening, repeat, lost answer", senders: opening(0, 1, 2, 3), faults: repeat | lostMove},
+	{name: "opening, one late", senders: opening(0, 1, 2, 3), faults: lostMove, late: true},
+	{name: "opening and one after, crash, lost answer, one late", senders: opening(0, 1, 2, 3, 4), faults: crash | lostMove, late: true, after: 4},
+	{name: "reopening", senders: opening(3, 1, 2, 4, 5), small: true},
+	{name: "reopening, repeat, lost answer", senders: opening(3, 1, 2, 4), faults: repeat | lostMove},
+	{name: "reopening and one after, crash, lost answer, one late", senders: opening(3, 1, 2, 4, 5), faults: crash | lostMove, late: true, after: 5},
+	{name: "unknown start", senders: opening(unknownStart, 0, 1, 2), small: true},
+	{name: "unknown start above 0", senders: opening(unknownStart, 2, 3, 4), small: true},
+	{name: "unknown start, repeat, lost answer", senders: opening(unknownStart, 0, 1, 2), faults: repeat | lostMove},
+	{name: "takeover", senders: takeover(sends(1, 2), sends(1, 2)), small: true},
+	{name: "takeover, crash, repeat", senders: takeover(sends(1, 2), sends(1)), faults: crash | repeat},
+	{name: "takeover, lost answer, repeat", senders: takeover(sends(1, 2), sends(1)), faults: lostMove | repeat},
+	{name: "takeover, unknown post, sender gone", senders: takeover(sends(1, 2, 3), sends(1)), faults: unknown | goneAck},
+	{name: "takeover while authenticating", senders: takeover(greetsFirst(sends(1)), sends(1)), small: true},
+	{name: "takeover while authenticating, lost answer", senders: takeover(greetsFirst(sends(1, 2)), sends(1)), faults: lostMove},
+	{name: "takeover while authenticating, repeat", senders: takeover(greetsFirst(sends(1)), sends(1)), faults: repeat},
+	{name: "takeover while authenticating, crash, repeat", senders: takeover(greetsFirst(sends(1)), sends(1)), faults: crash | repeat},
+}

@@ -1,0 +1,196 @@
+package explore
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+)
+
+// breaks notes a broken promise.
+func (x *explorer) breaks(w *world, format string, args ...any) {
+	if bad := fmt.Sprintf(format, args...); strings.HasPrefix(bad, x.only) && w.bad == "" {
+		w.bad = bad
+	}
+}
+
+// moved judges a move of a lane.
+func (k *walker) moved(w *world, e effect, o observation) {
+	i := w.conn(e.conn)
+	t := &w.told[k.line(i)]
+	c := w.calls[k.i]
+	if !c.auth && c.conn == i {
+		t.reached |= bit(c.number)
+		if rec, there := w.record(i); there && !rec.Lane.Opened() {
+			if _, held := rec.Lane.Held[c.number]; held {
+				t.early |= bit(c.number)
+			}
+		}
+	}
+	if !o.made {
+		return
+	}
+	takesOn := len(e.move.Run) > 0 || e.move.Change.Hold != nil
+	if w.lost[i] && takesOn {
+		k.breaks(w, "fence: %s on connection %s after the claim that superseded it", e.move.Kind, connName[i])
+	}
+	if takesOn && k.expires[i] != 0 && k.expires[i] <= w.now.Add(-tick) && e.move.Change.Opening == nil {
+		k.breaks(w, "expiry: %s on connection %s, whose token has ended", e.move.Kind, connName[i])
+	}
+}
+
+// hears is what a socket gets.
+func (k *walker) hears(w *world, i int, e signal.Event) {
+	switch e := e.(type) {
+	case signal.Delivery:
+		k.delivered(w, e)
+	case signal.Welcome:
+		w.welcomed[i] = true
+	case signal.Ack:
+		if i < connX {
+			k.acked(w, i, e)
+		}
+	}
+}
+
+// delivered judges a message that a receiver's socket has. Its data says which
+// it is: the sender's line, and the number.
+func (k *walker) delivered(w *world, d signal.Delivery) {
+	t, n := &w.told[d.Data[0]], int64(d.Data[1])
+	switch {
+	case t.accepted&bit(n) != 0:
+		k.breaks(w, "once: %d is posted twice", n)
+	case t.accepted>>n != 0:
+		k.breaks(w, "order: %d is posted after %v", n, list(t.accepted))
+	}
+	t.accepted |= bit(n)
+}
+
+// unheard: whether a message was accepted is not known to its sender.
+func (k *walker) unheard(w *world, e signal.Event) {
+	if d, ok := e.(signal.Delivery); ok {
+		w.told[d.Data[0]].unknown |= bit(int64(d.Data[1]))
+	}
+}
+
+func (k *walker) acked(w *world, i int, a signal.Ack) {
+	t, n := &w.told[k.line(i)], a.Number
+	switch {
+	case a.Code == signal.CodeUnknownUser:
+		t.rejected |= bit(n)
+	case a.Code == signal.OK:
+		t.ok |= bit(n)
+		if t.accepted&bit(n) == 0 {
+			k.breaks(w, "truth: %d is acked, no socket has it", n)
+		}
+	default:
+		t.fail |= bit(n)
+		if k.faultless(w) && !k.straggler(t, i, n) {
+			k.breaks(w, "truth: %d failed with %d, though nothing was at fault", n, a.Code)
+		}
+	}
+	if both := t.ok & t.fail; both != 0 {
+		k.breaks(w, "truth: %v acked as delivered and as failed", list(both))
+	}
+}
+
+// straggler reports whether n lies below the opening number and came after it.
+func (k *walker) straggler(t *facts, i int, n int64) bool {
+	return n < k.senders[i].at && t.early&bit(n) == 0
+}
+
+// faultless reports whether nothing has been at fault so far.
+func (x *explorer) faultless(w *world) bool {
+	return w.faults == x.config.faults && w.slow == x.config.slow && !x.config.late && x.expires == [maxConns]signal.Instant{}
+}
+
+// inHand leaves in the dark what a call that crashes had in hand.
+func (x *explorer) inHand(w *world, i int) {
+	c := w.calls[i]
+	if c.conn >= connX {
+		return
+	}
+	t := &w.told[x.line(c.conn)]
+	if !c.auth {
+		t.unknown |= bit(c.number)
+	}
+	for at := c.at; at != nil && at.parent != nil; at = at.parent {
+		if e := at.parent.next; e.move != nil && (at.seen.made || at.seen.err != nil) {
+			for _, f := range e.move.Run {
+				t.unknown |= bit(f.N)
+			}
+			if e.move.Kind == signal.KindOvertake {
+				for n := max(0, e.move.Guard.Done+1); n <= e.move.Guard.Turn; n++ {
+					t.unknown |= bit(n)
+				}
+			}
+		}
+	}
+	if c.at != nil && c.at.next.move != nil {
+		for _, f := range c.at.next.move.Run {
+			t.unknown |= bit(f.N)
+		}
+	}
+}
+
+// stalled says what has been left undone in a world at rest.
+func (x *explorer) stalled(w *world) string {
+	for _, c := range w.calls[:w.n] {
+		if c.at != nil && !c.over() {
+			return fmt.Sprintf("stall: %s never ends", c.name)
+		}
+	}
+	for i := range x.senders {
+		if bad := x.undone(w, i); bad != "" {
+			return bad
+		}
+	}
+	return x.nameless(w)
+}
+
+// undone says what has been left undone on one connection, if that is living.
+// What a crashed invocation had in hand may be, until the next frame comes.
+func (x *explorer) undone(w *world, i int) string {
+	c, there := w.opened(i)
+	t := w.told[x.line(i)]
+	crashed := x.config.faults&crash != 0 && w.faults&crash == 0
+	if !there || w.gone[i] || !c.Lane.Opened() && crashed {
+		return ""
+	}
+	var excused uint16
+	if crashed && (x.after == 0 || t.unknown&bit(x.after) != 0) {
+		excused = t.unknown | ^t.reached
+	}
+	for n := c.Lane.Done + 1; n <= c.Lane.Turn; n++ {
+		if excused&bit(n) == 0 {
+			return fmt.Sprintf("stall: %d is never finished", n)
+		}
+	}
+	for n := range c.Lane.Held {
+		if excused&bit(n) == 0 {
+			return fmt.Sprintf("stall: %d is held for ever", n)
+		}
+	}
+	if open := t.reached &^ (t.ok | t.fail | t.rejected | t.unknown); open != 0 {
+		return fmt.Sprintf("stall: the sender is never told of %v", list(open))
+	}
+	return ""
+}
+
+// nameless says which name ended up with a connection that has no record. After
+// a crash that may be; it lasts until a message for the name finds the socket
+// gone.
+func (x *explorer) nameless(w *world) string {
+	if x.config.faults&crash != 0 {
+		return ""
+	}
+	for i, u := range w.users {
+		if u.owner == "" {
+			continue
+		}
+		if _, there := w.opened(w.conn(u.owner)); !there {
+			return fmt.Sprintf("name: %s is owned by connection %s, which has no record", userName[i], u.owner)
+		}
+	}
+	return ""
+}

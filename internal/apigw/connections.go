@@ -16,6 +16,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // Management implements [Connections] by AWS's SDK. The zero value is not
@@ -29,7 +30,7 @@ type Management struct {
 var _ Connections = (*Management)(nil)
 
 // throttledPause is the longest pause before a throttled frame is sent again,
-// so that all tries fit into [signal.PostWithin].
+// so that all tries fit into [lane.PostWithin].
 const throttledPause = 200 * time.Millisecond
 
 // NewManagement is the @connections operations of whatever endpoints the
@@ -53,7 +54,7 @@ func Endpoint(region string) func(events.APIGatewayWebsocketProxyRequestContext)
 
 // Post implements [Connections].
 func (m *Management) Post(ctx context.Context, endpoint string, id signal.ConnectionID, frame []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, signal.PostWithin)
+	ctx, cancel := context.WithTimeout(ctx, lane.PostWithin)
 	defer cancel()
 	_, err := m.client(endpoint).PostToConnection(ctx, &apigatewaymanagementapi.PostToConnectionInput{
 		ConnectionId: aws.String(string(id)), Data: frame,
@@ -63,7 +64,7 @@ func (m *Management) Post(ctx context.Context, endpoint string, id signal.Connec
 
 // Get implements [Connections].
 func (m *Management) Get(ctx context.Context, endpoint string, id signal.ConnectionID) error {
-	ctx, cancel := context.WithTimeout(ctx, signal.PostWithin)
+	ctx, cancel := context.WithTimeout(ctx, lane.PostWithin)
 	defer cancel()
 	_, err := m.client(endpoint).GetConnection(ctx, &apigatewaymanagementapi.GetConnectionInput{
 		ConnectionId: aws.String(string(id)),
@@ -73,7 +74,7 @@ func (m *Management) Get(ctx context.Context, endpoint string, id signal.Connect
 
 // Delete implements [Connections].
 func (m *Management) Delete(ctx context.Context, endpoint string, id signal.ConnectionID) error {
-	ctx, cancel := context.WithTimeout(ctx, signal.PostWithin)
+	ctx, cancel := context.WithTimeout(ctx, lane.PostWithin)
 	defer cancel()
 	_, err := m.client(endpoint).DeleteConnection(ctx, &apigatewaymanagementapi.DeleteConnectionInput{
 		ConnectionId: aws.String(string(id)),

@@ -4,6 +4,13 @@ import "github.com/owt-signal/owt-signal/internal/signal"
 
 // Protocol is what a kind of client speaks: frames in, frames out. It is pure.
 type Protocol interface {
+	// Handshake completes a handshake by what its query says in this protocol:
+	// whether the client authenticates now, where its numbers begin, its session.
+	// What is common to all protocols hs has already. An error is safe to show to
+	// the client.
+	Handshake(query map[string]string, hs *signal.Handshake) error
+	// ServerPings reports whether the clients expect the server to ping.
+	ServerPings() bool
 	// Decode reads a client's frame. A frame that concerns the
 	// protocol alone it answers itself, and there is no input. An error says
 	// what was wrong with the frame, for the log; what is to be done about it
@@ -20,6 +27,12 @@ type Protocol interface {
 // Protocols are the protocols that are served, by the name that a connection's
 // record has.
 type Protocols map[signal.Protocol]Protocol
+
+// Pings reports whether the clients of a protocol expect the server to ping.
+func (p Protocols) Pings(name signal.Protocol) bool {
+	protocol, ok := p[name]
+	return ok && protocol.ServerPings()
+}
 
 // of is the protocol that a frame is in: Engine.IO packets begin with a digit,
 // and nothing else does. Between the two versions of Engine.IO, what clients

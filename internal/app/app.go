@@ -56,6 +56,7 @@ func New(c Config) *apigw.Handler {
 			Store:              c.Metrics.Store(c.Store),
 			Pusher:             pusher,
 			Prober:             pusher,
+			Pings:              protocols.Pings,
 			Access:             c.Access,
 			Clock:              signal.SystemClock{},
 			Random:             random,

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+	"github.com/owt-signal/owt-signal/internal/versions"
 )
 
 // What an authenticator is told and may answer, at most, in bytes where not
@@ -15,7 +18,7 @@ const (
 	// make, with hundreds of groups in them, stay below it.
 	MaxToken = 8 << 10
 	// MaxClientValue is the longest type or version that a client may say it is.
-	MaxClientValue = 64
+	MaxClientValue = versions.MaxValue
 	// MaxClient is what is kept of a handshake together. With it the record of a
 	// connection still fits into one of DynamoDB's write units of 1 KB, or two.
 	MaxClient = 1 << 10
@@ -63,7 +66,7 @@ type Identity struct {
 	User UserName
 	// Expires is when the connection must end, at the latest; zero: with the
 	// socket.
-	Expires Instant
+	Expires lane.Instant
 	// Attributes are kept in the connection's record. The service itself makes
 	// no use of them.
 	Attributes map[string]string
@@ -93,8 +96,8 @@ type Access struct {
 	Authenticator Authenticator // nil: no token is accepted
 	// Anonymous lets those in who bring no token, each under a name made up.
 	Anonymous bool
-	Sources   Sources  // nil: all
-	Versions  Versions // zero: DefaultVersions
+	Sources   Sources         // nil: all
+	Versions  versions.Policy // zero: versions.Default
 	// Caution is what whoever runs the service is to be told of it, once.
 	Caution string
 }

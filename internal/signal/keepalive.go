@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // How a round of keepalive goes about its work; docs/decisions/0004-keepalive.md
@@ -47,7 +49,7 @@ const (
 type round struct {
 	*Service
 	pace  *rate.Limiter
-	began Instant
+	began lane.Instant
 	first int          // the segment at which it begins
 	next  atomic.Int64 // segments begun
 	read  atomic.Int64 // segments read to their end
@@ -79,7 +81,7 @@ func (s *Service) Keepalive(ctx context.Context) error {
 	for range PingsAtOnce {
 		visitors.Go(func() {
 			for c := range due {
-				r.visit(begin, work, c)
+				r.visit(work, begin, c)
 			}
 		})
 	}
@@ -112,7 +114,7 @@ func (r *round) readSegments(ctx context.Context, due chan<- Connection) {
 		if n >= Segments {
 			return
 		}
-		err := r.Store.Each(ctx, Segment{(r.first + n) % Segments, Segments}, r.Clock.Now(), func(c Connection) {
+		err := r.Store.Scan(ctx, Segment{(r.first + n) % Segments, Segments}, r.Clock.Now(), func(c Connection) {
 			select {
 			case due <- c:
 			case <-ctx.Done():
@@ -131,17 +133,17 @@ func (r *round) readSegments(ctx context.Context, due chan<- Connection) {
 }
 
 // visit visits a connection, if begin has not ended.
-func (r *round) visit(begin, ctx context.Context, c Connection) {
+func (r *round) visit(ctx, begin context.Context, c Connection) {
 	var err error
 	switch {
-	case c.Barred(r.Clock.Now()):
+	case c.Revoked(r.Clock.Now()):
 		err = r.inTurn(begin, &r.ended, func() error {
-			c.Lane = NewLane() // it was not read
-			r.expire(ctx, c, closing)
+			c.Lane = lane.New() // it was not read
+			r.endRevoked(ctx, c, closing)
 			return nil
 		})
 	case c.User == "" && r.Clock.Now().Sub(c.Since) < MaxHandshake:
-	case c.Protocol == EIO4:
+	case r.Pings != nil && r.Pings(c.Protocol):
 		err = r.inTurn(begin, &r.pinged, func() error { return r.Pusher.Post(ctx, c.Peer, Ping{}) })
 	case r.Prober != nil:
 		err = r.inTurn(begin, &r.probed, func() error { return r.Prober.Probe(ctx, c.Peer) })
@@ -152,7 +154,7 @@ func (r *round) visit(begin, ctx context.Context, c Connection) {
 		return
 	case errors.Is(err, ErrGone):
 		r.gone.Add(1)
-		r.vanish(ctx, c.User, c.ID)
+		r.endGone(ctx, c.User, c.ID)
 	case err != nil:
 		r.failed.Add(1)
 		r.note(&r.failure, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // Burst is what it takes to bring a number of messages, sent at once, to their
@@ -39,8 +40,8 @@ func MeasureBurst(messages, worlds int) Burst {
 	all := spent{held: make(map[int]int)}
 	for seed := range uint64(worlds) {
 		s := newSim(seed, None, nil)
-		s.tokens.last = time.Hour                                  // as of an issuer: that a token has not ended costs no call
-		s.service.Rate = signal.Rate{PerSecond: 1000, Burst: 1000} // which costs nothing
+		s.tokens.last = time.Hour                                // as of an issuer: that a token has not ended costs no call
+		s.service.Rate = lane.Rate{PerSecond: 1000, Burst: 1000} // which costs nothing
 		s.faults = Faults{Invoke: InvokeTime, Store: StoreTime, Post: PostTime}
 		alice, bob := s.newClient("alice", generationB), s.newClient("bob", generationB)
 		alice.connect()
@@ -82,7 +83,7 @@ type spent struct {
 }
 
 // weigh notes a write of a connection's record, which is c now.
-func (s *spent) weigh(c signal.Connection, m signal.Move, made bool) {
+func (s *spent) weigh(c signal.Connection, m lane.Move, made bool) {
 	if s.held == nil {
 		return
 	}
@@ -119,5 +120,5 @@ func (b Burst) String() string {
 
 // writes tells the store calls that write from those that read.
 func writes(call string) bool {
-	return call != "inspect" && call != "recall" && call != "owner"
+	return call != "get" && call != "get ended" && call != "owner"
 }

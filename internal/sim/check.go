@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // checker sees what really happened, and judges it.
@@ -54,7 +55,7 @@ func (s *Sim) accept(k *socket, e signal.Event) {
 			s.acked(k, e)
 		}
 	case signal.Closing:
-		if e.Code == signal.CodeWrongToken {
+		if e.Code == lane.CodeWrongToken {
 			s.count("ended tokens")
 		}
 	}
@@ -89,7 +90,7 @@ func (s *Sim) acked(k *socket, a signal.Ack) {
 		return // an authentication's, or what an overtaker says of numbers that were never sent here
 	}
 	m.acks = append(m.acks, ack{a.Code, s.now})
-	if a.Code == signal.OK && len(m.accepted) == 0 {
+	if a.Code == lane.OK && len(m.accepted) == 0 {
 		s.violate("truth", "%s was told that number %d was delivered", k.id, a.Number)
 	}
 }
@@ -130,15 +131,15 @@ func (s *Sim) lost(in signal.Input, k *socket) {
 
 // moved: whoever lost its name, or whose token has ended, takes nothing on any
 // more. By which clock it has is open to doubt, and a write may take effect late.
-func (s *Sim) moved(c signal.Connection, m signal.Move) {
-	s.count(string(m.Kind))
+func (s *Sim) moved(c signal.Connection, u signal.Update) {
+	s.count(string(u.Kind))
 	id := c.ID
 	doubt := s.faults.Skew + s.faults.LateEffect + stepTime
-	if m.Change.Opening == nil && (len(m.Run) > 0 || m.Change.Hold != nil) && c.Barred(epoch.Add(s.now-doubt)) {
-		s.violate("expiry", "%s made the move %s, although its token ended at %v", id, m.Kind, c.Until.Sub(epoch))
+	if u.Opening == nil && (len(u.Run) > 0 || u.Change.Hold != nil) && c.Revoked(epoch.Add(s.now-doubt)) {
+		s.violate("expiry", "%s made the move %s, although its token ended at %v", id, u.Kind, c.Until.Sub(epoch))
 	}
-	if at, lost := s.superseded[id]; lost && len(m.Run) > 0 {
-		s.violate("owner", "%s made the move %s, although it lost its name at %v", id, m.Kind, at)
+	if at, lost := s.superseded[id]; lost && len(u.Run) > 0 {
+		s.violate("owner", "%s made the move %s, although it lost its name at %v", id, u.Kind, at)
 	}
 }
 
@@ -166,7 +167,7 @@ func (s *Sim) routed(user signal.UserName, id signal.ConnectionID) {
 
 // stall is the longest that a frame may take where nothing fails but the one
 // number that never comes: it is waited for, and those that wait are carried.
-const stall = signal.Patience + 3*time.Second
+const stall = lane.GapTimeout + 3*time.Second
 
 // judge judges what can be judged only in the end.
 func (s *Sim) judge() {
@@ -190,7 +191,7 @@ func (s *Sim) judgeMessage(m *message) {
 	}
 	ok, failed := false, false
 	for _, a := range m.acks {
-		ok, failed = ok || a.code == signal.OK, failed || a.code != signal.OK
+		ok, failed = ok || a.code == lane.OK, failed || a.code != lane.OK
 	}
 	if s.gentle && failed && (ok || len(m.accepted) > 0) {
 		s.violate("truth", "number %d of %s was delivered, and an error told: %v", m.n, m.from.id, m.acks)
@@ -207,12 +208,12 @@ func (s *Sim) judgeSocket(k *socket) {
 	if _, lost := s.superseded[k.id]; k.told["signal.Superseded"] && !lost && s.gentle {
 		s.violate("owner", "%s was told that it lost its name, which nobody took", k.id)
 	}
-	c, err := s.records.Inspect(context.Background(), k.id, s.Now())
-	if err != nil || !k.open || !c.Lane.Opened() || c.Bar.Code != signal.OK {
+	c, err := s.records.Get(context.Background(), k.id, s.Now())
+	if err != nil || !k.open || !c.Lane.Opened() || c.Revocation.Code != lane.OK {
 		return
 	}
 	if atRest := c.Lane.Idle() && len(c.Lane.Held) == 0; !atRest && !k.client.left { // who has left sends nothing that would set it going
-		s.violate("stall", "the lane of %s does not come to rest: done %d, turn %d, held %d", k.id, c.Lane.Done, c.Lane.Turn, len(c.Lane.Held))
+		s.violate("stall", "the lane of %s does not come to rest: done %d, turn %d, held %d", k.id, c.Lane.Done, c.Lane.Taken, len(c.Lane.Held))
 	}
 	if _, lost := s.superseded[k.id]; lost && s.gentle {
 		s.violate("owner", "%s lost its name and was not closed", k.id)
@@ -235,14 +236,14 @@ func (s *Sim) judgeUser(c *client) {
 
 // over reports whether a connection's token has ended.
 func (s *Sim) over(k *socket) bool {
-	c, err := s.records.Inspect(context.Background(), k.id, s.Now())
-	return err == nil && c.Barred(s.Now())
+	c, err := s.records.Get(context.Background(), k.id, s.Now())
+	return err == nil && c.Revoked(s.Now())
 }
 
 // triedInVain reports whether a message for user was answered in the calm.
 func (s *Sim) triedInVain(user signal.UserName) bool {
 	for _, m := range s.messages {
-		if m.to == user && m.arrived >= s.nudged && len(m.acks) > 0 && m.acks[0].code == signal.CodeUnreachable {
+		if m.to == user && m.arrived >= s.nudged && len(m.acks) > 0 && m.acks[0].code == lane.CodeUnreachable {
 			return true
 		}
 	}

@@ -160,7 +160,7 @@ func (s *Sim) answer(k *socket, e signal.Event) {
 // answered.
 func (s *Sim) connect(k *socket, token *string) {
 	s.sockets[k.id] = k
-	h := signal.Handshake{Peer: signal.Peer{ID: k.id, Protocol: k.protocol}, Token: token, Session: k.client.goOn()}
+	h := k.client.handshake(token)
 	s.invoke("connect "+string(k.id), 1, func() {
 		after, err := s.service.Connect(context.Background(), h)
 		s.step()

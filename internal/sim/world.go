@@ -17,7 +17,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // World is the schedule: what is to happen, in the order of its time.
@@ -33,7 +33,7 @@ type World struct {
 }
 
 // epoch is when a world begins; any time will do.
-const epoch = signal.Instant(1_800_000_000_000)
+const epoch = lane.Instant(1_800_000_000_000)
 
 // maxSteps ends a world that does not end by itself: a live-lock.
 const maxSteps = 1_000_000
@@ -152,7 +152,7 @@ func (w *World) crash() {
 
 // Now implements [signal.Clock], as the machine of the process that runs has
 // it.
-func (w *World) Now() signal.Instant {
+func (w *World) Now() lane.Instant {
 	now := w.now
 	if w.current != nil {
 		now += w.current.skew

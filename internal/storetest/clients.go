@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // errUnknown: every attempt has gone without an answer.
@@ -75,7 +76,7 @@ func (c *client) run() {
 // unseen.
 func (c *client) lookAtAll() {
 	for _, l := range c.lanes {
-		insist(func() answer { return c.inspect(l) })
+		insist(func() answer { return c.get(l) })
 	}
 	for _, u := range c.users {
 		insist(func() answer { return c.route(u, c.clock()) })
@@ -95,10 +96,10 @@ func (c *client) oneIn(n int) bool { return c.rng.IntN(n) == 0 }
 
 // skew is how far a clock is ahead now and then: it finds every owner dead,
 // and every gap too old.
-const skew = signal.Patience + time.Second
+const skew = lane.LeaseTimeout + time.Second
 
-func (c *client) clock() signal.Instant {
-	at := now + signal.Instant(c.ticks.Add(1))
+func (c *client) clock() lane.Instant {
+	at := now + lane.Instant(c.ticks.Add(1))
 	if c.oneIn(12) {
 		at = at.Add(skew)
 	}

@@ -50,7 +50,9 @@ func upTo(n int64) (numbers []int64) {
 	return numbers
 }
 
-const unknownStart = signal.UnknownStart
+// unknownStart is the number of an authentication that has none, by a client
+// that does not say at which number it begins.
+const unknownStart = signal.NoNumber
 
 var configs = []config{
 	{name: "4 frames", senders: one(1, 2, 3, 4), small: true},

@@ -10,12 +10,12 @@
 package explore
 
 import (
-	"context"
 	"fmt"
+	"slices"
 	"strings"
 
-	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // sender is what one of the sending connections does.
@@ -46,10 +46,9 @@ type config struct {
 // explorer explores a config.
 type explorer struct {
 	config
-	only    string // the promise that is judged; empty: all
-	ids     uint64
-	dead    *history // of a call that has crashed
-	expires [maxConns]signal.Instant
+	only string // the promise that is judged; empty: all
+	ids  uint64
+	dead *history // of a call that has crashed
 	result
 }
 
@@ -59,9 +58,6 @@ type result struct {
 	bad           string
 	trace         []string
 }
-
-// start is when worlds begin; any time will do.
-const start = signal.Instant(1_800_000_000_000)
 
 // line is where the order of a connection's messages is judged: with the other
 // connections of its session.
@@ -76,7 +72,7 @@ func (x *explorer) line(i int) int {
 // that may be late.
 func (x *explorer) begin() []*world {
 	x.ids, x.dead = 1, &history{id: 1}
-	w := &world{store: memory.New(), now: start, faults: x.config.faults, slow: x.config.slow}
+	w := &world{faults: x.config.faults, slow: x.config.slow}
 	for i, s := range x.senders {
 		if x.connect(w, i, s); s.auth {
 			x.join(w, x.authenticates(i, s), plan{auth: true})
@@ -104,33 +100,28 @@ func (x *explorer) begin() []*world {
 
 // connect has a connection be there from the start, authenticated or not.
 func (x *explorer) connect(w *world, i int, s sender) {
-	ctx := context.Background()
-	c := signal.Connection{
-		Peer: peer(i), Since: start.Add(-tick) + signal.Instant(i), Expires: start.Add(signal.ConnectionLife), Session: s.session, Lane: signal.NewLane(),
-	}
-	if err := w.store.Admit(ctx, c); err != nil {
-		panic(err)
-	}
+	w.conns[i] = newRecord(signal.Connection{
+		Peer: peer(i), Since: present.Add(-tick) + lane.Instant(i), Expires: present.Add(signal.ConnectionLife), Session: s.session, Lane: lane.New(),
+	})
 	if !s.auth {
-		x.opened(w, i, s)
+		x.opened(w, x.authenticates(i, s))
 	}
 	if s.ends {
-		x.expires[i] = start.Add(tick)
+		c := w.conns[i].Connection
+		c.Until = present.Add(tick / 2)
+		w.conns[i] = newRecord(c)
 	}
-	w.noted(i)
 }
 
 // opened has a connection have authenticated: by the service, undisturbed.
-func (x *explorer) opened(w *world, i int, s sender) {
-	p := x.authenticates(i, s)
-	at := p.root(start, &x.ids)
-	for at.next.kind != ended {
+func (x *explorer) opened(w *world, p *program) {
+	for at := p.root(&x.ids); at.next.kind != ended; {
 		k := &walker{explorer: x, w: w, at: at, sly: true}
-		o := observation{now: start}
+		var o observation
 		if at.next.kind == storeCall {
 			o = k.commit(w, at.next)
-			o.now = start
 		}
+		o.now = present
 		at = at.then(o, &x.ids)
 	}
 }
@@ -139,24 +130,21 @@ func peer(i int) signal.Peer { return signal.Peer{ID: connName[i], Protocol: sig
 
 // authenticates is the invocation that brings a connection's token.
 func (x *explorer) authenticates(i int, s sender) *program {
-	in := signal.Authenticate{Number: s.at, Token: string(s.user)}
-	if s.ends {
-		in.Token += " ends"
-	}
+	in := signal.Authenticate{Number: s.at, Token: string(s.user), Handshake: s.at == unknownStart}
 	if s.session != "" {
-		in.Early, in.Session = true, &signal.Session{ID: s.session, Resume: s.resume, First: 1}
+		in.Handshake, in.Start, in.Session = true, lane.StartAfter(0), &signal.Session{ID: s.session, Resume: s.resume}
 	}
 	return newProgram(string(connName[i])+"*", i, func(r *replay) { r.receive(peer(i), in) })
 }
 
 // sends is the invocation of a message to bob. Its data says which it is.
 func (x *explorer) sends(i int, n int64) *program {
-	in := signal.Send{Number: n, Frame: signal.Frame{To: bob, Data: []byte{byte(x.line(i)), byte(n)}}}
+	in := signal.Send{Number: n, Frame: lane.Frame{To: string(bob), Data: []byte{byte(x.line(i)), byte(n)}}}
 	return newProgram(fmt.Sprint(connName[i], n), i, func(r *replay) { r.receive(peer(i), in) })
 }
 
 func newProgram(name string, conn int, run func(*replay)) *program {
-	return &program{name: name, conn: conn, run: run, roots: make(map[signal.Instant]*history)}
+	return &program{name: name, conn: conn, run: run, known: make(map[uint64]*history)}
 }
 
 // join adds an invocation, and its repeat.
@@ -209,21 +197,21 @@ func (x *explorer) nexts(w *world) (out []step, atRest bool) {
 		whims = append(whims, x.lands(w))
 	}
 	switch {
-	case len(out) == 0 && sleeps && w.now.Sub(start) < enough: // nothing else to do: time passes
-		whims = append(whims, step{".. time passes", w.passes()})
+	case len(out) == 0 && sleeps && w.ticks < enough: // nothing else to do: time passes
+		whims = append(whims, step{".. time passes", x.passes(w)})
 	case len(out) == 0:
 		out = x.last(w)
 		atRest = len(out) == 0
 	case w.slow > 0:
-		later := w.passes()
+		later := x.passes(w)
 		later.slow--
 		whims = append(whims, step{".. time passes", later})
 	}
 	return append(out, whims...), atRest
 }
 
-// enough is how long anything may take.
-const enough = 30 * tick
+// enough is how many ticks anything may take.
+const enough = 30
 
 // alone is an invocation whose next step is an ack, or a read of what does not
 // change. That it is done does not matter to any other step, nor do they to it:
@@ -260,7 +248,7 @@ func (x *explorer) closes() bool {
 			return true
 		}
 	}
-	return x.expires != [maxConns]signal.Instant{}
+	return x.tokensEnd()
 }
 
 // last is the frame that comes once all else has come to rest, and has been so
@@ -268,46 +256,59 @@ func (x *explorer) closes() bool {
 func (x *explorer) last(w *world) []step {
 	for i, c := range w.calls[:w.n] {
 		if c.at == nil && c.last {
-			later := *w
-			later.now = w.now.Add(2 * tick)
-			return x.steps(&later, i)
+			return x.steps(x.passes(x.passes(w)), i)
 		}
 	}
 	return nil
 }
 
+func (x *explorer) tokensEnd() bool {
+	return slices.ContainsFunc(x.senders, func(s sender) bool { return s.ends })
+}
+
 // explore goes through all worlds of the config, depth first. Each is judged
-// once.
+// once; a way that leads back to itself would be an endless run, and counts as a
+// stall.
 func (x *explorer) explore() result {
-	seen := make(map[uint64]bool)
+	onPath := make(map[uint64]bool) // every world seen: is it on the path?
 	for _, w := range x.begin() {
-		x.dive(w, seen)
+		x.dive(w, onPath)
 	}
 	return x.result
 }
 
-func (x *explorer) dive(w *world, seen map[uint64]bool) {
+func (x *explorer) dive(w *world, onPath map[uint64]bool) {
 	h := w.hash()
-	if seen[h] && w.bad == "" {
+	if on, seen := onPath[h]; seen && w.bad == "" {
+		if on {
+			x.judge("stall: a run without end")
+		}
 		return
 	}
-	seen[h] = true
+	onPath[h] = true
 	x.states++
 	steps, atRest := x.nexts(w)
-	if bad := w.bad; bad != "" {
-		x.bad = bad
-	} else if atRest {
-		if bad := x.stalled(w); strings.HasPrefix(bad, x.only) {
-			x.bad = bad
-		}
+	switch {
+	case w.bad != "":
+		x.judge(w.bad)
+	case atRest:
+		x.judge(x.stalled(w))
 	}
 	for _, s := range steps {
 		if x.bad != "" {
 			return
 		}
 		x.result.steps++
-		if x.dive(s.w, seen); x.bad != "" {
+		if x.dive(s.w, onPath); x.bad != "" {
 			x.trace = append(x.trace, fmt.Sprintf("%-60s%s", s.label, s.w))
 		}
+	}
+	onPath[h] = false
+}
+
+// judge notes what is bad, if that is judged.
+func (x *explorer) judge(bad string) {
+	if strings.HasPrefix(bad, x.only) {
+		x.bad = bad
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // breaks notes a broken promise.
@@ -21,7 +22,7 @@ func (k *walker) moved(w *world, e effect, o observation) {
 	c := w.calls[k.i]
 	if !c.auth && c.conn == i {
 		t.reached |= bit(c.number)
-		if rec, there := w.record(i); there && !rec.Lane.Opened() {
+		if rec := w.conns[i]; rec != nil && !rec.Lane.Opened() {
 			if _, held := rec.Lane.Held[c.number]; held {
 				t.early |= bit(c.number)
 			}
@@ -34,7 +35,7 @@ func (k *walker) moved(w *world, e effect, o observation) {
 	if w.lost[i] && takesOn {
 		k.breaks(w, "fence: %s on connection %s after the claim that superseded it", e.move.Kind, connName[i])
 	}
-	if takesOn && k.expires[i] != 0 && k.expires[i] <= w.now.Add(-tick) && e.move.Change.Opening == nil {
+	if r := w.conns[i]; takesOn && r != nil && r.Until != 0 && r.Until <= present.Add(-tick) && e.move.Opening == nil {
 		k.breaks(w, "expiry: %s on connection %s, whose token has ended", e.move.Kind, connName[i])
 	}
 }
@@ -76,9 +77,9 @@ func (k *walker) unheard(w *world, e signal.Event) {
 func (k *walker) acked(w *world, i int, a signal.Ack) {
 	t, n := &w.told[k.line(i)], a.Number
 	switch {
-	case a.Code == signal.CodeUnknownUser:
+	case a.Code == lane.CodeUnknownUser:
 		t.rejected |= bit(n)
-	case a.Code == signal.OK:
+	case a.Code == lane.OK:
 		t.ok |= bit(n)
 		if t.accepted&bit(n) == 0 {
 			k.breaks(w, "truth: %d is acked, no socket has it", n)
@@ -101,7 +102,7 @@ func (k *walker) straggler(t *facts, i int, n int64) bool {
 
 // faultless reports whether nothing has been at fault so far.
 func (x *explorer) faultless(w *world) bool {
-	return w.faults == x.config.faults && w.slow == x.config.slow && !x.config.late && x.expires == [maxConns]signal.Instant{}
+	return w.faults == x.config.faults && w.slow == x.config.slow && !x.config.late && !x.tokensEnd()
 }
 
 // inHand leaves in the dark what a call that crashes had in hand.
@@ -119,8 +120,9 @@ func (x *explorer) inHand(w *world, i int) {
 			for _, f := range e.move.Run {
 				t.unknown |= bit(f.N)
 			}
-			if e.move.Kind == signal.KindOvertake {
-				for n := max(0, e.move.Guard.Done+1); n <= e.move.Guard.Turn; n++ {
+			if e.move.Kind == lane.KindExpire {
+				done, _ := e.move.Guard.Done.Value()
+				for n := max(0, done+1); n <= e.move.Change.Done; n++ {
 					t.unknown |= bit(n)
 				}
 			}
@@ -151,7 +153,7 @@ func (x *explorer) stalled(w *world) string {
 // undone says what has been left undone on one connection, if that is living.
 // What a crashed invocation had in hand may be, until the next frame comes.
 func (x *explorer) undone(w *world, i int) string {
-	c, there := w.opened(i)
+	c, there := w.living(i)
 	t := w.told[x.line(i)]
 	crashed := x.config.faults&crash != 0 && w.faults&crash == 0
 	if !there || w.gone[i] || !c.Lane.Opened() && crashed {
@@ -161,7 +163,7 @@ func (x *explorer) undone(w *world, i int) string {
 	if crashed && (x.after == 0 || t.unknown&bit(x.after) != 0) {
 		excused = t.unknown | ^t.reached
 	}
-	for n := c.Lane.Done + 1; n <= c.Lane.Turn; n++ {
+	for n := c.Lane.Done + 1; n <= c.Lane.Taken; n++ {
 		if excused&bit(n) == 0 {
 			return fmt.Sprintf("stall: %d is never finished", n)
 		}
@@ -184,12 +186,12 @@ func (x *explorer) nameless(w *world) string {
 	if x.config.faults&crash != 0 {
 		return ""
 	}
-	for i, u := range w.users {
-		if u.owner == "" {
+	for i, o := range w.users {
+		if o == nil {
 			continue
 		}
-		if _, there := w.opened(w.conn(u.owner)); !there {
-			return fmt.Sprintf("name: %s is owned by connection %s, which has no record", userName[i], u.owner)
+		if _, there := w.living(w.conn(o.Peer.ID)); !there {
+			return fmt.Sprintf("name: %s is owned by connection %s, which has no record", userName[i], o.Peer.ID)
 		}
 	}
 	return ""

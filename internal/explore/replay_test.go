@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // program is what an invocation does: the real service, from its input on.
@@ -18,7 +20,7 @@ type program struct {
 	conn  int
 	skew  time.Duration // of its machine's clock
 	run   func(*replay)
-	roots map[signal.Instant]*history
+	known map[uint64]*history // by what they remember
 }
 
 // history is what an invocation has observed since it began. The service is
@@ -29,13 +31,14 @@ type history struct {
 	program *program
 	parent  *history
 	seen    observation
+	later   *history // the same, a tick later
 	next    effect
-	after   map[uint64]*history
+	kept    recollection
 }
 
 // observation is what the world has answered to an effect, and when.
 type observation struct {
-	now     signal.Instant
+	now     lane.Instant
 	err     error
 	conn    signal.Connection
 	made    bool
@@ -51,7 +54,7 @@ type effect struct {
 	write bool
 	conn  signal.ConnectionID // whose record, or whose socket
 	call  func(*memory.Store) observation
-	move  *signal.Move
+	move  *signal.Update
 	claim *signal.Claim
 	user  signal.UserName
 	event signal.Event
@@ -91,45 +94,118 @@ func (o observation) hash() uint64 {
 	return maphash.Bytes(seed, b)
 }
 
-// root is the history of an invocation that begins now.
-func (p *program) root(now signal.Instant, ids *uint64) *history {
-	if h, ok := p.roots[now]; ok {
-		return h
-	}
-	h := newHistory(p, nil, observation{now: now}, ids)
-	p.roots[now] = h
-	return h
+// root is the history of an invocation that begins.
+func (p *program) root(ids *uint64) *history {
+	return p.history(nil, observation{now: present}, ids)
 }
 
 // then is the history that goes on with an observation.
 func (h *history) then(o observation, ids *uint64) *history {
-	key := o.hash()
-	if next, ok := h.after[key]; ok {
-		return next
-	}
-	next := newHistory(h.program, h, o, ids)
-	if h.after == nil {
-		h.after = make(map[uint64]*history)
-	}
-	h.after[key] = next
-	return next
+	return h.program.history(h, o, ids)
 }
 
-func newHistory(p *program, parent *history, o observation, ids *uint64) *history {
+// history is the one of an invocation that has observed something more. Those
+// that remember the same are one.
+func (p *program) history(parent *history, o observation, ids *uint64) *history {
+	m := parent.remember(o)
+	key := hashOf(m)
+	if h, ok := p.known[key]; ok {
+		return h
+	}
 	*ids++
-	h := &history{id: *ids, program: p, parent: parent, seen: o}
+	h := &history{id: *ids, program: p, parent: parent, seen: o, kept: m}
+	p.known[key] = h
 	h.next = h.replay()
 	return h
 }
+
+// recollection is what an invocation remembers of its history: all of it, but for
+// what it has forgotten. A look at a record replaces the look before it, where
+// it does nothing but look; so does a record that refuses a move, where it then
+// decides anew; and who takes a run has nothing left of what it has done before,
+// but for the runs that it had.
+type recollection struct {
+	runs  uint64 // what it has taken so far
+	since uint64 // all that it has observed since
+}
+
+func (h *history) remember(o observation) recollection {
+	if h == nil {
+		return recollection{since: o.hash()}
+	}
+	m := h.kept
+	switch e := h.next; {
+	case e.move != nil && o.made && (e.move.Kind == lane.KindTake || e.move.Kind == lane.KindAdopt):
+		m.runs = hashOf([]any{m.runs, numbers(e.move.Run)})
+		return recollection{m.runs, o.hash()}
+	case e.move != nil && !o.made && o.err == nil && decidesAnew[e.move.Kind]:
+		if e.move.Kind == lane.KindTake { // it may still take effect
+			m.runs = hashOf([]any{m.runs, e.move.Change.Done, e.move.Change.Taken})
+		}
+		return recollection{m.runs, o.hash()}
+	case e.name == "gets" && h.parent != nil && h.parent.next.polls():
+		return recollection{m.runs, o.hash()}
+	default:
+		return recollection{m.runs, hashOf([2]uint64{m.since, o.hash()})}
+	}
+}
+
+// decidesAnew are the moves after whose refusal only the record counts.
+var decidesAnew = map[lane.Kind]bool{lane.KindTake: true, lane.KindHold: true, lane.KindAdopt: true, lane.KindSkip: true, lane.KindExpire: true}
+
+// ticked is the history a tick later.
+func (h *history) ticked(ids *uint64) *history {
+	if h.later == nil {
+		var before *history
+		if h.parent != nil {
+			before = h.parent.ticked(ids)
+		}
+		o := h.seen
+		o.now, o.conn = older(o.now), ticked(o.conn)
+		if o.of != 0 {
+			o.of = hashOf(o.conn)
+		}
+		h.later = h.program.history(before, o, ids)
+	}
+	return h.later
+}
+
+// ticked is a record a tick later.
+func ticked(c signal.Connection) signal.Connection {
+	c.Until, c.Revocation.At, c.Lane.LeasedAt = older(c.Until), older(c.Revocation.At), older(c.Lane.LeasedAt)
+	if len(c.Lane.Held) > 0 {
+		c.Lane.Held = maps.Clone(c.Lane.Held)
+		for n, held := range c.Lane.Held {
+			held.At = older(held.At)
+			c.Lane.Held[n] = held
+		}
+	}
+	return c
+}
+
+// present is the time in every world: the clock stands, and a tick moves all that
+// is remembered into the past.
+const present = lane.Instant(1_800_000_000_000)
+
+func older(i lane.Instant) lane.Instant {
+	if i == 0 {
+		return 0
+	}
+	return i.Add(-tick)
+}
+
+// polls reports whether the effect is a pause of an invocation that looks at a
+// record again and again.
+func (e effect) polls() bool { return e.kind == sleeping && polls[e.sleep] }
 
 // replay runs the service again, from the beginning to the first effect that
 // has no answer yet.
 func (h *history) replay() (next effect) {
 	r := &replay{program: h.program}
 	for at := h; at != nil; at = at.parent {
-		r.seen = append(r.seen, at.seen)
+		r.seen = append(r.seen, at)
 	}
-	r.now = r.observe().now
+	r.now = r.observe(effect{}).now
 	defer func() {
 		if v := recover(); v != nil {
 			e, waits := v.(effect)
@@ -146,16 +222,19 @@ func (h *history) replay() (next effect) {
 // replay is the world as the service sees it: its ports, by what was observed.
 type replay struct {
 	*program
-	seen   []observation // the last comes first
-	now    signal.Instant
+	seen   []*history // the last comes first
+	now    lane.Instant
 	random byte
 }
 
-func (r *replay) observe() observation {
+func (r *replay) observe(e effect) observation {
 	last := len(r.seen) - 1
-	o := r.seen[last]
+	h := r.seen[last]
 	r.seen = r.seen[:last]
-	return o
+	if h.parent != nil && h.parent.next.name != e.name {
+		panic(fmt.Sprintf("%s is not deterministic: it %s, and before it %s", r.name, e.name, h.parent.next.name))
+	}
+	return h.seen
 }
 
 // wait is an effect: its answer, or the end of the replay.
@@ -163,7 +242,7 @@ func (r *replay) wait(e effect) observation {
 	if len(r.seen) == 0 {
 		panic(e)
 	}
-	o := r.observe()
+	o := r.observe(e)
 	r.now = o.now
 	return o
 }
@@ -194,7 +273,7 @@ func (r *replay) receive(p signal.Peer, in signal.Input) {
 }
 
 // Now implements [signal.Clock]. Between two effects no time passes.
-func (r *replay) Now() signal.Instant { return r.now.Add(r.skew) }
+func (r *replay) Now() lane.Instant { return r.now.Add(r.skew) }
 
 // Sleep implements [signal.Clock].
 func (r *replay) Sleep(_ context.Context, d time.Duration) error {
@@ -212,33 +291,33 @@ func (r *replay) Close(_ context.Context, p signal.Peer) error {
 	return r.wait(effect{kind: closing, name: "closes", conn: p.ID}).err
 }
 
-// Admit implements [signal.ConnectionStore].
-func (r *replay) Admit(ctx context.Context, c signal.Connection) error {
-	return r.wait(effect{kind: storeCall, name: "admits", write: true, conn: c.ID, call: func(s *memory.Store) observation {
-		return observation{err: s.Admit(ctx, c)}
+// Create implements [signal.ConnectionStore].
+func (r *replay) Create(ctx context.Context, c signal.Connection) error {
+	return r.wait(effect{kind: storeCall, name: "creates", write: true, conn: c.ID, call: func(s *memory.Store) observation {
+		return observation{err: s.Create(ctx, c)}
 	}}).err
 }
 
-// Inspect implements [signal.ConnectionStore].
-func (r *replay) Inspect(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
-	return r.read(effect{kind: storeCall, name: "inspects", conn: id, call: func(s *memory.Store) observation {
-		c, err := s.Inspect(ctx, id, now)
+// Get implements [signal.ConnectionStore].
+func (r *replay) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
+	return r.read(effect{kind: storeCall, name: "gets", conn: id, call: func(s *memory.Store) observation {
+		c, err := s.Get(ctx, id, now)
 		return observation{conn: c, err: err}
 	}})
 }
 
-// Recall implements [signal.ConnectionStore].
-func (r *replay) Recall(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
-	return r.read(effect{kind: storeCall, name: "recalls", conn: id, call: func(s *memory.Store) observation {
-		c, err := s.Recall(ctx, id, now)
+// GetEnded implements [signal.ConnectionStore].
+func (r *replay) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
+	return r.read(effect{kind: storeCall, name: "gets ended", conn: id, call: func(s *memory.Store) observation {
+		c, err := s.GetEnded(ctx, id, now)
 		return observation{conn: c, err: err}
 	}})
 }
 
-// Drop implements [signal.ConnectionStore].
-func (r *replay) Drop(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
-	return r.read(effect{kind: storeCall, name: "drops", write: true, conn: id, call: func(s *memory.Store) observation {
-		c, err := s.Drop(ctx, id)
+// End implements [signal.ConnectionStore].
+func (r *replay) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+	return r.read(effect{kind: storeCall, name: "ends", write: true, conn: id, call: func(s *memory.Store) observation {
+		c, err := s.End(ctx, id)
 		return observation{conn: c, err: err}
 	}})
 }
@@ -248,17 +327,17 @@ func (r *replay) read(e effect) (signal.Connection, error) {
 	return o.conn, o.err
 }
 
-// Move implements [signal.ConnectionStore].
-func (r *replay) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
-	o := r.wait(effect{kind: storeCall, name: string(m.Kind), write: true, conn: id, move: &m, call: func(s *memory.Store) observation {
-		c, made, err := s.Move(ctx, id, m, now)
+// Update implements [signal.ConnectionStore].
+func (r *replay) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
+	o := r.wait(effect{kind: storeCall, name: string(u.Kind), write: true, conn: id, move: &u, call: func(s *memory.Store) observation {
+		c, made, err := s.Update(ctx, id, u, now)
 		return observation{conn: c, made: made, err: err}
 	}})
 	return o.conn, o.made, o.err
 }
 
-// Each implements [signal.ConnectionStore]; only keepalive needs it.
-func (*replay) Each(context.Context, signal.Segment, signal.Instant, func(signal.Connection)) error {
+// Scan implements [signal.ConnectionStore]; only keepalive needs it.
+func (*replay) Scan(context.Context, signal.Segment, lane.Instant, func(signal.Connection)) error {
 	panic("explored invocations do not scan")
 }
 
@@ -272,9 +351,9 @@ func (r *replay) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, err
 }
 
 // Release implements [signal.UserStore].
-func (r *replay) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
+func (r *replay) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
 	o := r.wait(effect{kind: storeCall, name: "releases", write: true, user: user, call: func(s *memory.Store) observation {
-		released, err := s.Release(ctx, user, id, full)
+		released, err := s.Release(ctx, user, id, tat)
 		return observation{made: released, err: err}
 	}})
 	return o.made, o.err
@@ -282,7 +361,7 @@ func (r *replay) Release(ctx context.Context, user signal.UserName, id signal.Co
 
 // Route implements [signal.UserStore]. The sequence number is left out: nothing
 // that the service does depends on it.
-func (r *replay) Route(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Route, error) {
+func (r *replay) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
 	o := r.wait(effect{kind: storeCall, name: "routes", user: user, call: func(s *memory.Store) observation {
 		route, err := s.Route(ctx, user, now)
 		return observation{route: signal.Route{Peer: route.Peer, Epoch: route.Epoch}, err: err}
@@ -291,7 +370,7 @@ func (r *replay) Route(ctx context.Context, user signal.UserName, now signal.Ins
 }
 
 // Owner implements [signal.UserStore]; only queries need it.
-func (r *replay) Owner(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Peer, error) {
+func (r *replay) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Peer, error) {
 	o := r.wait(effect{kind: storeCall, name: "asks for the owner", user: user, call: func(s *memory.Store) observation {
 		owner, err := s.Owner(ctx, user, now)
 		return observation{route: signal.Route{Peer: owner}, err: err}

@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // tick is how much time passes at a time: longer than all that is meant to be
 // short, and as long as a post may take from the taking of its turn to its
 // acceptance. Two are longer than an owner may be silent, one is not.
-const tick = signal.BeginWithin + signal.PostWithin
+const tick = lane.PostStartWithin + lane.PostWithin
 
 var (
 	errLost   = errors.New("the answer was lost")
@@ -50,7 +52,7 @@ func (x *explorer) steps(w *world, i int) []step {
 		if c.welcome && !w.welcomed[c.conn] {
 			return nil
 		}
-		k.at = c.root(w.now, &x.ids)
+		k.at = c.root(&x.ids)
 		begun := *w
 		begun.faults &^= cost
 		begun.calls[i].at = k.at
@@ -63,7 +65,7 @@ func (x *explorer) steps(w *world, i int) []step {
 		if !k.wakes() {
 			return k.out
 		}
-		k.at = k.at.then(observation{now: k.w.now}, &x.ids)
+		k.at = k.at.then(observation{now: present}, &x.ids)
 	}
 	k.take(k.at.next)
 	return k.out
@@ -74,12 +76,13 @@ func (x *explorer) steps(w *world, i int) []step {
 // another look would show nothing new. Any other may end at any time.
 func (k *walker) wakes() bool {
 	h := k.at
-	if !polls[h.next.sleep] || h.seen.err != nil || k.w.now != h.seen.now {
+	if !h.next.polls() || h.seen.err != nil || h.seen.now != present {
 		return true
 	}
 	for at := h; at != nil; at = at.parent {
 		if at.seen.of != 0 {
-			return at.seen.of != k.w.conns[k.w.conn(at.seen.conn.ID)]
+			r := k.w.conns[k.w.conn(at.seen.conn.ID)]
+			return r == nil || r.hash != at.seen.of
 		}
 	}
 	return true
@@ -99,7 +102,7 @@ func (k *walker) do(what string, cost fault, f func(w *world) observation) {
 	w := *k.w
 	w.faults &^= cost
 	o := f(&w)
-	o.now = w.now
+	o.now = present
 	at := k.at.then(o, &k.ids)
 	w.calls[k.i].at = at
 	k.out = append(k.out, step{w.calls[k.i].name + " " + what, &w})
@@ -140,43 +143,59 @@ func (k *walker) store(e effect) {
 		return observation{err: errLost}
 	})
 	k.do(what+", late", lateDup, func(w *world) observation {
-		w.late = &lateWrite{e, k.i, k.at.id}
+		w.late = &lateWrite{k.i, k.at}
 		return observation{err: errLost}
 	})
 }
 
-// commit makes the call of the store, and judges what it did.
+// commit makes the call of the store, on one that has only the record that is
+// called for, and judges what it did.
 func (k *walker) commit(w *world, e effect) observation {
-	if e.write {
-		w.store = w.store.Clone()
-	}
-	o := e.call(w.store)
 	if e.conn != "" {
-		i := w.conn(e.conn)
-		if e.write {
-			w.noted(i)
-		}
-		if o.conn.ID != "" {
-			o.of = w.conns[i]
+		return k.commitConnection(w, e)
+	}
+	ctx, s, u := context.Background(), memory.New(), user(e.user)
+	if o := w.users[u]; o != nil {
+		if _, err := s.Claim(ctx, o.Claim); err != nil {
+			panic(err)
 		}
 	}
+	o := e.call(s)
 	switch {
 	case e.claim != nil && o.err == nil && o.claimed.Owner.ID == e.claim.Peer.ID:
-		k.claimed(w, *e.claim)
-	case e.user != "" && e.write && e.claim == nil && o.made:
-		w.users[user(e.user)] = ownership{}
-	case e.move != nil && !k.sly:
-		k.moved(w, e, o)
+		if was := w.users[u]; was == nil || was.Peer.ID != e.claim.Peer.ID {
+			if was != nil {
+				w.lost[w.conn(was.Peer.ID)] = true
+			}
+			w.users[u] = &owner{*e.claim, hashOf(*e.claim)}
+		}
+	case e.claim == nil && e.write && o.made:
+		w.users[u] = nil
 	}
 	return o
 }
 
-func (k *walker) claimed(w *world, c signal.Claim) {
-	u := &w.users[user(c.User)]
-	if u.owner != "" && u.owner != c.Peer.ID {
-		w.lost[w.conn(u.owner)] = true
+func (k *walker) commitConnection(w *world, e effect) observation {
+	ctx, s, i := context.Background(), memory.New(), w.conn(e.conn)
+	if r := w.conns[i]; r != nil {
+		if err := s.Create(ctx, r.Connection); err != nil {
+			panic(err)
+		}
 	}
-	*u = ownership{c.Peer.ID, hashOf(c)}
+	o := e.call(s)
+	if e.write {
+		w.conns[i] = nil
+		if c, err := s.GetEnded(ctx, e.conn, present); err == nil {
+			w.conns[i] = newRecord(c)
+		}
+	}
+	if o.conn.ID != "" && w.conns[i] != nil {
+		o.of = w.conns[i].hash
+	}
+	if e.move != nil && !k.sly {
+		k.moved(w, e, o)
+	}
+	return o
 }
 
 // post is one message to a socket.
@@ -194,7 +213,7 @@ func (k *walker) post(e effect) {
 	case k.w.gone[i]:
 		k.do("finds gone "+to, 0, func(*world) observation { return observation{err: signal.ErrGone} })
 		return
-	case delivery && k.w.now.Sub(k.at.seen.now) > tick:
+	case delivery && present.Sub(k.at.seen.now) > tick:
 		k.do("gives up the post "+to, 0, fails(errSilent))
 		return
 	}
@@ -232,25 +251,33 @@ func (x *explorer) lands(w *world) step {
 	out := *w
 	out.late = nil
 	k := &walker{explorer: x, w: &out, i: w.late.call}
-	k.commit(&out, w.late.effect)
-	return step{".. lands " + w.late.name, &out}
+	k.commit(&out, w.late.at.next)
+	return step{".. lands " + w.late.at.next.name, &out}
 }
 
 // passes is the world one tick later.
-func (w *world) passes() *world {
+func (x *explorer) passes(w *world) *world {
 	out := *w
-	out.now = w.now.Add(tick)
+	out.ticks++
+	for i, r := range w.conns {
+		if r != nil {
+			out.conns[i] = newRecord(ticked(r.Connection))
+		}
+	}
+	for i, c := range w.calls[:w.n] {
+		if c.at != nil && !c.over() {
+			out.calls[i].at = c.at.ticked(&x.ids)
+		}
+	}
+	if w.late != nil {
+		out.late = &lateWrite{w.late.call, w.late.at.ticked(&x.ids)}
+	}
 	return &out
 }
 
-func numbers(run []signal.Numbered) (out []int64) {
+func numbers(run []lane.Numbered) (out []int64) {
 	for _, f := range run {
 		out = append(out, f.N)
 	}
 	return out
-}
-
-func (w *world) opened(i int) (signal.Connection, bool) {
-	c, err := w.store.Inspect(context.Background(), connName[i], w.now)
-	return c, err == nil
 }

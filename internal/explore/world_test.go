@@ -1,22 +1,18 @@
 package explore
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
 	"strings"
 
-	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
 // world is one state of all there is. It never changes: a step makes a new one.
 type world struct {
-	store *memory.Store // shared; cloned before a write
-	conns [maxConns]uint64
-	users [maxUsers]ownership
-	now   signal.Instant
+	conns [maxConns]*record // nil: there is none
+	users [maxUsers]*owner  // nil: the name is free
 	calls [maxCalls]call
 	n     int // how many calls there are
 
@@ -27,6 +23,7 @@ type world struct {
 	faults   fault // that may still occur
 	slow     int   // how often time may still pass while somebody is at work
 	late     *lateWrite
+	ticks    int // how much time has passed
 
 	bad string // a promise that the last step broke
 }
@@ -58,11 +55,19 @@ const (
 	bob   signal.UserName = "bob"
 )
 
-// ownership is what a user's record says of its owner; without the count of
+// record is the record of a connection.
+type record struct {
+	signal.Connection
+	hash uint64
+}
+
+func newRecord(c signal.Connection) *record { return &record{c, hashOf(c)} }
+
+// owner is what a user's record says of the owner; without the count of
 // messages, on which nothing depends.
-type ownership struct {
-	owner signal.ConnectionID
-	claim uint64
+type owner struct {
+	signal.Claim
+	hash uint64
 }
 
 // call is an invocation in a world.
@@ -110,9 +115,8 @@ const (
 
 // lateWrite is a write on its way that its invocation no longer waits for.
 type lateWrite struct {
-	effect
 	call int
-	id   uint64 // of the history that waited for it
+	at   *history // that waited for it
 }
 
 func (w *world) conn(id signal.ConnectionID) int {
@@ -133,29 +137,26 @@ func user(name signal.UserName) int {
 	panic("no such user: " + string(name))
 }
 
-// record is a connection's record, if there is one, ended or not.
-func (w *world) record(i int) (signal.Connection, bool) {
-	c, err := w.store.Recall(context.Background(), connName[i], w.now)
-	return c, err == nil
-}
-
-// noted brings the hash of a connection's record up to date.
-func (w *world) noted(i int) {
-	w.conns[i] = 0
-	if c, there := w.record(i); there {
-		w.conns[i] = hashOf(c)
-	}
+// living is the record of a connection that has not ended, if there is one.
+func (w *world) living(i int) (*record, bool) {
+	r := w.conns[i]
+	return r, r != nil && !r.Ended
 }
 
 // hash is of all that the future depends on.
 func (w *world) hash() uint64 {
 	b := make([]byte, 0, 512)
-	for _, h := range w.conns {
-		b = binary.LittleEndian.AppendUint64(b, h)
+	for _, r := range w.conns {
+		if r != nil {
+			b = binary.LittleEndian.AppendUint64(b, r.hash)
+		}
+		b = append(b, 0)
 	}
-	for _, u := range w.users {
-		b = append(append(b, u.owner...), 0)
-		b = binary.LittleEndian.AppendUint64(b, u.claim)
+	for _, o := range w.users {
+		if o != nil {
+			b = binary.LittleEndian.AppendUint64(b, o.hash)
+		}
+		b = append(b, 0)
 	}
 	for _, c := range w.calls[:w.n] {
 		var id uint64
@@ -175,10 +176,9 @@ func (w *world) hash() uint64 {
 	for i := range maxConns {
 		b = append(b, bits(w.gone[i], w.lost[i], w.welcomed[i]))
 	}
-	b = binary.AppendVarint(b, int64(w.now))
 	b = append(b, byte(w.faults), byte(w.slow))
 	if w.late != nil {
-		b = binary.AppendUvarint(b, w.late.id)
+		b = binary.AppendUvarint(b, w.late.at.id)
 	}
 	return maphash.Bytes(seed, b)
 }
@@ -198,16 +198,16 @@ func bit(n int64) uint16 { return 1 << n }
 func (w *world) String() string {
 	var b strings.Builder
 	for i := range connX {
-		if c, there := w.record(i); there {
-			l := c.Lane
-			fmt.Fprintf(&b, "  %s[done %d turn %d owner %s", connName[i], l.Done, l.Turn, l.Owner)
+		if r := w.conns[i]; r != nil {
+			l := r.Lane
+			fmt.Fprintf(&b, "  %s[done %d taken %d holder %s", connName[i], l.Done, l.Taken, l.Holder)
 			if !l.Idle() {
-				fmt.Fprintf(&b, " for %v", w.now.Sub(l.TurnAt))
+				fmt.Fprintf(&b, " for %v", present.Sub(l.LeasedAt))
 			}
 			for n, h := range l.Held {
-				fmt.Fprintf(&b, " held %d by %s for %v", n, h.By, w.now.Sub(h.At))
+				fmt.Fprintf(&b, " held %d by %s for %v", n, h.By, present.Sub(h.At))
 			}
-			fmt.Fprintf(&b, " %v]", l.Faults)
+			fmt.Fprintf(&b, " %v]", l.Undelivered)
 		}
 	}
 	for _, t := range w.told {

@@ -34,7 +34,7 @@ type user struct {
 	fullAt    lane.TAT // what the last owner has left
 }
 
-// New is an empty store.
+// New returns an empty Store.
 func New() *Store {
 	return &Store{
 		connections: make(map[signal.ConnectionID]*signal.Connection),
@@ -146,7 +146,7 @@ func (s *Store) within(of signal.Segment, key string) bool {
 	return maphash.String(s.seed, key)%uint64(of.Of) == uint64(of.Index)
 }
 
-// connection is the record of a connection, unless its time has passed. The
+// connection returns the record of a connection, unless its time has passed. The
 // lock is held.
 func (s *Store) connection(id signal.ConnectionID, now lane.Instant) (*signal.Connection, bool) {
 	c, ok := s.connections[id]
@@ -157,7 +157,7 @@ func (s *Store) connection(id signal.ConnectionID, now lane.Instant) (*signal.Co
 	return c, ok
 }
 
-// copied is a record that shares nothing that changes.
+// copied returns a copy of a record that shares nothing that changes.
 func copied(c *signal.Connection) signal.Connection {
 	out := *c
 	out.Lane.Held = maps.Clone(c.Lane.Held)
@@ -226,7 +226,7 @@ func (s *Store) Owner(_ context.Context, name signal.UserName, now lane.Instant)
 	return *u.owner, nil
 }
 
-// online is the record of a user who is. The lock is held.
+// online returns the record of a user who is. The lock is held.
 func (s *Store) online(name signal.UserName, now lane.Instant) (*user, bool) {
 	u, ok := s.users[name]
 	return u, ok && u.owner != nil && u.until > now

@@ -44,7 +44,7 @@ func (s *Sim) violate(promise, format string, args ...any) {
 	s.violations = append(s.violations, v)
 }
 
-// accept is an event that API Gateway has accepted for a socket.
+// accept returns an event that API Gateway has accepted for a socket.
 func (s *Sim) accept(k *socket, e signal.Event) {
 	s.tracef("%s gets %s", k.id, show(e))
 	switch e := e.(type) {
@@ -95,7 +95,7 @@ func (s *Sim) acked(k *socket, a signal.Ack) {
 	}
 }
 
-// lane is what a sender's order is kept in.
+// lane returns what a sender's order is kept in.
 func (k *socket) lane() string {
 	if k.client.session != "" {
 		return k.client.session
@@ -103,7 +103,7 @@ func (k *socket) lane() string {
 	return string(k.id)
 }
 
-// sent is the message that a connection sent under a number.
+// sent returns the message that a connection sent under a number.
 func (s *Sim) sent(k *socket, n int64) *message {
 	for _, m := range slices.Backward(s.messages) {
 		if m.from == k && m.n == n {

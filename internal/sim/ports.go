@@ -36,7 +36,7 @@ var (
 	errTimeout = errors.New("gave up waiting")
 )
 
-// step is a point at which an invocation may crash.
+// step returns a point at which an invocation may crash.
 func (s *Sim) step() {
 	if s.current.frail && s.chance(s.faults.Crash) {
 		s.count("crashes")

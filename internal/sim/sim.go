@@ -147,7 +147,7 @@ func (s *Sim) message(k *socket, name string, in signal.Input) {
 	})
 }
 
-// answer is a response on its way to the client.
+// answer returns a response on its way to the client.
 func (s *Sim) answer(k *socket, e signal.Event) {
 	s.after(s.latency(s.faults.Post)/2, func() {
 		if k.open {

@@ -95,7 +95,7 @@ func (s *suite) open(t testing.TB, c signal.Connection) signal.Connection {
 	return c
 }
 
-// start is the move that opens the lane of c at number 0.
+// start returns the move that opens the lane of c at number 0.
 func start(c signal.Connection) lane.Move {
 	return c.Lane.Start(lane.StartAt(0).Lane(), "opener", now)
 }
@@ -629,7 +629,7 @@ func equal(t *testing.T, got, want signal.Connection, err error) {
 	}
 }
 
-// normal is a record in which nothing is told apart that means the same.
+// normal returns a record in which nothing is told apart that means the same.
 func normal(c signal.Connection) signal.Connection {
 	if len(c.Lane.Held) == 0 {
 		c.Lane.Held = nil

@@ -130,7 +130,7 @@ func parseVersionRule(entries string) (rule versionRule, err error) {
 	return rule, nil
 }
 
-// orDefault is the rule, with the default versions if it has none.
+// orDefault returns the rule, with the default versions if it has none.
 func (r versionRule) orDefault() versionRule {
 	if !r.any && r.exact == nil && r.ranges == nil {
 		r.exact, r.families = defaultRule.exact, defaultRule.families

@@ -94,7 +94,7 @@ func (w *world) join(p *plan, faults fault) {
 	p.of = w.n
 	p.me = fmt.Sprintf("%s%d", connName[p.conn], p.n)
 	if p.auth {
-		p.me = string(connName[p.conn]) + "*"
+		p.me = connName[p.conn] + "*"
 	}
 	w.invs[w.n] = (&inv{plan: p}).seal()
 	w.n++

@@ -419,7 +419,7 @@ func (undroppableStore) End(ctx context.Context, _ signal.ConnectionID) (signal.
 	return signal.Connection{}, ctx.Err()
 }
 
-// A segment that cannot be read keeps nobody from the others.
+// The other segments are read although one cannot be.
 func TestKeepaliveOfAnUnreadableSegment(t *testing.T) {
 	const connections = 1000
 	synctest.Test(t, func(t *testing.T) {

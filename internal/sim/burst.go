@@ -78,7 +78,7 @@ func MeasureBurst(messages, worlds int) Burst {
 
 // spent is what a burst took.
 type spent struct {
-	held map[int]int // writes by the frames that their record held; nil: nobody measures
+	held map[int]int // writes by the frames that their record held; nil: not measured
 	busy time.Duration
 }
 

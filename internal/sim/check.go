@@ -87,7 +87,7 @@ func (s *Sim) delivered(k *socket, d signal.Delivery) {
 func (s *Sim) acked(k *socket, a signal.Ack) {
 	m := s.sent(k, a.Number)
 	if m == nil {
-		return // an authentication's, or what an overtaker says of numbers that were never sent here
+		return // an authentication's, or what an expired lease says of numbers that were never sent here
 	}
 	m.acks = append(m.acks, ack{a.Code, s.now})
 	if a.Code == lane.OK && len(m.accepted) == 0 {
@@ -129,7 +129,7 @@ func (s *Sim) lost(in signal.Input, k *socket) {
 	}
 }
 
-// moved: whoever lost its name, or whose token has ended, takes nothing on any
+// moved: a connection that lost its name, or whose token has ended, does nothing new any
 // more. By which clock it has is open to doubt, and a write may take effect late.
 func (s *Sim) moved(c signal.Connection, u signal.Update) {
 	s.count(string(u.Kind))
@@ -158,7 +158,7 @@ func (s *Sim) claimed(c signal.Claim) {
 	s.owner[c.User] = c.Peer.ID
 }
 
-// routed: messages go to the owner only.
+// routed: messages go to the name's owner only.
 func (s *Sim) routed(user signal.UserName, id signal.ConnectionID) {
 	if s.owner[user] != id {
 		s.violate("owner", "a message for %s was routed to %s, but %s owns the name", user, id, s.owner[user])
@@ -166,7 +166,7 @@ func (s *Sim) routed(user signal.UserName, id signal.ConnectionID) {
 }
 
 // stall is the longest that a frame may take where nothing fails but the one
-// number that never comes: it is waited for, and those that wait are carried.
+// number that never comes: it is waited for, and those that wait are posted.
 const stall = lane.GapTimeout + 3*time.Second
 
 // judge judges what can be judged only in the end.
@@ -203,7 +203,7 @@ func (s *Sim) judgeMessage(m *message) {
 	}
 }
 
-// judgeSocket: in the end every lane is at rest.
+// judgeSocket: in the end every lane is idle.
 func (s *Sim) judgeSocket(k *socket) {
 	if _, lost := s.superseded[k.id]; k.told["signal.Superseded"] && !lost && s.gentle {
 		s.violate("owner", "%s was told that it lost its name, which nobody took", k.id)

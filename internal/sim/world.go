@@ -29,7 +29,7 @@ type World struct {
 	current *process
 	steps   int
 
-	trace func(string) // nil: nobody looks
+	trace func(string) // nil: none
 }
 
 // epoch is when a world begins; any time will do.

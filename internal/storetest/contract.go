@@ -138,7 +138,7 @@ func (s *suite) records(t *testing.T) {
 }
 
 // sessions: a connection that has one ends without a trace for all but those
-// who ask for what is left.
+// who ask for ended ones.
 func (s *suite) sessions(t *testing.T) {
 	c := signal.Connection{Peer: s.peer(), Since: now, Expires: now.Add(time.Hour), Until: now.Add(time.Minute), Session: "s", Lane: lane.New()}
 	if err := s.Create(ctx, c); err != nil {
@@ -396,7 +396,7 @@ func (s *suite) bounds(t *testing.T) {
 	}
 }
 
-// holdAgainstFinish lets frames be held while an owner finishes again and
+// holdAgainstFinish lets frames be held while a lease is finished again and
 // again. Every frame that was held must be taken along, or still be there.
 func (s *suite) holdAgainstFinish(t *testing.T) {
 	const frames = 40

@@ -58,7 +58,7 @@ test: e2e/node_modules/.package-lock.json sam
 	$(GOTEST) $$(go list ./... | grep -v /e2e)
 	$(GOTEST) ./e2e
 	cd examples/pion && go test ./...
-	go test -run TestExplore ./internal/signal
+	go test -run TestExplore ./internal/signal/...
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)
 	go run ./cmd/owt-signal-sim -first 1048576 -seeds $(WORLDS)
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/owt-signal/owt-signal/internal/secret"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
@@ -91,7 +92,7 @@ var Settings = []Setting{
 	{"JWT_SECRET_ARN", "", "",
 		func(c *Config, v string) error {
 			c.Secret = v
-			return checkSecretID(v)
+			return secret.CheckID(v)
 		}},
 	{"JWT_SECRET_FILE", "jwt-secret-file", "with -auth jwt: `file` with the secret that tokens are signed with (HS256, HS384, HS512)",
 		func(c *Config, v string) (err error) {

@@ -120,12 +120,10 @@ func check(t *testing.T, rows, want map[string]string) {
 // probe runs the probe and returns the rows of its table.
 func probe(t *testing.T, env []string) map[string]string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("runs Node; not in -short")
-	}
+	node := nodePath(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "probe/probe.mjs")
+	cmd := exec.CommandContext(ctx, node, "probe/probe.mjs")
 	cmd.Env = append(os.Environ(), env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

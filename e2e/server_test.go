@@ -118,9 +118,9 @@ func (s *server) end(t *testing.T, ended <-chan error) {
 		if err != nil && !s.killed {
 			t.Errorf("server ended: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(soon):
 		_ = s.cmd.Process.Kill()
-		t.Error("server did not end within 10 s")
+		t.Errorf("server did not end within %v", soon)
 	}
 	if bytes.Contains(s.logs.Bytes(), []byte("DATA RACE")) {
 		t.Error("server reported a data race")

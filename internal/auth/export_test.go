@@ -48,5 +48,4 @@ var (
 	ParseHeaders  = headers
 	ParseSources  = sources
 	CheckURL      = checkURL
-	CheckSecretID = checkSecretID
 )

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigatewaymanagementapi"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
@@ -33,20 +33,17 @@ var _ Connections = (*Management)(nil)
 // so that all tries fit into [lane.PostWithin].
 const throttledPause = 200 * time.Millisecond
 
-// NewManagement is the @connections operations of whatever endpoints the
+// NewManagement returns the @connections operations of whatever endpoints the
 // records name.
 func NewManagement(config aws.Config) *Management {
 	return &Management{config: config, clients: make(map[string]*apigatewaymanagementapi.Client)}
 }
 
-// Endpoint is the @connections endpoint of an API's own domain, which works
+// Endpoint returns the @connections endpoint of an API's own domain, which works
 // for clients on a custom domain, too ("Use @connections commands in your
 // backend service", API Gateway Developer Guide).
 func Endpoint(region string) func(events.APIGatewayWebsocketProxyRequestContext) string {
-	suffix := "amazonaws.com"
-	if strings.HasPrefix(region, "cn-") {
-		suffix = "amazonaws.com.cn"
-	}
+	suffix := awsenv.URLSuffix(region)
 	return func(rc events.APIGatewayWebsocketProxyRequestContext) string {
 		return fmt.Sprintf("https://%s.execute-api.%s.%s/%s", rc.APIID, region, suffix, rc.Stage)
 	}
@@ -102,7 +99,7 @@ func (m *Management) client(endpoint string) *apigatewaymanagementapi.Client {
 	return c
 }
 
-// throttled is the one error after which a frame is sent again: whatever else
+// throttled returns the one error after which a frame is sent again: whatever else
 // goes wrong, the frame may have been accepted, and would arrive twice.
 func throttled(err error) aws.Ternary {
 	return aws.BoolTernary(status(err) == http.StatusTooManyRequests)
@@ -123,7 +120,7 @@ func translate(err error) error {
 	}
 }
 
-// status is the HTTP status of the service's answer, zero if there was none.
+// status returns the HTTP status of the service's answer, zero if there was none.
 func status(err error) int {
 	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
 		return response.HTTPStatusCode()

@@ -53,7 +53,7 @@ func (h *Handler) handshake(ev *request) (hs signal.Handshake, subprotocol strin
 	return hs, subprotocol, err
 }
 
-// client is what a handshake says beside a token, as far as it is needed.
+// client returns what a handshake says beside a token, as far as it is needed.
 func client(ev *request, needs signal.Needs) signal.Client {
 	c := signal.Client{Type: ev.QueryStringParameters[queryType], Version: ev.QueryStringParameters[queryVersion]}
 	if !needs.Client {

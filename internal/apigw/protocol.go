@@ -16,8 +16,8 @@ type Protocol interface {
 	// what was wrong with the frame, for the log; what is to be done about it
 	// the input and the answer say.
 	Decode(frame []byte) (in signal.Input, answer []byte, err error)
-	// Encode is the frames that tell a client of an event: in order, possibly
-	// none.
+	// Encode returns the frames by which a client learns of an event: in order,
+	// possibly none.
 	Encode(e signal.Event) [][]byte
 	// Nothing is the answer to a frame when there is none: what API Gateway
 	// does with an empty one is not documented.
@@ -34,7 +34,7 @@ func (p Protocols) Pings(name signal.Protocol) bool {
 	return ok && protocol.ServerPings()
 }
 
-// of is the protocol that a frame is in: Engine.IO packets begin with a digit,
+// of returns the protocol that a frame is in: Engine.IO packets begin with a digit,
 // and nothing else does. Between the two versions of Engine.IO, what clients
 // send does not differ.
 func (p Protocols) of(frame string) signal.Protocol {

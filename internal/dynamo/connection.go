@@ -66,7 +66,7 @@ func (s *Store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.I
 // Get implements [signal.ConnectionStore].
 func (s *Store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	c, err := s.GetEnded(ctx, id, now)
-	return somebody(c, err, false)
+	return unlessEnded(c, err, false)
 }
 
 // Update implements [signal.ConnectionStore].
@@ -79,7 +79,7 @@ func (s *Store) Update(ctx context.Context, id signal.ConnectionID, u signal.Upd
 	out, err := s.client.UpdateItem(ctx, e.update(s.table, connectionKey(id)))
 	if old, ok := refused(err); ok {
 		c, err := readConnection(old, now)
-		c, err = somebody(c, err, u.Ended)
+		c, err = unlessEnded(c, err, u.Ended)
 		return c, false, err
 	}
 	if err != nil {
@@ -251,17 +251,17 @@ func (s *Store) scan(of signal.Segment, now lane.Instant) *dynamodb.ScanInput {
 	}
 }
 
-// somebody is a record that was read, if its connection has not ended, or may
-// have.
-func somebody(c signal.Connection, err error, ended bool) (signal.Connection, error) {
+// unlessEnded returns a record that was read, unless its connection has ended
+// and ended ones are not asked for.
+func unlessEnded(c signal.Connection, err error, ended bool) (signal.Connection, error) {
 	if err == nil && c.Ended && !ended {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
 	return c, err
 }
 
-// readConnection is the record in it; [signal.ErrNoConnection] if there is
-// none, or its time has passed.
+// readConnection reads the record of an item; [signal.ErrNoConnection] if there
+// is none, or its time has passed.
 func readConnection(it item, now lane.Instant) (signal.Connection, error) {
 	if len(it) == 0 {
 		return signal.Connection{}, signal.ErrNoConnection

@@ -72,7 +72,7 @@ func num[N ~int | ~int64](n N) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(int64(n), 10)}
 }
 
-// seconds is an instant as DynamoDB's time to live has it.
+// seconds returns an instant as DynamoDB's time to live has it.
 func seconds(i lane.Instant) int64 { return int64(i) / 1000 }
 
 // reader reads attributes and keeps the first thing that is wrong. Absent
@@ -237,11 +237,11 @@ func (r *reader) undelivered(v types.AttributeValue) []lane.Undelivered {
 		}
 		numbers = append(numbers, r.parse(attrFaults, n))
 	}
-	var faults []lane.Undelivered
+	var runs []lane.Undelivered
 	for ; len(numbers) >= 3; numbers = numbers[3:] {
-		faults = append(faults, lane.Undelivered{From: numbers[0], To: numbers[1], Code: lane.Code(numbers[2])})
+		runs = append(runs, lane.Undelivered{From: numbers[0], To: numbers[1], Code: lane.Code(numbers[2])})
 	}
-	return faults
+	return runs
 }
 
 func undeliveredItem(undelivered []lane.Undelivered) types.AttributeValue {

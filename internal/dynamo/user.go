@@ -41,7 +41,7 @@ func (s *Store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, erro
 	return signal.Claimed{}, fmt.Errorf("claim name: %w", signal.ErrBusy)
 }
 
-// claim is the write that claims a name: over a record that is valid, or
+// claim returns the write that claims a name: over a record that is valid, or
 // absent, or over one that has expired, whose epoch ends with it.
 func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
 	e := newExpression()

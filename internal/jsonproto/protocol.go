@@ -35,7 +35,8 @@ const (
 // maxMembers is how many members a client's frame may have.
 const maxMembers = 16
 
-// Protocol implements apigw.Protocol. Idle and MaxPayload are told to clients.
+// Protocol implements apigw.Protocol. Clients learn Idle and MaxPayload from the
+// first frame.
 type Protocol struct {
 	Idle       time.Duration // after which a silent connection is closed
 	MaxPayload int           // bytes in one frame
@@ -151,7 +152,7 @@ func read(b []byte) (frame, error) {
 	return f, nil
 }
 
-// message is a message, whose number is valid if there is one. One that cannot
+// message returns a message, whose number is valid if there is one. One that cannot
 // be delivered still has its place in the order.
 func (f frame) message() (signal.Send, error) {
 	in := signal.Send{Number: signal.NoNumber, Frame: lane.Frame{To: string(f.to), Data: f.data}}
@@ -172,7 +173,7 @@ func (f frame) message() (signal.Send, error) {
 	return in, err
 }
 
-// Encode is the frame that tells a client of an event.
+// Encode returns the frame by which a client learns of an event.
 func (p Protocol) Encode(e signal.Event) [][]byte {
 	if b := p.encode(e); b != nil {
 		return [][]byte{b}
@@ -222,10 +223,10 @@ func (p Protocol) encode(e signal.Event) []byte {
 	}
 }
 
-// Nothing is a frame that says nothing.
+// Nothing returns a frame that says nothing.
 func (p Protocol) Nothing() []byte { return object(typeNothing).end() }
 
-// failure is an error frame: for the message with that id, or, with zero, for
+// failure returns an error frame: for the message with that id, or, with zero, for
 // whatever came before; closing, if it is the connection's last.
 func failure(id int64, code lane.Code, closing bool) []byte {
 	o := object(typeError)
@@ -244,7 +245,7 @@ type builder []byte
 
 func object(kind string) builder { return sized(kind, 0) }
 
-// sized is an object with room for so much, in bytes, beside what most have.
+// sized returns an object with room for so much, in bytes, beside what most have.
 func sized(kind string, bytes int) builder {
 	const most = 192
 	return append(append(append(make(builder, 0, most+bytes), `{"type":"`...), kind...), '"')

@@ -169,7 +169,7 @@ func TestJoinWaitsForTheHandshake(t *testing.T) {
 	}{
 		"let in":         {2 * time.Second, nil, []string{"opened", "admitted", "welcome alice", "joined"}},
 		"refused":        {2 * time.Second, signal.ErrRefused, []string{"opened", "admitted", "refused 2121"}},
-		"nobody can say": {2 * time.Second, errors.New("down"), []string{"opened", "admitted", "refused 2101"}},
+		"not known":      {2 * time.Second, errors.New("down"), []string{"opened", "admitted", "refused 2101"}},
 		"never answered": {time.Hour, nil, []string{"opened", "admitted"}},
 	} {
 		t.Run(name, func(t *testing.T) {

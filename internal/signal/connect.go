@@ -9,7 +9,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// Handshake is what a client brings when it connects, as its protocol has read
+// Handshake is what a client sends when it connects, as its protocol has read
 // it.
 type Handshake struct {
 	Peer   Peer
@@ -59,7 +59,7 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 }
 
 // afterConnect sends the first frames on a connection whose socket is just
-// being opened, and authenticates its client if that brought a token.
+// being opened, and authenticates its client if that has sent a token.
 func (s *Service) afterConnect(ctx context.Context, h Handshake) {
 	if !s.sendOpen(ctx, h.Peer) {
 		s.close(ctx, h.Peer) // first, lest it is taken for superseded: it is to connect again

@@ -27,7 +27,7 @@ var (
 	ErrTooLarge = errors.New("message is too large")
 	// ErrRefused: the authenticator does not accept the token.
 	ErrRefused = errors.New("token refused")
-	// errNoToken: there is no token, and nobody may connect without.
+	// errNoToken: there is no token, and none may connect without.
 	errNoToken = errors.New("no token")
 	// errRevoked: the connection was refused, or its token has ended.
 	errRevoked = errors.New("connection is revoked")

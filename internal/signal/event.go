@@ -27,8 +27,8 @@ type (
 	Admitted struct{ Connection ConnectionID }
 	// Joined answers [Join].
 	Joined struct{ Connection ConnectionID }
-	// Welcome ends the authentication: as Number, if that was numbered. Resumed:
-	// the session goes on, and what was answered before would be again.
+	// Welcome answers an authentication, under its Number, if it has one. Resumed:
+	// the session continues, and what was answered before is answered alike.
 	Welcome struct {
 		Number  int64
 		User    UserName
@@ -107,7 +107,7 @@ type Input interface{ input() }
 type (
 	// Join asks to be admitted, where the protocol has its clients ask.
 	Join struct{}
-	// Authenticate brings a token, after the handshake.
+	// Authenticate authenticates the client by a token, after the handshake.
 	Authenticate struct {
 		Number int64 // or NoNumber
 		Token  string
@@ -127,7 +127,7 @@ type (
 	}
 	// Query asks for the presence of a user.
 	Query struct{ User UserName }
-	// Leave says that the client goes.
+	// Leave ends the connection at its client's wish.
 	Leave struct{}
 	// Unreadable is a frame for which the protocol has no other answer than to end
 	// the connection.

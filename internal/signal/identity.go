@@ -11,7 +11,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/versions"
 )
 
-// What an authenticator is told and may answer, at most, in bytes where not
+// What an authenticator is asked and may answer, at most, in bytes where not
 // said otherwise.
 const (
 	// MaxToken is the longest token. The longest that large issuers are known to
@@ -44,7 +44,7 @@ type Client struct {
 	Headers map[string]string // those that were asked for, by their names in lower case
 }
 
-// Len is how much is to be kept of c, in bytes.
+// Len returns how much is to be kept of c, in bytes.
 func (c Client) Len() int {
 	n := len(c.Type) + len(c.Version) + len(c.Address)
 	for name, value := range c.Headers {
@@ -72,7 +72,7 @@ type Identity struct {
 	Attributes map[string]string
 }
 
-// Check says what keeps id from being one, if anything does, at any time.
+// Check returns an error if id is not an identity that the service accepts.
 func (id Identity) Check() error {
 	if err := CheckUserName(id.User); err != nil {
 		return err
@@ -91,21 +91,21 @@ func (id Identity) Check() error {
 	return nil
 }
 
-// Access is who may connect, and as what. The zero value lets nobody in.
+// Access is who may connect, and as what. The zero value refuses everybody.
 type Access struct {
 	Authenticator Authenticator // nil: no token is accepted
-	// Anonymous lets those in who bring no token, each under a name made up.
+	// Anonymous accepts clients without a token, each under a name made up.
 	Anonymous bool
 	Sources   Sources         // nil: all
 	Versions  versions.Policy // zero: versions.Default
-	// Caution is what whoever runs the service is to be told of it, once.
+	// Caution is a warning for whoever runs the service, logged once.
 	Caution string
 }
 
 // OpenAccess is that of OWT's reference server: anyone can be anyone.
 var OpenAccess = Access{Authenticator: TokenIsName{}, Anonymous: true}
 
-// Needs is what the authenticator wants to know beside the token.
+// Needs returns what the authenticator wants to know beside the token.
 func (a Access) Needs() Needs {
 	if a.Authenticator == nil {
 		return Needs{}

@@ -96,7 +96,7 @@ func TestRateOfWhatHasNoNumber(t *testing.T) {
 	})
 }
 
-// A connection that does not say who it is in time is nobody: at its next frame,
+// A connection that does not authenticate in time is refused: at its next frame,
 // or at the next round of keepalive.
 func TestAuthenticateWithin(t *testing.T) {
 	for name, then := range map[string]func(w *world){

@@ -94,8 +94,8 @@ func TestCounts(t *testing.T) {
 	})
 }
 
-// An owner that has died is overtaken, and its number told.
-func TestOvertakenCounts(t *testing.T) {
+// A lease that is not renewed expires, and its number is acknowledged.
+func TestExpiredLeaseCounts(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.connect("a", signal.EIO4, nil)
 		w.counted("Claims 1, Held 1, Messages 1", func() {

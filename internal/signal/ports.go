@@ -49,7 +49,7 @@ type Segment struct{ Index, Of int }
 
 // UserStore keeps a record for each user.
 type UserStore interface {
-	// Claim makes a connection the owner of a name that nobody owns, or whose
+	// Claim makes a connection the owner of a name that is free, or whose
 	// owner is the one that the claim expects. If another connection owns it, or
 	// did so less than [FenceAfter] ago, the claim is not made, and that one is
 	// returned; [ErrNewerClaim] if its claim is newer. A repeated claim of one
@@ -59,10 +59,10 @@ type UserStore interface {
 	// nothing, if another connection owns the name, or none.
 	// It leaves the connection's bucket for the next one.
 	Release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (bool, error)
-	// Route says which connection owns the name and counts one message for it;
+	// Route returns which connection owns the name and counts one message for it;
 	// [ErrOffline] if none does.
 	Route(ctx context.Context, user UserName, now lane.Instant) (Route, error)
-	// Owner says which connection owns the name; [ErrOffline] if none does.
+	// Owner returns which connection owns the name; [ErrOffline] if none does.
 	Owner(ctx context.Context, user UserName, now lane.Instant) (Peer, error)
 }
 
@@ -129,12 +129,12 @@ type Meter interface {
 	Count(m Metric, n int)
 }
 
-// Authenticator says who a client is by what it brings. Its methods may be
+// Authenticator identifies clients by their credentials. Its methods may be
 // called concurrently.
 type Authenticator interface {
-	// Authenticate says whose token it is, which is not empty and at most
+	// Authenticate returns whose token it is, which is not empty and at most
 	// [MaxToken] bytes of UTF-8. [ErrRefused] if the token is not accepted; any
-	// other error means that nobody can say, and lets nobody in, either. Errors
+	// other error means that this is not known, and refuses the client, too. Errors
 	// are logged, so they must not quote the token.
 	Authenticate(ctx context.Context, c Credentials) (Identity, error)
 	// Needs is what it wants to know beside the token. It does not change.

@@ -34,8 +34,8 @@ func (s *Service) refuse(ctx context.Context, p Peer, user UserName, last Event,
 }
 
 // rejectUnknown answers on a connection without a record, and closes it. It has
-// lost its name: whoever took that may have died before telling it, and without
-// being told its client would reconnect, and take the name back.
+// lost its name: the invocation that claimed that may have died before it could
+// tell, and an ignorant client would reconnect, and take the name back.
 func (s *Service) rejectUnknown(ctx context.Context, p Peer, number int64) Reply {
 	if number != NoNumber {
 		s.post(ctx, p, Ack{number, s.recordedOutcome(ctx, p.ID, number)})

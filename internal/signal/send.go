@@ -10,8 +10,8 @@ import (
 
 // The path of a message, from the top down: send submits it to the sender's
 // lane; if the lane has given it to this invocation, postRun posts it and what
-// follows it, and drain goes on with what came meanwhile. Everything else waits
-// on the lane for the invocation that holds the lease, and is watched.
+// follows it, and drain continues with what came meanwhile. Otherwise the frame
+// is held on the lane for the invocation that holds the lease, and is watched.
 
 // How an invocation works.
 const (
@@ -24,8 +24,8 @@ const (
 	// watchFirst and watchMost are the pauses between two looks at a lane.
 	watchFirst = 20 * time.Millisecond
 	watchMost  = 250 * time.Millisecond
-	// maxDrain is how long an invocation posts what others have brought before it
-	// leaves what follows to them; handover is how long it gives them.
+	// maxDrain is how long an invocation posts frames of others before it leaves
+	// what follows to them; handover is how long it gives them.
 	maxDrain = 20 * time.Second
 	handover = 50 * time.Millisecond
 	// routeTries is how often a message is routed: once more if the receiver's
@@ -35,7 +35,7 @@ const (
 
 // send sends a message. One with a number goes in the order of the numbers,
 // and its ack may come from another invocation; one without goes at once, and
-// only its failure is told.
+// is answered only if it fails.
 func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	if in.Number == NoNumber {
 		return s.sendUnnumbered(ctx, p, in.Frame)
@@ -141,8 +141,8 @@ func (v *invocation) update(ctx context.Context, u Update) (made bool, err error
 	return false, err
 }
 
-// postFirstRun posts the run in which, or before which, this invocation has
-// brought frame own. It answers for that; the acks of all others are posted.
+// postFirstRun posts the run that submitting frame own has given to this
+// invocation. The ack of own is the answer; those of all others are posted.
 func (v *invocation) postFirstRun(ctx context.Context, run []lane.Numbered, own int64) Reply {
 	codes, next, ok := v.postRun(ctx, run, true)
 	var r Reply

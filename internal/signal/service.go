@@ -19,11 +19,12 @@ type Service struct {
 	Access Access
 	Clock  Clock
 	Rate   lane.Rate // of a user's messages; zero: no limit
-	// AuthenticateWithin is how long a connection may be nobody's; zero: as long
-	// as it lasts.
+	// AuthenticateWithin is how long a connection may last without having
+	// authenticated; zero: as long as it likes.
 	AuthenticateWithin time.Duration
+	PingRate           int          // connections that keepalive visits per second; zero: [PingRate]
 	Random             func([]byte) // fills a slice with unpredictable bytes
-	Meter              Meter        // nil: nobody counts
+	Meter              Meter        // nil: nothing is counted
 	Log                *slog.Logger
 }
 
@@ -70,7 +71,7 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 	}
 }
 
-// Failure is the answer to an input that the server could not deal with for a
+// Failure returns the answer to an input that the server could not deal with for a
 // fault of its own. The input is nil if it could not even be read.
 func (s *Service) Failure(in Input) Event {
 	s.Count(MetricFailures, 1)
@@ -93,14 +94,14 @@ func failure(in Input) Event {
 	return RequestFailed{lane.CodeServer}
 }
 
-// randomID is a name that no two invocations, and no two epochs, share.
+// randomID returns a name that no two invocations, and no two epochs, share.
 func (s *Service) randomID() string {
 	var b [8]byte
 	s.Random(b[:])
 	return hex.EncodeToString(b[:])
 }
 
-// post sends what nobody waits for.
+// post sends an event whose failure changes nothing.
 func (s *Service) post(ctx context.Context, p Peer, e Event) {
 	s.countAnswer(e)
 	if err := s.Pusher.Post(ctx, p, e); err != nil {

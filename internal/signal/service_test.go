@@ -504,3 +504,19 @@ func TestUserNames(t *testing.T) {
 		}
 	}
 }
+
+// An authentication without a number says nothing about where the others begin:
+// the first ones are sorted for a moment, and the lowest is first.
+func TestUnnumberedAuthentication(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.json("b", "bob")
+		w.connect("a", signal.EIO4, nil)
+		w.receive("a", signal.Authenticate{Number: signal.NoNumber, Token: "alice"})
+		w.send("a", 7, "bob")
+		w.send("a", 6, "bob")
+		time.Sleep(lane.ReorderWindow)
+		w.expect("b", "opened", "admitted", "welcome bob")
+		time.Sleep(lane.GapTimeout / 10) // the watcher's next look
+		w.expect("b", "opened", "admitted", "welcome bob", "6 from alice", "7 from alice")
+	})
+}

@@ -9,13 +9,12 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// Session is what a client has that goes on with its numbers on a connection
-// after the one before: what it sends again there, under the same number, is
-// delivered once.
+// Session is that of a client whose numbers continue on its next connection:
+// what it sends again there, under the same number, is delivered once.
 type Session struct {
 	// ID names the session, and is the same on each of its connections:
-	// [CheckSessionID]. Receivers are told, so that they know a message again
-	// that was sent again where the server has forgotten the session.
+	// [CheckSessionID]. Receivers get it, so that they recognise a message that
+	// was sent again where the server has forgotten the session.
 	ID string
 	// Resume is the connection to resume; empty: none. Where that is not possible
 	// the client's numbers begin at the handshake's Start.
@@ -25,7 +24,7 @@ type Session struct {
 // MaxSessionID is the longest session id, in bytes: a UUID, and some room.
 const MaxSessionID = 64
 
-// CheckSessionID says what keeps id from being one, if anything does.
+// CheckSessionID returns an error if id does not name a session.
 func CheckSessionID(id string) error {
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 	switch {

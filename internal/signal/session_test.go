@@ -114,8 +114,8 @@ func TestSessionBeginsAnew(t *testing.T) {
 	}
 }
 
-// The owner at work when a connection ends may take longer than a turn lasts: it
-// renews its turn, and delivers what it has taken.
+// The holder of the lease when a connection ends may take longer than a lease lasts: it
+// renews its lease, and delivers what it has taken.
 func TestSessionOfASlowOwner(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("b", "bob")
@@ -173,8 +173,9 @@ func (s slowly) Post(ctx context.Context, p signal.Peer, e signal.Event) error {
 	return s.Pusher.Post(ctx, p, e)
 }
 
-// An owner that died is overtaken first, and what it left is told as unknown.
-func TestSessionOfADeadOwner(t *testing.T) {
+// A lease that is not renewed expires first, and its numbers are acknowledged as
+// unknown.
+func TestSessionWithAnExpiredLease(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("b", "bob")
 		w.session("a1", "alice", signal.Session{ID: "s"})

@@ -78,7 +78,7 @@ func MeasureBurst(messages, worlds int) Burst {
 
 // spent is what a burst took.
 type spent struct {
-	held map[int]int // writes by the frames that their record held; nil: nobody measures
+	held map[int]int // writes by the frames that their record held; nil: not measured
 	busy time.Duration
 }
 
@@ -94,7 +94,7 @@ func (s *spent) weigh(c signal.Connection, m lane.Move, made bool) {
 	s.held[frames]++
 }
 
-// timed is an invocation whose time is taken.
+// timed returns an invocation whose time is taken.
 func (s *Sim) timed(body func()) func() {
 	return func() {
 		began := s.now
@@ -112,7 +112,7 @@ func (s *Sim) lastDelivery() (last time.Duration) {
 	return last
 }
 
-// String is the measurement for people.
+// String returns the measurement for people.
 func (b Burst) String() string {
 	return fmt.Sprintf("%3d messages at once: p50 %v, p99 %v to the last delivery; per message %.1f writes, %.1f reads, %.1f posts, acks included",
 		b.Messages, b.P50.Round(time.Millisecond), b.P99.Round(time.Millisecond), b.Writes, b.Reads, b.Posts)

@@ -44,7 +44,7 @@ func (s *Sim) violate(promise, format string, args ...any) {
 	s.violations = append(s.violations, v)
 }
 
-// accept is an event that API Gateway has accepted for a socket.
+// accept returns an event that API Gateway has accepted for a socket.
 func (s *Sim) accept(k *socket, e signal.Event) {
 	s.tracef("%s gets %s", k.id, show(e))
 	switch e := e.(type) {
@@ -87,7 +87,7 @@ func (s *Sim) delivered(k *socket, d signal.Delivery) {
 func (s *Sim) acked(k *socket, a signal.Ack) {
 	m := s.sent(k, a.Number)
 	if m == nil {
-		return // an authentication's, or what an overtaker says of numbers that were never sent here
+		return // an authentication's, or what an expired lease says of numbers that were never sent here
 	}
 	m.acks = append(m.acks, ack{a.Code, s.now})
 	if a.Code == lane.OK && len(m.accepted) == 0 {
@@ -95,7 +95,7 @@ func (s *Sim) acked(k *socket, a signal.Ack) {
 	}
 }
 
-// lane is what a sender's order is kept in.
+// lane returns what a sender's order is kept in.
 func (k *socket) lane() string {
 	if k.client.session != "" {
 		return k.client.session
@@ -103,7 +103,7 @@ func (k *socket) lane() string {
 	return string(k.id)
 }
 
-// sent is the message that a connection sent under a number.
+// sent returns the message that a connection sent under a number.
 func (s *Sim) sent(k *socket, n int64) *message {
 	for _, m := range slices.Backward(s.messages) {
 		if m.from == k && m.n == n {
@@ -129,7 +129,7 @@ func (s *Sim) lost(in signal.Input, k *socket) {
 	}
 }
 
-// moved: whoever lost its name, or whose token has ended, takes nothing on any
+// moved: a connection that lost its name, or whose token has ended, does nothing new any
 // more. By which clock it has is open to doubt, and a write may take effect late.
 func (s *Sim) moved(c signal.Connection, u signal.Update) {
 	s.count(string(u.Kind))
@@ -158,7 +158,7 @@ func (s *Sim) claimed(c signal.Claim) {
 	s.owner[c.User] = c.Peer.ID
 }
 
-// routed: messages go to the owner only.
+// routed: messages go to the name's owner only.
 func (s *Sim) routed(user signal.UserName, id signal.ConnectionID) {
 	if s.owner[user] != id {
 		s.violate("owner", "a message for %s was routed to %s, but %s owns the name", user, id, s.owner[user])
@@ -166,7 +166,7 @@ func (s *Sim) routed(user signal.UserName, id signal.ConnectionID) {
 }
 
 // stall is the longest that a frame may take where nothing fails but the one
-// number that never comes: it is waited for, and those that wait are carried.
+// number that never comes: it is waited for, and those that wait are posted.
 const stall = lane.GapTimeout + 3*time.Second
 
 // judge judges what can be judged only in the end.
@@ -203,7 +203,7 @@ func (s *Sim) judgeMessage(m *message) {
 	}
 }
 
-// judgeSocket: in the end every lane is at rest.
+// judgeSocket: in the end every lane is idle.
 func (s *Sim) judgeSocket(k *socket) {
 	if _, lost := s.superseded[k.id]; k.told["signal.Superseded"] && !lost && s.gentle {
 		s.violate("owner", "%s was told that it lost its name, which nobody took", k.id)

@@ -16,13 +16,13 @@ const (
 	None      Mutation = ""
 	LaneOff   Mutation = "lane off"  // messages go as they come
 	Eager     Mutation = "eager"     // a post is tried again although it may have been accepted
-	Forgetful Mutation = "forgetful" // the store forgets who holds the turn
+	Forgetful Mutation = "forgetful" // the store forgets who holds the lease
 	Liar      Mutation = "liar"      // posts are said to be accepted before they are
-	NoFence   Mutation = "no fence"  // superseded connections stay somebody
+	NoFence   Mutation = "no fence"  // superseded connections keep their records
 	Clinging  Mutation = "clinging"  // names are never released
-	Blind     Mutation = "blind"     // nobody who waits for a number ever looks again
+	Blind     Mutation = "blind"     // no watcher ever looks again
 	Amnesia   Mutation = "amnesia"   // sessions are forgotten
-	Hasty     Mutation = "hasty"     // a session goes on before its last owner has finished
+	Hasty     Mutation = "hasty"     // a session is resumed before its last lease is finished
 	Undying   Mutation = "undying"   // the store does not ask whether a token has ended
 )
 
@@ -59,7 +59,7 @@ type mutatedStore struct {
 	mutation Mutation
 }
 
-// Move takes a turn whoever has it, if the store is forgetful.
+// Update takes a lease that is held, if the store is forgetful.
 func (s mutatedStore) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
 	if s.mutation == Undying {
 		u.NotRevoked = false
@@ -80,7 +80,7 @@ func (s mutatedStore) Get(ctx context.Context, id signal.ConnectionID, now lane.
 	return c, err
 }
 
-// Recall finds nothing, if sessions are forgotten, and every lane at rest, if
+// GetEnded finds nothing, if sessions are forgotten, and every lane idle, if
 // they are hasty.
 func (s mutatedStore) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	c, err := s.Store.GetEnded(ctx, id, now)

@@ -22,7 +22,7 @@ type Faults struct {
 	PostLost     float64 // a post is accepted, and its answer is lost
 	PostFails    float64 // a post fails, and is not accepted
 	LoseLeave    float64 // $disconnect never comes
-	Vanish       float64 // a connection ends without anybody being told
+	Vanish       float64 // a connection ends without a $disconnect
 	Skew         time.Duration
 	Invoke       time.Duration // typical time until an invocation starts
 	Store        time.Duration // typical time of a store call
@@ -36,7 +36,7 @@ var (
 	errTimeout = errors.New("gave up waiting")
 )
 
-// step is a point at which an invocation may crash.
+// step returns a point at which an invocation may crash.
 func (s *Sim) step() {
 	if s.current.frail && s.chance(s.faults.Crash) {
 		s.count("crashes")

@@ -63,8 +63,8 @@ func Run(seed uint64, mutation Mutation, trace func(string)) Report {
 	return s.report(seed)
 }
 
-// quiet is how long a world has to come to rest: an owner that died just
-// before is overtaken, what it left is skipped, and both are told.
+// quiet is how long a world has to come to rest: a lease whose holder died just
+// before expires, a gap is skipped, and both are acknowledged.
 const quiet = 20 * time.Second
 
 func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
@@ -147,7 +147,7 @@ func (s *Sim) message(k *socket, name string, in signal.Input) {
 	})
 }
 
-// answer is a response on its way to the client.
+// answer returns a response on its way to the client.
 func (s *Sim) answer(k *socket, e signal.Event) {
 	s.after(s.latency(s.faults.Post)/2, func() {
 		if k.open {

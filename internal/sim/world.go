@@ -29,7 +29,7 @@ type World struct {
 	current *process
 	steps   int
 
-	trace func(string) // nil: nobody looks
+	trace func(string) // nil: none
 }
 
 // epoch is when a world begins; any time will do.
@@ -169,7 +169,7 @@ func (w *World) Sleep(_ context.Context, d time.Duration) error {
 // chance is true with probability p.
 func (w *World) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
 
-// upTo is a random time below d.
+// upTo returns a random time below d.
 func (w *World) upTo(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0

@@ -45,14 +45,14 @@ var DefaultHeartbeat = Heartbeat{Interval: 5 * time.Minute, Timeout: 4 * time.Mi
 type OWT struct {
 	Version   Version
 	Heartbeat Heartbeat
-	// MaxPayload is told to clients: bytes in one message.
+	// MaxPayload is how many bytes a message may have, as clients learn it.
 	MaxPayload int
 }
 
-// Handshake tells clients that never send a token later from those that do:
-// OWT's SDKs up to 4.3.1 say their version. One of these that has brought no
-// token by then has none. Engine.IO 4 clients ask for their CONNECT: one that
-// authenticates with the handshake gets it once it has.
+// Handshake completes a handshake. OWT's SDKs up to 4.3.1, which send their
+// version, never send a token later: without one in the handshake they have
+// none. Engine.IO 4 clients ask for their CONNECT, and one that authenticates
+// with the handshake gets it once that has succeeded.
 func (o OWT) Handshake(_ map[string]string, hs *signal.Handshake) error {
 	if hs.Token == nil && strings.HasPrefix(hs.Client.Version, "4.") {
 		hs.Token = new(string)
@@ -195,7 +195,7 @@ func token(args []json.RawMessage) (string, error) {
 	return token, nil
 }
 
-// Encode is the packets that tell a client of an event.
+// Encode returns the packets by which a client learns of an event.
 func (o OWT) Encode(e signal.Event) [][]byte {
 	switch e := e.(type) {
 	case signal.Opened:
@@ -267,13 +267,13 @@ func (o OWT) closing(c lane.Code) [][]byte {
 	return [][]byte{event(eventRefused, failure(c)), Packet{Type: Disconnect}.Append(nil)}
 }
 
-// connected is the answer to a client's CONNECT: only those of EIO4 send one.
+// connected returns the answer to a client's CONNECT: only those of EIO4 send one.
 func connected(id signal.ConnectionID) []byte {
 	sid := append(rawjson.AppendString([]byte(`{"sid":`), string(id)), '}')
 	return Packet{Type: Connect, Data: sid}.Append(nil)
 }
 
-// code is the argument of a failure's ack, a number; a success has none:
+// code returns the argument of a failure's ack, a number; a success has none:
 // Android's client takes any for a failure, JavaScript's only a number.
 func code(c lane.Code) []byte {
 	if c == lane.OK {
@@ -282,7 +282,7 @@ func code(c lane.Code) []byte {
 	return strconv.AppendInt(nil, int64(c), 10)
 }
 
-// failure is the argument of the ack of an authentication that failed.
+// failure returns the argument of the ack of an authentication that failed.
 func failure(c lane.Code) []byte {
 	return append(strconv.AppendInt([]byte(`{"error":`), int64(c), 10), '}')
 }
@@ -300,7 +300,7 @@ func event(name string, argument []byte) []byte {
 	return Packet{Type: Event, Data: append(data, ']')}.Append(nil)
 }
 
-// delivery is the message that the sender wrote, with its name instead of the
+// delivery returns the message that the sender wrote, with its name instead of the
 // receiver's, and its place among the receiver's messages.
 func delivery(d signal.Delivery) []byte {
 	b := make([]byte, 0, len(d.Data)+len(d.From)+len(d.Epoch)+80)

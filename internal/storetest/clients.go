@@ -16,7 +16,7 @@ import (
 var errUnknown = errors.New("the outcome is not known")
 
 // world is what clients share: the connections and users, and the time. Every
-// look at the clock is a millisecond, so that no two turns begin at the same.
+// look at the clock is a millisecond, so that no two leases begin at the same.
 type world struct {
 	lanes []*sharedLane
 	users []*sharedUser
@@ -94,7 +94,7 @@ func insist(ask func() answer) {
 
 func (c *client) oneIn(n int) bool { return c.rng.IntN(n) == 0 }
 
-// skew is how far a clock is ahead now and then: it finds every owner dead,
+// skew is how far a clock is ahead now and then: it finds every lease expired,
 // and every gap too old.
 const skew = lane.LeaseTimeout + time.Second
 

@@ -1,5 +1,5 @@
 // Package storetest is the contract of a [signal.Store]: one suite that every
-// store passes, and the real DynamoDB engine that it runs on.
+// store passes, and the emulator of DynamoDB that it runs on.
 package storetest
 
 import (
@@ -95,7 +95,7 @@ func (s *suite) open(t testing.TB, c signal.Connection) signal.Connection {
 	return c
 }
 
-// start is the move that opens the lane of c at number 0.
+// start returns the move that opens the lane of c at number 0.
 func start(c signal.Connection) lane.Move {
 	return c.Lane.Start(lane.StartAt(0).Lane(), "opener", now)
 }
@@ -138,7 +138,7 @@ func (s *suite) records(t *testing.T) {
 }
 
 // sessions: a connection that has one ends without a trace for all but those
-// who ask for what is left.
+// who ask for ended ones.
 func (s *suite) sessions(t *testing.T) {
 	c := signal.Connection{Peer: s.peer(), Since: now, Expires: now.Add(time.Hour), Until: now.Add(time.Minute), Session: "s", Lane: lane.New()}
 	if err := s.Create(ctx, c); err != nil {
@@ -396,7 +396,7 @@ func (s *suite) bounds(t *testing.T) {
 	}
 }
 
-// holdAgainstFinish lets frames be held while an owner finishes again and
+// holdAgainstFinish lets frames be held while a lease is finished again and
 // again. Every frame that was held must be taken along, or still be there.
 func (s *suite) holdAgainstFinish(t *testing.T) {
 	const frames = 40
@@ -629,7 +629,7 @@ func equal(t *testing.T, got, want signal.Connection, err error) {
 	}
 }
 
-// normal is a record in which nothing is told apart that means the same.
+// normal returns a record in which nothing is told apart that means the same.
 func normal(c signal.Connection) signal.Connection {
 	if len(c.Lane.Held) == 0 {
 		c.Lane.Held = nil

@@ -12,11 +12,11 @@ import (
 // How long an invocation stays.
 const (
 	arrivals = 8
-	stints   = 6
+	drains   = 6
 	looks    = 3
 )
 
-// invoke brings a frame to a connection: the next one or, as a repeated
+// invoke submits a frame to a connection: the next one or, as a repeated
 // invocation does, one that was sent before.
 func (c *client) invoke() {
 	l := c.lanes[c.rng.IntN(len(c.lanes))]
@@ -28,14 +28,14 @@ func (c *client) invoke() {
 	case c.oneIn(8):
 		c.meddle(l)
 	case c.oneIn(10):
-		c.bring(l, 1+c.rng.Int64N(l.sent.Load()+1))
+		c.submit(l, 1+c.rng.Int64N(l.sent.Load()+1))
 	default:
-		c.bring(l, l.sent.Add(1))
+		c.submit(l, l.sent.Add(1))
 	}
 }
 
-// bring takes blindly and goes by the lane that comes back.
-func (c *client) bring(l *sharedLane, n int64) {
+// submit takes blindly and goes by the lane that comes back.
+func (c *client) submit(l *sharedLane, n int64) {
 	me := c.me()
 	f := lane.Frame{To: "bob", Data: []byte(me)}
 	m := lane.Take(n, f, me, c.clock())
@@ -48,7 +48,7 @@ func (c *client) bring(l *sharedLane, n int64) {
 		case err != nil:
 			return
 		case made && m.Kind == lane.KindTake:
-			c.carry(l, at.Lane, me)
+			c.drain(l, at.Lane, me)
 			return
 		case made && m.Kind == lane.KindHold:
 			c.watch(l, n, me)
@@ -65,10 +65,10 @@ func (c *client) bring(l *sharedLane, n int64) {
 	}
 }
 
-// carry finishes the turns of owner me, who takes along what follows, and now
-// and then renews a turn, fails to deliver, or dies.
-func (c *client) carry(l *sharedLane, held lane.Lane, me string) {
-	for range stints {
+// drain finishes the runs of holder me, which takes what follows, and now
+// and then renews its lease, fails to deliver, or dies.
+func (c *client) drain(l *sharedLane, held lane.Lane, me string) {
+	for range drains {
 		m := c.finish(held, me)
 		switch {
 		case c.oneIn(10):
@@ -103,15 +103,15 @@ func (c *client) watch(l *sharedLane, n int64, me string) {
 			return
 		}
 		if made && d.Move.Kind == lane.KindAdopt {
-			c.carry(l, at.Lane, me)
+			c.drain(l, at.Lane, me)
 			return
 		}
 	}
 }
 
-// meddle does what must be refused if it comes too late: it ends or renews the
-// turn of another, as an owner who was overtaken would, or it overtakes an owner
-// that may have renewed its turn meanwhile.
+// meddle does what must be refused if it comes too late: it finishes or renews the
+// lease of another, as the holder of an expired one would, or it expires one
+// that may have been renewed meanwhile.
 func (c *client) meddle(l *sharedLane) {
 	me, a := c.me(), c.get(l)
 	held := a.Connection.Lane
@@ -136,7 +136,7 @@ func (c *client) meddle(l *sharedLane) {
 func (c *client) open(l *sharedLane, closed lane.Lane, me string) {
 	at, made, err := c.update(l, opening(closed.Start(lane.StartAfter(0).Lane(), me, c.clock())))
 	if err == nil && made && !at.Lane.Idle() {
-		c.carry(l, at.Lane, me)
+		c.drain(l, at.Lane, me)
 	}
 }
 

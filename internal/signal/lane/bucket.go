@@ -39,7 +39,7 @@ func (r Rate) Take(tat TAT, messages int, now Instant) TAT {
 	return max(tat, micros(now)) + TAT(messages)*r.interval()
 }
 
-// interval is what one message takes.
+// interval returns what one message takes.
 func (r Rate) interval() TAT { return TAT(time.Second.Microseconds()) / TAT(r.PerSecond) }
 
 func micros(i Instant) TAT { return TAT(i) * TAT(time.Millisecond.Microseconds()) }

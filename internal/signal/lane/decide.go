@@ -13,7 +13,7 @@ type Decision struct {
 	Wait   time.Duration // of LookAgain
 }
 
-// Action tells the decisions apart.
+// Action is the kind of a decision.
 type Action int
 
 // The actions that there are.
@@ -30,13 +30,13 @@ func lookAgain(until time.Duration) Decision {
 	return Decision{Action: LookAgain, Wait: until + time.Millisecond}
 }
 
-// DecideArrival decides what invocation id, which brings frame n, does on a
+// DecideArrival decides what invocation id, which submits frame n, does on a
 // lane that has refused a move for it.
 func (l Lane) DecideArrival(n int64, f Frame, id string, now Instant) Decision {
 	_, held := l.Held[n]
 	switch {
 	case held:
-		return Decision{Action: Pending} // brought before, by a repeated invocation
+		return Decision{Action: Pending} // submitted before, by a repeated invocation
 	case n <= l.Done:
 		return finished(l.Outcome(n))
 	case l.Opened() && l.Expired(now):
@@ -58,7 +58,7 @@ func (l Lane) DecideArrival(n int64, f Frame, id string, now Instant) Decision {
 }
 
 // DecideWatch decides what invocation id does that answers for the held frame
-// n: it watches until n is finished, and helps if nobody else does.
+// n: it watches until n is finished, and helps if no other invocation does.
 func (l Lane) DecideWatch(n int64, id string, now Instant) Decision {
 	lowest, some := l.Lowest()
 	switch {
@@ -84,7 +84,7 @@ func (l Lane) DecideWatch(n int64, id string, now Instant) Decision {
 }
 
 // gapTimeout returns how long the lowest held frame waits for the numbers
-// before it. Where nobody knows whether there are any, it is not long.
+// before it. Where it is not known whether there are any, it is not long.
 func (l Lane) gapTimeout() time.Duration {
 	if l.startUnknown() {
 		return ReorderWindow

@@ -339,7 +339,7 @@ func (c *connState) seal() *connState {
 	e := make(encoder, 0, 128)
 	e.bit(c.there)
 	if c.there {
-		e.str(string(c.user))
+		e.str(c.user)
 		e.lane(c.lane)
 	}
 	c.hash = e.sum()
@@ -356,8 +356,8 @@ func (v *inv) seal() *inv {
 		e.bit(v.lost, v.idle, v.late)
 		e.move(v.m)
 		e.lane(v.view)
-		e.str(string(v.user))
-		e.str(string(v.whose))
+		e.str(v.user)
+		e.str(v.whose)
 		e.run(v.run)
 		e.run(v.next)
 		e.num(int64(len(v.codes)), int64(len(v.ousted)))

@@ -6,7 +6,7 @@ type Frame struct {
 	// To is the receiver's name and Data the message, exactly as it came.
 	To   string
 	Data []byte
-	// Code, if not OK, is how the frame ends when its turn comes: it cannot be
+	// Code, if not OK, is how the frame ends once it is taken: it cannot be
 	// delivered, and still has its place in the order.
 	Code Code
 	// Confirm marks a repeated authentication: the frame asks only for the name
@@ -26,7 +26,7 @@ type Numbered struct {
 // Held is a frame that came early and is held.
 type Held struct {
 	Frame
-	By string  // the invocation that brought it
+	By string  // the invocation that submitted it
 	At Instant // when it was held
 }
 

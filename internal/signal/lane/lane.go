@@ -22,7 +22,7 @@ const (
 	// not come.
 	GapTimeout = 3 * time.Second
 	// ReorderWindow is how long the first frames wait for lower numbers where
-	// nobody knows at which number the client began.
+	// it is not known at which number the client began.
 	ReorderWindow = 100 * time.Millisecond
 )
 
@@ -40,12 +40,12 @@ const (
 	// unopened: the connection has not authenticated; every frame is held.
 	unopened int64 = -2
 	// beforeAll: the lane is open, and no number has been taken. In Open it says
-	// that nobody knows at which number the client began.
+	// that it is not known at which number the client began.
 	beforeAll int64 = -1
 )
 
 // Lane keeps one connection's numbered frames in the sender's order. Of all
-// the invocations that bring its frames at most one, the holder of the lease,
+// the invocations that submit its frames at most one, the holder of the lease,
 // posts at a time; a frame that comes early is held, and the holder takes it
 // when it is next.
 //
@@ -140,7 +140,7 @@ func (l Lane) Lowest() (n int64, ok bool) {
 func (l Lane) startUnknown() bool { return l.Open == beforeAll && l.Taken == beforeAll }
 
 // follows reports whether n may be taken right after taken. Below the opening
-// number nobody knows which numbers were sent on this connection, so there
+// number it is not known which numbers were sent on this connection, so there
 // any higher one may follow, up to the first that is certain to come.
 func (l Lane) follows(taken, n int64) bool {
 	return n == taken+1 || taken < n && taken < l.Open && n <= l.Open+1

@@ -172,16 +172,16 @@ func TestInOrder(t *testing.T) {
 
 func TestEarlyFramesAreTakenAlong(t *testing.T) {
 	l, _ := opened(StartAt(0))
-	arrive(t, &l, 1, "owner", start)
+	arrive(t, &l, 1, "holder", start)
 	for _, n := range []int64{4, 2, 3, 6} {
 		if run, step := arrive(t, &l, n, "holder", start); len(run) > 0 || step.Action == Finished {
 			t.Fatalf("frame %d: run %q, %+v", n, numbers(run), step)
 		}
 	}
-	if got := numbers(finish(&l, "owner", start)); got != "2 3 4" {
+	if got := numbers(finish(&l, "holder", start)); got != "2 3 4" {
 		t.Fatalf("taken along: %q", got)
 	}
-	if next := finish(&l, "owner", start); len(next) > 0 || l.Done != 4 {
+	if next := finish(&l, "holder", start); len(next) > 0 || l.Done != 4 {
 		t.Fatalf("beyond the gap: %q, lane %+v", numbers(next), l)
 	}
 	if run, _ := arrive(t, &l, 5, "filler", start); numbers(run) != "5" {
@@ -197,31 +197,31 @@ func TestEarlyFramesAreTakenAlong(t *testing.T) {
 
 func TestRepeats(t *testing.T) {
 	l, _ := opened(StartAt(0))
-	arrive(t, &l, 1, "owner", start)
+	arrive(t, &l, 1, "holder", start)
 	if run, step := arrive(t, &l, 1, "again", start); len(run) > 0 || step != pending {
-		t.Errorf("while its owner is at work: %+v", step)
+		t.Errorf("while its lease is held: %+v", step)
 	}
 	arrive(t, &l, 3, "holder", start)
 	if run, step := arrive(t, &l, 3, "again", start); len(run) > 0 || step != pending {
 		t.Errorf("while it is held: %+v", step)
 	}
-	finish(&l, "owner", start, Undelivered{1, 1, CodeUnreachable})
+	finish(&l, "holder", start, Undelivered{1, 1, CodeUnreachable})
 	if _, step := arrive(t, &l, 1, "again", start); step.Action != Finished || step.Code != CodeUnreachable {
 		t.Errorf("after it failed: %+v", step)
 	}
-	arrive(t, &l, 2, "owner", start)
-	finish(&l, "owner", start)
+	arrive(t, &l, 2, "holder", start)
+	finish(&l, "holder", start)
 	if _, step := arrive(t, &l, 2, "again", start); step.Action != Finished || step.Code != OK {
 		t.Errorf("after it was delivered: %+v", step)
 	}
 }
 
-func TestDeadOwnerIsOvertaken(t *testing.T) {
+func TestExpiredLease(t *testing.T) {
 	l, _ := opened(StartAt(0))
 	arrive(t, &l, 1, "dead", start)
 	alive := start.Add(LeaseTimeout)
 	if run, _ := arrive(t, &l, 2, "b", alive); len(run) > 0 {
-		t.Fatalf("overtaken at the end of its patience, not past it: %q", numbers(run))
+		t.Fatalf("expired at the end of the timeout, not past it: %q", numbers(run))
 	}
 	if step := l.DecideWatch(2, "b", alive); step.Action == MakeMove || step.Wait <= 0 {
 		t.Fatalf("the watcher does not wait: %+v", step)
@@ -229,12 +229,12 @@ func TestDeadOwnerIsOvertaken(t *testing.T) {
 	dead := alive + 1
 	step := l.DecideWatch(2, "b", dead)
 	if step.Action != MakeMove || step.Move.Kind != KindExpire {
-		t.Fatalf("the watcher does not overtake: %+v", step)
+		t.Fatalf("the watcher does not expire the lease: %+v", step)
 	}
 	stale := l.Finish(nil, true, "dead", dead)
 	l.Apply(*step.Move)
 	if l.Allows(stale) {
-		t.Error("an overtaken owner may finish")
+		t.Error("the holder of an expired lease may finish")
 	}
 	if l.Outcome(1) != CodeServer {
 		t.Errorf("its number ended with %v", l.Outcome(1))
@@ -243,11 +243,11 @@ func TestDeadOwnerIsOvertaken(t *testing.T) {
 	if step.Action != MakeMove || step.Move.Kind != KindAdopt || numbers(step.Move.Run) != "2" {
 		t.Fatalf("what it left is not adopted: %+v", step)
 	}
-	// A renewed owner is alive.
+	// A renewed lease is held.
 	l.Apply(*step.Move)
 	l.Apply(l.Renew("b", dead.Add(LeaseTimeout)))
 	if l.Expired(dead.Add(2 * LeaseTimeout)) {
-		t.Error("a renewed owner counts as dead")
+		t.Error("a renewed lease counts as expired")
 	}
 }
 
@@ -334,7 +334,7 @@ func TestHoldingIsBounded(t *testing.T) {
 	}
 }
 
-func TestFaultsAreBounded(t *testing.T) {
+func TestUndeliveredIsBounded(t *testing.T) {
 	l, _ := opened(StartAt(0))
 	for n := int64(1); n <= 2*(MaxUndelivered+2); n++ {
 		arrive(t, &l, n, "me", start)
@@ -360,7 +360,7 @@ func TestFaultsAreBounded(t *testing.T) {
 	}
 }
 
-func TestNeighbouringFaultsAreOne(t *testing.T) {
+func TestNeighbouringRunsAreOne(t *testing.T) {
 	l := New()
 	list := l.outcomes(Undelivered{1, 1, CodeServer}, Undelivered{2, 3, CodeServer}, Undelivered{4, 4, CodeBusy}, Undelivered{6, 5, CodeBusy})
 	if want := []Undelivered{{1, 3, CodeServer}, {4, 4, CodeBusy}}; !slices.Equal(list.Undelivered, want) {

@@ -8,7 +8,7 @@ const (
 	KindOpen   Kind = "open"   // the connection has authenticated
 	KindTake   Kind = "take"   // take the lease for the next number, and held ones that follow it
 	KindHold   Kind = "hold"   // keep a frame that came early
-	KindAdopt  Kind = "adopt"  // take the lease for held frames that nobody works on
+	KindAdopt  Kind = "adopt"  // take the lease for held frames when it is free
 	KindFinish Kind = "finish" // finish the numbers taken; take those that follow
 	KindRenew  Kind = "renew"  // renew the lease
 	KindExpire Kind = "expire" // end a lease that was not renewed; its numbers are undelivered

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Start says where a client's numbers begin. The zero value says that nobody
-// knows: its first frames wait for [ReorderWindow], and then the lowest is
+// Start says where a client's numbers begin. The zero value says that this
+// is not known: its first frames wait for [ReorderWindow], and then the lowest is
 // first.
 type Start struct {
 	known  bool

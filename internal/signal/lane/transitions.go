@@ -13,13 +13,13 @@ func Take(n int64, f Frame, id string, now Instant) Move {
 	}
 }
 
-// unmoved is the guard that the lane stands where it stood.
+// unmoved returns the guard that the lane stands where l does.
 func (l Lane) unmoved() Guard { return Guard{Done: Is(l.Done), Taken: Is(l.Taken)} }
 
-// unheld is the guard that nothing was held since, either. Whoever takes held
+// sameHeld returns the guard that it holds the same frames, too. A move that takes
 // frames out asks for it: only the holder of the lease takes them out, so an
 // equal count means the same frames.
-func (l Lane) unheld() Guard {
+func (l Lane) sameHeld() Guard {
 	g := l.unmoved()
 	g.Held = Is(len(l.Held))
 	return g
@@ -29,7 +29,7 @@ func (l Lane) unheld() Guard {
 func (l Lane) take(kind Kind, run []Numbered, end int64, id string, now Instant) Move {
 	return Move{
 		Kind:   kind,
-		Guard:  l.unheld(),
+		Guard:  l.sameHeld(),
 		Change: Change{Done: l.Done, Taken: end, Holder: id, LeasedAt: now, Unhold: l.heldOf(run), Outcomes: l.passed(l.Taken, run, nil)},
 		Run:    run,
 	}
@@ -39,7 +39,7 @@ func (l Lane) take(kind Kind, run []Numbered, end int64, id string, now Instant)
 // not delivered, and takes the unbroken run that follows, unless the holder
 // wants no more.
 func (l Lane) Finish(undelivered []Undelivered, more bool, id string, now Instant) Move {
-	m := Move{Kind: KindFinish, Guard: l.unheld(), Change: Change{Done: l.Taken, Taken: l.Taken, Holder: id}}
+	m := Move{Kind: KindFinish, Guard: l.sameHeld(), Change: Change{Done: l.Taken, Taken: l.Taken, Holder: id}}
 	m.Guard.Holder = Is(id)
 	if more {
 		if run, end := l.run(l.Taken); len(run) > 0 {
@@ -60,7 +60,7 @@ func (l Lane) hold(n int64, f Frame, id string, now Instant) Move {
 }
 
 // Renew returns the move that renews the lease. The lease's time is asked for,
-// so that a write that takes effect late does not turn it back.
+// so that a write that takes effect late does not set it back.
 func (l Lane) Renew(id string, now Instant) Move {
 	m := Move{Kind: KindRenew, Guard: l.unmoved(), Change: Change{Done: l.Done, Taken: l.Taken, Holder: id, LeasedAt: now}}
 	m.Guard.Holder, m.Guard.LeasedAt = Is(id), Is(l.LeasedAt)
@@ -84,7 +84,7 @@ func (l Lane) Expire(id string) Move {
 // come in time.
 func (l Lane) skip(lowest int64, id string) Move {
 	return Move{
-		Kind: KindSkip, Guard: l.unheld(),
+		Kind: KindSkip, Guard: l.sameHeld(),
 		Change: Change{Done: lowest - 1, Taken: lowest - 1, Holder: id,
 			Outcomes: l.passed(l.Taken, nil, []Undelivered{{l.Taken + 1, lowest - 1, CodeServer}})},
 	}
@@ -108,7 +108,7 @@ func (l Lane) Revoke() Move {
 		held = append(held, Numbered{n, h.Frame})
 	}
 	sortByNumber(held)
-	return Move{Kind: KindRevoke, Guard: l.unheld(), Change: Change{Done: l.Done, Taken: l.Taken, Unhold: held}}
+	return Move{Kind: KindRevoke, Guard: l.sameHeld(), Change: Change{Done: l.Done, Taken: l.Taken, Unhold: held}}
 }
 
 // passed returns what the lane remembers once numbers were finished without
@@ -128,7 +128,7 @@ func (l Lane) passed(taken int64, run []Numbered, undelivered []Undelivered) *Ou
 	return &o
 }
 
-// heldOf returns those of run that are held, not brought.
+// heldOf returns those of run that are held, not just submitted.
 func (l Lane) heldOf(run []Numbered) []Numbered {
 	held := make([]Numbered, 0, len(run))
 	for _, f := range run {

@@ -213,42 +213,46 @@ func (x *explorer) nexts(w *world) (out []step, atRest bool) {
 // enough is how many ticks anything may take.
 const enough = 30
 
-// alone is an invocation whose next step is an ack, or a read of what does not
-// change. That it is done does not matter to any other step, nor do they to it:
-// so it may be done first, alone, and every other order leads to the same
-// worlds. Not so where the ack may find the sender's socket gone, or time may
-// pass before what follows on it.
+// alone is an invocation whose next step does not matter to any other, nor do
+// they to it: an ack, since those that are given are a set; a last word that
+// nobody waits for; a read of what does not change; the end of a record that has
+// ended. So it may be done first, alone, and every other order leads to the same
+// worlds. Not so where an ack may find the sender's socket gone, but for sockets
+// that are closed because their connection has ended already; or time may pass
+// before what follows on it.
 func (x *explorer) alone(w *world) (int, bool) {
 	if w.slow > 0 {
 		return 0, false
 	}
 	for i, c := range w.calls[:w.n] {
-		if c.at == nil {
-			continue
-		}
-		switch e := c.at.next; {
-		case e.kind == answer:
-			return i, true
-		case e.kind == post && w.faults&goneAck == 0:
-			if _, delivery := e.event.(signal.Delivery); !delivery && !w.gone[w.conn(e.conn)] && !x.closes() {
-				return i, true
-			}
-		case e.name == "routes" && !x.moves && x.config.faults&goneTo == 0:
+		if c.at != nil && x.commutes(w, c.at.next) {
 			return i, true
 		}
 	}
 	return 0, false
 }
 
-// closes reports whether sockets are closed in this config, so that it matters
-// when one is posted to.
-func (x *explorer) closes() bool {
-	for _, s := range x.senders[1:] {
-		if s.user == x.senders[0].user {
+func (x *explorer) commutes(w *world, e effect) bool {
+	switch {
+	case e.kind == answer:
+		return true
+	case e.kind == post:
+		switch e.event.(type) {
+		case signal.Delivery:
+			return false
+		case signal.Superseded, signal.Closing:
 			return true
+		default:
+			return w.faults&goneAck == 0 && !w.gone[w.conn(e.conn)]
 		}
+	case e.name == "routes":
+		return !x.moves && x.config.faults&goneTo == 0
+	case e.name == "ends":
+		r := w.conns[w.conn(e.conn)]
+		return r == nil || r.Ended
+	default:
+		return false
 	}
-	return x.tokensEnd()
 }
 
 // last is the frame that comes once all else has come to rest, and has been so
@@ -287,6 +291,10 @@ func (x *explorer) dive(w *world, onPath map[uint64]bool) {
 	}
 	onPath[h] = true
 	x.states++
+	if x.states > 1500000 { // CAP
+		x.bad = "too many"
+		return
+	}
 	steps, atRest := x.nexts(w)
 	switch {
 	case w.bad != "":

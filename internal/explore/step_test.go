@@ -135,7 +135,7 @@ func (k *walker) store(e effect) {
 		what += fmt.Sprint(" ", numbers(e.move.Run))
 	}
 	k.do(what, 0, func(w *world) observation { return k.commit(w, e) })
-	if !e.write {
+	if e.move == nil {
 		return
 	}
 	k.do(what+", answer lost", lostMove, func(w *world) observation {

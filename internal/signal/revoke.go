@@ -63,7 +63,7 @@ func (s *Service) revoke(ctx context.Context, c Connection, last Event, code, he
 		err = nil // it has ended already
 	}
 	if err == nil && user != "" {
-		_, err = s.Store.Release(ctx, user, c.ID, v.conn.Lane.TAT)
+		_, err = s.release(ctx, user, c.ID, v.conn.Lane.TAT)
 	}
 	if err != nil {
 		s.Log.WarnContext(ctx, "ending a connection failed", "connection", c.ID, "error", err)
@@ -96,10 +96,7 @@ func (v *invocation) markRevoked(ctx context.Context, why lane.Code) ([]lane.Num
 		u.Revocation = &Revocation{why, v.id, v.Clock.Now()}
 		held = u.Change.Unhold
 		if _, err := v.update(ctx, u); err != nil {
-			if errors.Is(err, ErrNoConnection) {
-				held = nil // it may have been taken before the connection ended
-			}
-			return held, err
+			return nil, err // it may have been taken before the connection ended, or is still held
 		}
 	}
 	return nil, ErrContended
@@ -113,13 +110,12 @@ func (v *invocation) answerRevoked(ctx context.Context, in Send, d lane.Decision
 	if v.conn.User == "" {
 		code = lane.CodeUnknownUser
 	}
-	switch {
-	case d.Action == lane.Finished:
+	switch d.Action {
+	case lane.Finished:
 		code = d.Code
-	case d.Action == lane.Pending:
+	case lane.Pending:
 		return v.endRevoked(ctx, v.conn, closing) // another invocation has it, and answers
-	case in.Number <= v.conn.Lane.Taken:
-		code = lane.CodeServer // one that has died has it
+	case lane.LookAgain, lane.MakeMove: // it is not taken
 	}
 	v.post(ctx, v.conn.Peer, v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, code))
 	return v.endRevoked(ctx, v.conn, closing)

@@ -96,7 +96,7 @@ func (c *client) oneIn(n int) bool { return c.rng.IntN(n) == 0 }
 
 // skew is how far a clock is ahead now and then: it finds every lease expired,
 // and every gap too old.
-const skew = lane.LeaseTimeout + time.Second
+const skew = lane.LeaseTimeout + lane.ClockBound + time.Second
 
 func (c *client) clock() lane.Instant {
 	at := now + lane.Instant(c.ticks.Add(1))

@@ -57,7 +57,7 @@ func (c *client) submit(l *sharedLane, n int64) {
 			c.open(l, at.Lane, me)
 			return
 		}
-		d := at.Lane.DecideArrival(n, f, me, c.clock())
+		d := at.Lane.DecideArrival(n, f, me, lane.Observed{}, c.clock())
 		if d.Action != lane.MakeMove {
 			return
 		}
@@ -91,7 +91,7 @@ func (c *client) watch(l *sharedLane, n int64, me string) {
 		if a.Err != nil {
 			return
 		}
-		d := a.Connection.Lane.DecideWatch(n, me, c.clock())
+		d := a.Connection.Lane.DecideWatch(n, me, lane.Observed{}, c.clock())
 		switch d.Action {
 		case lane.LookAgain:
 			continue
@@ -124,7 +124,7 @@ func (c *client) meddle(l *sharedLane) {
 	case 1:
 		_, _, _ = c.move(l, held.Renew(me, c.clock()))
 	default:
-		d := held.DecideWatch(held.Taken, me, c.clock().Add(skew))
+		d := held.DecideWatch(held.Taken, me, lane.Observed{}, c.clock().Add(skew))
 		c.get(l)
 		if d.Action == lane.MakeMove {
 			_, _, _ = c.move(l, *d.Move)

@@ -50,7 +50,7 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	case errors.Is(err, ErrNoConnection):
 		return s.rejectUnknown(ctx, p, in.Number)
 	case errors.Is(err, errRevoked):
-		return v.answerRevoked(ctx, in, decision)
+		return v.endRevoked(ctx, v.conn, closing, lane.Numbered{N: in.Number, Frame: in.Frame})
 	case err != nil:
 		s.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
 		return v.giveUp(in, codeOf(err))
@@ -94,12 +94,7 @@ func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.
 			}
 		}
 		if err != nil {
-			d := v.decideArrival(n, f)
-			if d.Action != lane.MakeMove || d.Move.NewWork() {
-				return nil, d, err
-			}
-			m = *d.Move // what was taken is finished or expires, as always
-			continue
+			return nil, lane.Decision{}, err
 		}
 		if m.Kind == lane.KindTake && !made {
 			takes = append(takes, m)

@@ -22,7 +22,7 @@ type checker struct {
 	calm       bool          // no faults any more
 	faulty     bool          // faults that may silence an ack were possible
 	gentle     bool          // no faults at all but reordering
-	prompt     bool          // no faults but reordering, skew, and an outage of the store
+	prompt     bool          // no faults but reordering, skew, and an outage of the store; a gap is one, too
 	outage     window        // of the store
 	nudged     time.Duration // when the last messages were sent
 }
@@ -136,7 +136,7 @@ func (s *Sim) lost(in signal.Input, k *socket) {
 func (s *Sim) moved(c signal.Connection, u signal.Update) {
 	s.count(string(u.Kind))
 	id := c.ID
-	doubt := s.faults.Skew + s.faults.LateEffect + stepTime
+	doubt := s.faults.Skew + s.faults.LateEffect + stepTime + s.outage.to - s.outage.from
 	if u.Opening == nil && (len(u.Run) > 0 || u.Change.Hold != nil) && c.Revoked(epoch.Add(s.now-doubt)) {
 		s.violate("expiry", "%s made the move %s, although its token ended at %v", id, u.Kind, c.Until.Sub(epoch))
 	}
@@ -222,7 +222,7 @@ func (s *Sim) judgeAnswers(m *message) {
 			return
 		}
 	}
-	if took := m.acks[0].at - m.arrived; s.prompt && m.from.open && m.arrived > 0 && took > promptly {
+	if took := m.acks[0].at - m.arrived; s.prompt && s.counts["skip"] == 0 && m.from.open && m.arrived > 0 && took > promptly {
 		s.violate("answer", "number %d of %s was answered after %v", m.n, m.from.id, took)
 	}
 }

@@ -125,29 +125,39 @@ func (p *program) history(parent *history, o observation, ids *uint64) *history 
 // decides anew; and who takes a run has nothing left of what it has done before,
 // but for the runs that it had.
 type recollection struct {
-	runs  uint64 // what it has taken so far
-	since uint64 // all that it has observed since
+	runs     uint64        // what it has taken so far
+	observed lane.Observed // what it has seen of its lane
+	since    uint64        // all that it has observed since
+	loop     uint64        // the same before the first of the moves that were refused just now; 0: none was
 }
 
 func (h *history) remember(o observation) recollection {
 	if h == nil {
 		return recollection{since: o.hash()}
 	}
-	m := h.kept
-	switch e := h.next; {
+	m, e := h.kept, h.next
+	if o.conn.ID == connName[h.program.conn] && o.err == nil {
+		m.observed = m.observed.Look(o.conn.Lane, o.now)
+	}
+	before := m.since
+	if m.loop != 0 && e.move != nil {
+		before = m.loop
+	}
+	m.since, m.loop = hashOf([2]uint64{before, o.hash()}), 0
+	switch {
 	case e.move != nil && o.made && (e.move.Kind == lane.KindTake || e.move.Kind == lane.KindAdopt):
-		m.runs = hashOf([]any{m.runs, numbers(e.move.Run)})
-		return recollection{m.runs, o.hash()}
+		m.runs, m.since = hashOf([]any{m.runs, numbers(e.move.Run)}), o.hash()
 	case e.move != nil && !o.made && o.err == nil && decidesAnew[e.move.Kind]:
 		if e.move.Kind == lane.KindTake { // it may still take effect
 			m.runs = hashOf([]any{m.runs, e.move.Change.Done, e.move.Change.Taken})
 		}
-		return recollection{m.runs, o.hash()}
+		m.since = o.hash()
+	case e.move != nil && !o.made && o.err == nil && (e.move.Kind == lane.KindOpen || e.move.Kind == lane.KindFinish):
+		m.loop = before
 	case e.name == "gets" && h.parent != nil && h.parent.next.polls():
-		return recollection{m.runs, o.hash()}
-	default:
-		return recollection{m.runs, hashOf([2]uint64{m.since, o.hash()})}
+		m.since = o.hash()
 	}
+	return m
 }
 
 // decidesAnew are the moves after whose refusal only the record counts.

@@ -92,7 +92,7 @@ func (c *client) claim(in signal.Claim) answer {
 }
 
 func (c *client) release(u *sharedUser, id signal.ConnectionID) answer {
-	full := lane.TAT(c.rng.IntN(3))
+	full := lane.TAT(1 + c.rng.IntN(3)) // not zero: a store may forget a name that holds nothing
 	return c.do(release{u.name, id, full}, func(ctx context.Context) answer {
 		released, err := c.history.store.Release(ctx, u.name, id, full)
 		return answer{Done: released, Err: errored(err)}

@@ -2,6 +2,7 @@
 # make test    everything the tests need, then every test
 # make sam     checks the template, builds it for both architectures
 # make sim     simulated worlds, SIMTIME long
+# make soak    real clients on a DynamoDB engine that is paused and killed, SOAKTIME long
 # make build   bin/owt-signal and the functions, for this machine
 # make bench   owt-signal beside a Socket.IO server on Node.js, under the same load
 # make fuzz    every fuzz target, FUZZTIME each
@@ -24,6 +25,7 @@ endif
 PLATFORM = GOOS=linux GOARCH=$(1)
 FUZZTIME ?= 30s
 SIMTIME ?= 10m
+SOAKTIME ?= 20m
 WORLDS ?= 200000
 TIMEOUT ?= 20m
 ROUNDS ?= 20
@@ -35,7 +37,7 @@ LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflag
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix test e2e probe deps sam sim bench build fuzz measure clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix test e2e probe deps sam sim soak bench build fuzz measure clean $(FUNCTIONS)
 
 all: fmt vet lint test
 

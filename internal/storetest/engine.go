@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -31,44 +32,97 @@ func Engine(t testing.TB) (endpoint string) {
 		t.Logf("DynamoDB engine: %s", endpoint)
 		return endpoint
 	}
+	p := startEngine(t)
+	t.Logf("DynamoDB engine: dynoxide at %s", p.Endpoint)
+	return p.Endpoint
+}
+
+// EngineProcess is an engine of a test's own, which it may disturb.
+type EngineProcess struct {
+	Endpoint string
+	args     []string
+	cmd      *exec.Cmd
+	said     *strings.Builder
+	read     chan struct{}
+}
+
+// EngineOnFile starts an engine that keeps its tables in a file, and ends with
+// the test.
+func EngineOnFile(t testing.TB) *EngineProcess {
+	t.Helper()
+	return startEngine(t, "--db-path", filepath.Join(t.TempDir(), "engine.db"))
+}
+
+func startEngine(t testing.TB, args ...string) *EngineProcess {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts a DynamoDB engine; not in -short")
 	}
+	port := freePort(t)
+	p := &EngineProcess{
+		Endpoint: "http://127.0.0.1:" + port, said: &strings.Builder{},
+		args: append([]string{"--host", "127.0.0.1", "--port", port}, args...),
+	}
+	p.start(t)
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("DynamoDB engine said:\n%s", p.said.String())
+		}
+	})
+	return p
+}
+
+func (p *EngineProcess) start(t testing.TB) {
+	t.Helper()
 	_, file, _, _ := runtime.Caller(0)
 	binary := filepath.Join(filepath.Dir(file), "..", "..", "e2e", "node_modules", "@dynoxide", "linux-x64", "dynoxide")
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("no DynamoDB engine at %s: run `make test`, which installs it, or set %s", binary, EndpointVariable)
 	}
-	port := freePort(t)
-	cmd := exec.Command(binary, "--host", "127.0.0.1", "--port", port)
-	stderr, err := cmd.StderrPipe()
+	p.cmd, p.read = exec.Command(binary, p.args...), make(chan struct{})
+	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Stdout = nil
-	if err := cmd.Start(); err != nil {
+	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", binary, err)
 	}
-	var said strings.Builder
-	read := make(chan struct{})
 	go func() {
-		defer close(read)
+		defer close(p.read)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			fmt.Fprintln(&said, lines.Text())
+			fmt.Fprintln(p.said, lines.Text())
 		}
 	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-read
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("DynamoDB engine said:\n%s", said.String())
+	awaitEngine(t, p.Endpoint)
+}
+
+func (p *EngineProcess) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.read
+	_ = p.cmd.Wait()
+}
+
+// Pause stops the engine for d: what it is asked meanwhile hangs.
+func (p *EngineProcess) Pause(t testing.TB, d time.Duration) {
+	t.Helper()
+	for i, signal := range []os.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+		if err := p.cmd.Process.Signal(signal); err != nil {
+			t.Fatalf("pause the engine: %v", err)
 		}
-	})
-	endpoint = "http://127.0.0.1:" + port
-	awaitEngine(t, endpoint)
-	t.Logf("DynamoDB engine: dynoxide at %s", endpoint)
-	return endpoint
+		if i == 0 {
+			time.Sleep(d)
+		}
+	}
+}
+
+// Kill ends the engine without a warning, and starts it anew after d: what it is
+// asked meanwhile is refused at once.
+func (p *EngineProcess) Kill(t testing.TB, d time.Duration) {
+	t.Helper()
+	p.kill()
+	time.Sleep(d)
+	p.start(t)
 }
 
 func awaitEngine(t testing.TB, endpoint string) {

@@ -129,6 +129,9 @@ e2e/bench/reference/node_modules/.package-lock.json: e2e/bench/reference/package
 sim:
 	go run ./cmd/owt-signal-sim -for $(SIMTIME)
 
+soak: e2e/node_modules/.package-lock.json
+	OWT_TEST_SOAK=$(SOAKTIME) go test -v -run TestSoak -timeout 24h ./e2e
+
 build: bin/owt-signal $(FUNCTIONS)
 
 .PHONY: bin/owt-signal

@@ -55,7 +55,7 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	if h.Session != nil {
 		c.Session = h.Session.ID
 	}
-	if err := s.untilKnown(ctx, func() error { return s.Store.Create(ctx, c) }); err != nil {
+	if err := s.Store.Create(ctx, c); err != nil { // not again: it might take effect once the connection has ended
 		s.Count(MetricFailures, 1)
 		return nil, fmt.Errorf("create connection %s: %w", h.Peer.ID, err)
 	}

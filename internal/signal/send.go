@@ -248,6 +248,7 @@ func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) *posted {
 		case v.expired:
 		case !v.Rate.Allows(v.conn.Lane.TAT, p.spent, v.Clock.Now()):
 			p.codes[i] = lane.CodeBusy
+		case !v.mayPost(ctx):
 		default:
 			p.spent++
 			p.codes[i] = v.deliver(ctx, v.conn, f, v.mayPost)
@@ -267,7 +268,11 @@ func (s *Service) deliver(ctx context.Context, from Connection, f lane.Numbered,
 	}
 	to := UserName(f.To)
 	for range routeTries {
-		r, err := s.Store.Route(ctx, to, s.Clock.Now())
+		var r Route
+		err := s.untilKnown(ctx, func() (err error) { // a number that was counted in vain is a gap in the receiver's
+			r, err = s.Store.Route(ctx, to, s.Clock.Now())
+			return err
+		})
 		if err != nil {
 			if !errors.Is(err, ErrOffline) {
 				s.Log.ErrorContext(ctx, "route failed", "user", to, "error", err)

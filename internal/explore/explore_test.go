@@ -43,6 +43,16 @@ func both(a, c []int64) []sender {
 	return []sender{{user: alice, numbers: a}, {user: carol, numbers: c}}
 }
 
+// twice has B resume A's session and send before it is welcome; and C resume
+// A's, too, since it does not know of B's.
+func twice() []sender {
+	return []sender{
+		{user: alice, numbers: []int64{1}, session: "s"},
+		{user: alice, auth: true, session: "s", resume: connName[connA], numbers: []int64{2}},
+		{user: alice, auth: true, session: "s", resume: connName[connA], again: []int64{2}},
+	}
+}
+
 func upTo(n int64) (numbers []int64) {
 	for i := range n {
 		numbers = append(numbers, i+1)
@@ -72,19 +82,19 @@ var configs = []config{
 	{name: "3 frames, slow, repeat", senders: one(1, 2, 3), slow: 2, faults: repeat},
 	{name: "3 frames and one after, slow, crash, one late", senders: one(1, 2, 3, 4), slow: 2, faults: crash, late: true, after: 4},
 	{name: "4 frames and one after, late write", senders: one(1, 2, 3, 4, 5), faults: lateDup, after: 5},
-	{name: "2 frames and one after, very slow, late write", senders: one(1, 2, 3), slow: 4, faults: lateDup, after: 3},
+	{name: "2 frames and one after, slow, late write", senders: one(1, 2, 3), slow: 2, faults: lateDup, after: 3},
 	{name: "two senders", senders: both(upTo(2), upTo(2)), small: true},
-	{name: "two senders, posts' faults", senders: both(upTo(3), upTo(2)), faults: goneTo | unknown},
+	{name: "two senders, posts' faults", senders: both(upTo(2), upTo(1)), faults: goneTo | unknown},
 	{name: "two senders, crash, repeat", senders: both(upTo(2), upTo(2)), faults: crash | repeat},
 	{name: "the receiver moves", senders: one(1, 2, 3), moves: true, small: true},
-	{name: "the receiver moves, crash, posts' faults", senders: one(1, 2, 3), moves: true, faults: crash | unknown | goneTo},
+	{name: "the receiver moves, crash, posts' faults", senders: one(1, 2), moves: true, faults: crash | unknown | goneTo},
 	{name: "opening", senders: opening(0, 1, 2, 3), small: true},
 	{name: "opening, crash", senders: opening(0, 1, 2, 3), faults: crash, small: true},
-	{name: "opening, repeat, lost answer", senders: opening(0, 1, 2, 3), faults: repeat | lostMove},
+	{name: "opening, repeat, lost answer", senders: opening(0, 1, 2), faults: repeat | lostMove},
 	{name: "opening, one late", senders: opening(0, 1, 2, 3), faults: lostMove, late: true},
 	{name: "opening and one after, crash, lost answer, one late", senders: opening(0, 1, 2, 3, 4), faults: crash | lostMove, late: true, after: 4},
 	{name: "reopening", senders: opening(3, 1, 2, 4, 5), small: true},
-	{name: "reopening, repeat, lost answer", senders: opening(3, 1, 2, 4), faults: repeat | lostMove},
+	{name: "reopening, repeat, lost answer", senders: opening(3, 2, 4), faults: repeat | lostMove},
 	{name: "reopening and one after, crash, lost answer, one late", senders: opening(3, 1, 2, 4, 5), faults: crash | lostMove, late: true, after: 5},
 	{name: "unknown start", senders: opening(unknownStart, 0, 1, 2), small: true},
 	{name: "unknown start above 0", senders: opening(unknownStart, 2, 3, 4), small: true},
@@ -92,9 +102,15 @@ var configs = []config{
 	{name: "takeover", senders: takeover(sends(1, 2), sends(1, 2)), small: true},
 	{name: "takeover, crash, repeat", senders: takeover(sends(1, 2), sends(1)), faults: crash | repeat},
 	{name: "takeover, lost answer, repeat", senders: takeover(sends(1, 2), sends(1)), faults: lostMove | repeat},
-	{name: "takeover, unknown post, sender gone", senders: takeover(sends(1, 2, 3), sends(1)), faults: unknown | goneAck},
+	{name: "takeover, unknown post, sender gone", senders: takeover(sends(1, 2), sends(1)), faults: unknown | goneAck},
 	{name: "takeover while authenticating", senders: takeover(greetsFirst(sends(1)), sends(1)), small: true},
-	{name: "takeover while authenticating, lost answer", senders: takeover(greetsFirst(sends(1, 2)), sends(1)), faults: lostMove},
-	{name: "takeover while authenticating, repeat", senders: takeover(greetsFirst(sends(1)), sends(1)), faults: repeat},
-	{name: "takeover while authenticating, crash, repeat", senders: takeover(greetsFirst(sends(1)), sends(1)), faults: crash | repeat},
+	{name: "takeover while authenticating, lost answer", senders: takeover(greetsFirst(sends(1)), sends(1)), faults: lostMove},
+	{name: "takeover while authenticating, repeat", senders: takeover(greetsFirst(sends(1)), sends()), faults: repeat},
+	{name: "takeover while authenticating, crash, repeat", senders: takeover(greetsFirst(sends(1)), sends()), faults: crash | repeat},
+	{name: "a session goes on", senders: resumed(upTo(2), upTo(2)), small: true},
+	{name: "a session goes on, crash", senders: resumed(upTo(2), upTo(2)), faults: crash},
+	{name: "a session goes on, lost answer", senders: resumed(upTo(2), upTo(2)), faults: lostMove},
+	{name: "a session goes on twice", senders: twice(), small: true},
+	{name: "a session goes on twice, crash", senders: twice(), faults: crash},
+	{name: "the token ends, slow", senders: ending(upTo(2)), slow: 2, small: true},
 }

@@ -63,6 +63,8 @@ func (k *walker) delivered(w *world, d signal.Delivery) {
 		k.breaks(w, "once: %d is posted twice", n)
 	case t.accepted>>n != 0:
 		k.breaks(w, "order: %d is posted after %v", n, list(t.accepted))
+	case t.rejected&bit(n) != 0 && k.senders[0].session == "":
+		k.breaks(w, "truth: %d is posted, though the sender was told that it was not", n)
 	}
 	t.accepted |= bit(n)
 }
@@ -79,6 +81,9 @@ func (k *walker) acked(w *world, i int, a signal.Ack) {
 	switch {
 	case a.Code == lane.CodeUnknownUser:
 		t.rejected |= bit(n)
+		if t.accepted&bit(n) != 0 {
+			k.breaks(w, "truth: the sender is told that %d was not posted, a socket has it", n)
+		}
 	case a.Code == lane.OK:
 		t.ok |= bit(n)
 		if t.accepted&bit(n) == 0 {

@@ -125,6 +125,7 @@ func (p *program) history(parent *history, o observation, ids *uint64) *history 
 // decides anew; and who takes a run has nothing left of what it has done before,
 // but for the runs that it had.
 type recollection struct {
+	answered bool          // it works on after its answer
 	runs     uint64        // what it has taken so far
 	observed lane.Observed // what it has seen of its lane
 	since    uint64        // all that it has observed since
@@ -139,6 +140,7 @@ func (h *history) remember(o observation) recollection {
 	if o.conn.ID == connName[h.program.conn] && o.err == nil {
 		m.observed = m.observed.Look(o.conn.Lane, o.now)
 	}
+	m.answered = m.answered || e.kind == answer
 	before := m.since
 	if m.loop != 0 && e.move != nil {
 		before = m.loop

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,13 +18,15 @@ import (
 // with it.
 type outage struct {
 	signal.Store
-	until  time.Time
+	until  atomic.Int64 // Unix time in nanoseconds
 	effect bool
 }
 
 var errOut = errors.New("the answer was lost")
 
-func (o *outage) out() bool { return time.Now().Before(o.until) }
+func (o *outage) out() bool { return time.Now().UnixNano() < o.until.Load() }
+
+func (o *outage) lasts(d time.Duration) { o.until.Store(time.Now().Add(d).UnixNano()) }
 
 func (o *outage) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	if o.out() {
@@ -82,7 +85,8 @@ func inOutages(t *testing.T, test func(*world, *outage)) {
 func (o *outage) outWhenDelivered(w *world, d time.Duration) {
 	w.fail = func(_ signal.Peer, e signal.Event) error {
 		if isDelivery(e) {
-			o.until, w.fail = time.Now().Add(d), nil
+			o.lasts(d)
+			w.fail = nil
 		}
 		return nil
 	}
@@ -167,7 +171,7 @@ func TestUnknownFinishIsNotAnswered(t *testing.T) {
 		r := w.Receive(ctx, signal.Peer{ID: "a"}, signal.Send{Number: 1, Frame: lane.Frame{To: "bob"}})
 		r.After(ctx)
 		w.expect("a", "opened", "admitted", "welcome alice")
-		o.until = time.Now()
+		o.lasts(0)
 		w.send("a", 2, "bob")
 		time.Sleep(time.Second)
 		w.expect("a", "opened", "admitted", "welcome alice", "ack 1 2100", "ack 2 0")
@@ -178,7 +182,7 @@ func TestUnknownFinishIsNotAnswered(t *testing.T) {
 // told 2101, and its connection ends, so that nothing else can be told.
 func TestSubmitOutlivesAnOutage(t *testing.T) {
 	inOutages(t, func(w *world, o *outage) {
-		o.until = time.Now().Add(4900 * time.Millisecond)
+		o.lasts(4900 * time.Millisecond)
 		go w.send("a", 2, "bob")
 		go w.send("a", 1, "bob")
 		time.Sleep(10 * time.Second)
@@ -188,7 +192,7 @@ func TestSubmitOutlivesAnOutage(t *testing.T) {
 		}
 	})
 	inOutages(t, func(w *world, o *outage) {
-		o.until = time.Now().Add(8 * time.Second)
+		o.lasts(8 * time.Second)
 		w.send("a", 2, "bob")
 		w.expect("a", "opened", "admitted", "welcome alice", "ack 2 2101")
 		if !w.closed["a"] {
@@ -204,7 +208,7 @@ func TestSubmitOutlivesAnOutage(t *testing.T) {
 func TestHiccupRefusesNobody(t *testing.T) {
 	inOutages(t, func(w *world, o *outage) {
 		w.connect("c", signal.EIO4, nil)
-		o.until = time.Now().Add(time.Second)
+		o.lasts(time.Second)
 		go w.receive("c", signal.Authenticate{Number: 0, Token: "carol"})
 		go w.receive("b", signal.Query{User: "alice"})
 		go w.send("b", signal.NoNumber, "alice")

@@ -124,30 +124,50 @@ func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.
 // more; any error but the store's named ones means that after [knownWithin] it is
 // not known whether the update was made.
 func (v *invocation) update(ctx context.Context, u Update) (made bool, err error) {
-	err = v.untilKnown(ctx, func() error {
+	for t := v.tries(); ; {
 		c, ok, err := v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
-		if err == nil {
-			v.see(c)
-			made = ok || u.Made(c.Lane)
+		switch {
+		case t.another(ctx, err):
+			continue
+		case err != nil:
+			return false, err
 		}
-		return err
-	})
-	if err == nil && !made && u.NotRevoked && v.conn.Revoked(v.Clock.Now()) {
-		return false, errRevoked
+		v.see(c)
+		made = ok || u.Made(c.Lane)
+		if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
+			return false, errRevoked
+		}
+		return made, nil
 	}
-	return made, err
 }
 
-// untilKnown makes a call of the store until its outcome is known, for
-// [knownWithin] at most. The call must do no harm if it is made again.
+// tries are those of a call of the store, which is made until its outcome is
+// known, for [knownWithin] at most. The call must do no harm if it is made again.
+type tries struct {
+	clock Clock
+	began lane.Instant
+	pause time.Duration
+}
+
+func (s *Service) tries() tries { return tries{s.Clock, s.Clock.Now(), retryFirst} }
+
+// another reports, after a pause, whether the call that has ended with err is to be
+// made again.
+func (t *tries) another(ctx context.Context, err error) bool {
+	if err == nil || codeOf(err) != lane.CodeUnavailable || errors.Is(err, ErrNewerClaim) {
+		return false
+	}
+	if t.clock.Now().Sub(t.began) >= knownWithin || t.clock.Sleep(ctx, t.pause) != nil {
+		return false
+	}
+	t.pause = min(2*t.pause, retryMost)
+	return true
+}
+
+// untilKnown makes a call of the store until its outcome is known.
 func (s *Service) untilKnown(ctx context.Context, call func() error) error {
-	began := s.Clock.Now()
-	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
-		err := call()
-		if codeOf(err) != lane.CodeUnavailable || errors.Is(err, ErrNewerClaim) {
-			return err
-		}
-		if s.Clock.Now().Sub(began) >= knownWithin || s.Clock.Sleep(ctx, pause) != nil {
+	for t := s.tries(); ; {
+		if err := call(); !t.another(ctx, err) {
 			return err
 		}
 	}
@@ -211,16 +231,12 @@ type posted struct {
 // so is its own if it takes longer than an answer may until it is known.
 func (v *invocation) postFirstRun(ctx context.Context, run []lane.Numbered, own int64) Reply {
 	p := v.postRun(ctx, run)
-	next, ok, err := v.finish(ctx, p, true)
+	next, ok, err := v.finish(ctx, &p, true)
 	if err != nil {
-		return Reply{After: func(ctx context.Context) {
-			if next, ok := v.finishAndAck(ctx, p, true); ok {
-				v.drain(ctx, next)
-			}
-		}}
+		return v.answerLater(p)
 	}
 	var r Reply
-	others := &posted{}
+	var others posted
 	for i, f := range run {
 		if f.N == own {
 			r.Events = []Event{v.ack(f, p.codes[i])}
@@ -229,19 +245,34 @@ func (v *invocation) postFirstRun(ctx context.Context, run []lane.Numbered, own 
 		others.run, others.codes = append(others.run, f), append(others.codes, p.codes[i])
 	}
 	if len(others.run) > 0 || len(next) > 0 || ok && len(v.conn.Lane.Held) > 0 {
-		r.After = func(ctx context.Context) {
-			v.ackAll(ctx, others)
-			if ok {
-				v.drain(ctx, next)
-			}
-		}
+		r.After = v.goOn(others, next, ok)
 	}
 	return r
 }
 
+// answerLater answers nothing, finishes a run and acknowledges it.
+func (v *invocation) answerLater(p posted) Reply {
+	return Reply{After: func(ctx context.Context) {
+		if next, ok := v.finishAndAck(ctx, p, true); ok {
+			v.drain(ctx, next)
+		}
+	}}
+}
+
+// goOn acknowledges what was finished, and goes on with what follows, unless the
+// lease is not this invocation's any more.
+func (v *invocation) goOn(finished posted, next []lane.Numbered, ok bool) After {
+	return func(ctx context.Context) {
+		v.ackAll(ctx, finished)
+		if ok {
+			v.drain(ctx, next)
+		}
+	}
+}
+
 // postRun posts a run, frame by frame.
-func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) *posted {
-	p := &posted{run: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
+func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
+	p := posted{run: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
 	for i, f := range run {
 		p.codes[i] = lane.CodeServer
 		switch {
@@ -268,11 +299,7 @@ func (s *Service) deliver(ctx context.Context, from Connection, f lane.Numbered,
 	}
 	to := UserName(f.To)
 	for range routeTries {
-		var r Route
-		err := s.untilKnown(ctx, func() (err error) { // a number that was counted in vain is a gap in the receiver's
-			r, err = s.Store.Route(ctx, to, s.Clock.Now())
-			return err
-		})
+		r, err := s.route(ctx, to)
 		if err != nil {
 			if !errors.Is(err, ErrOffline) {
 				s.Log.ErrorContext(ctx, "route failed", "user", to, "error", err)
@@ -292,6 +319,16 @@ func (s *Service) deliver(ctx context.Context, from Connection, f lane.Numbered,
 		s.endGone(ctx, to, r.Peer.ID)
 	}
 	return lane.CodeUnreachable
+}
+
+// route counts a message for a user and returns where it goes. What was counted in
+// vain is a gap in the user's numbers.
+func (s *Service) route(ctx context.Context, to UserName) (Route, error) {
+	for t := s.tries(); ; {
+		if r, err := s.Store.Route(ctx, to, s.Clock.Now()); !t.another(ctx, err) {
+			return r, err
+		}
+	}
 }
 
 // mayPost reports whether the lease lasts long enough to start a post now, and
@@ -371,9 +408,9 @@ func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []l
 // acknowledges it. If the invocation's time ends before, it acknowledges
 // nothing: whoever expires its lease does. It returns the run that was taken
 // with that, and false if the lease is not this invocation's any more.
-func (v *invocation) finishAndAck(ctx context.Context, p *posted, more bool) (next []lane.Numbered, ok bool) {
+func (v *invocation) finishAndAck(ctx context.Context, p posted, more bool) (next []lane.Numbered, ok bool) {
 	for {
-		next, ok, err := v.finish(ctx, p, more)
+		next, ok, err := v.finish(ctx, &p, more)
 		switch {
 		case err == nil:
 			v.ackAll(ctx, p)
@@ -506,7 +543,7 @@ func (v *invocation) ack(f lane.Numbered, code lane.Code) Event {
 }
 
 // ackAll posts the acks of a run to its sender.
-func (v *invocation) ackAll(ctx context.Context, p *posted) {
+func (v *invocation) ackAll(ctx context.Context, p posted) {
 	for i, f := range p.run {
 		if l := v.conn.Lane; !l.Idle() && l.Holder == v.id && !v.expired { // the next run is taken already
 			v.mayPost(ctx)

@@ -134,7 +134,7 @@ func disturb(ctx context.Context, t *testing.T, engine *storetest.EngineProcess)
 		if rand.N(2) == 0 {
 			engine.Pause(t, lasts)
 		} else {
-			engine.Kill(t, lasts*9/10) // it takes a while to start
+			engine.Kill(t, lasts*3/4) // it takes a while to start
 		}
 	}
 }

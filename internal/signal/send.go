@@ -70,6 +70,7 @@ type invocation struct {
 	conn     Connection    // the record as last seen
 	observed lane.Observed // what it has seen of the lane
 	expired  bool          // its lease may have expired: it posts no more
+	lost     bool          // another invocation has expired its lease, and answers
 	lingered bool          // it has stayed to watch over a held frame
 }
 
@@ -224,6 +225,17 @@ type posted struct {
 	spent       int         // messages to take from the bucket
 	taken       int64       // where the lane stood
 	tried       []lane.Move // that may have been made
+	answered    bool        // another invocation answers, which has expired the lease
+}
+
+// contradicted reports whether the lane has recorded another outcome.
+func (p *posted) contradicted(l lane.Lane) bool {
+	for i, f := range p.run {
+		if l.Outcome(f.N) != p.codes[i] {
+			return true
+		}
+	}
+	return false
 }
 
 // postFirstRun posts the run that submitting frame own has given to this
@@ -236,6 +248,9 @@ func (v *invocation) postFirstRun(ctx context.Context, run []lane.Numbered, own 
 		return v.answerLater(p)
 	}
 	var r Reply
+	if p.answered {
+		return r
+	}
 	var others posted
 	for i, f := range run {
 		if f.N == own {
@@ -340,6 +355,7 @@ func (v *invocation) mayPost(ctx context.Context) bool {
 			return true
 		}
 		if made, err := v.renew(ctx, now); err != nil || !made {
+			v.lost = err == nil && v.conn.Lane.Holder != v.id
 			break
 		}
 	}
@@ -361,9 +377,8 @@ func (v *invocation) renew(ctx context.Context, now lane.Instant) (made bool, er
 }
 
 // finish finishes a run that was posted, and takes the run that follows, unless
-// more is false. What another invocation has recorded, because it found the
-// lease expired, goes into the codes; ok is false if the lease is not this
-// invocation's any more. An error means that it is not known yet how the run
+// more is false; ok is false if the lease is not this invocation's any more. If
+// another one has expired it, that one answers. An error means that it is not known yet how the run
 // ended: nothing may be answered.
 func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []lane.Numbered, ok bool, err error) {
 	for range decideTries {
@@ -393,11 +408,7 @@ func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []l
 			}
 		}
 		if v.conn.Lane.Holder != v.id || v.conn.Lane.Taken != p.taken {
-			for i, f := range p.run {
-				if f.N <= v.conn.Lane.Done {
-					p.codes[i] = v.conn.Lane.Outcome(f.N)
-				}
-			}
+			p.answered = v.lost || p.contradicted(v.conn.Lane)
 			return nil, false, nil
 		}
 	}
@@ -544,6 +555,9 @@ func (v *invocation) ack(f lane.Numbered, code lane.Code) Event {
 
 // ackAll posts the acks of a run to its sender.
 func (v *invocation) ackAll(ctx context.Context, p posted) {
+	if p.answered {
+		return
+	}
 	for i, f := range p.run {
 		if l := v.conn.Lane; !l.Idle() && l.Holder == v.id && !v.expired { // the next run is taken already
 			v.mayPost(ctx)

@@ -94,7 +94,7 @@ func TestGapIsMeasuredByTheOwnClock(t *testing.T) {
 	arrive(t, &l, 2, "a", start.Add(-within/2)) // by a clock that is behind
 	o := seen(l, start).Look(l, start.Add(GapTimeout/4))
 	arrive(t, &l, 4, "b", start.Add(within)) // by one that is ahead
-	o = o.Look(l, start.Add(GapTimeout/2))
+	o = o.Look(l, start.Add(GapTimeout/2)).Look(l, start.Add(GapTimeout*3/4))
 	now := start.Add(GapTimeout)
 	if d := l.DecideWatch(2, "a", o, now); d.Action != LookAgain {
 		t.Fatalf("before its time: %+v", d)

@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import json
 import queue
+import sys
 import threading
 import time
 
@@ -18,7 +19,7 @@ from ministack import app
 from ministack.core import lambda_runtime
 from ministack.core.responses import new_uuid
 from ministack.services import apigateway, lambda_svc
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import engine, provisioners
 
 LISTENER = "fd://3"
 # How often a wait for an environment looks whether its process still lives, in s.
@@ -27,7 +28,7 @@ GLANCE = 0.05
 
 def main():
     for add in (
-        add_gradual_deployments, add_route_responses, add_metric_math,
+        add_split_in_conditions, add_gradual_deployments, add_route_responses, add_metric_math,
         add_extensions, add_concurrent_frames, add_handshake_answers, add_custom_domains,
     ):
         add()
@@ -50,6 +51,29 @@ def register(resource_type, create, delete=lambda physical_id, props: None):
         "update": lambda physical_id, old, new, stack_name: (physical_id, {}),
         "delete": delete,
     }
+
+
+def add_split_in_conditions():
+    """Fn::Split in Conditions: MiniStack knows it elsewhere only. (What CloudFormation
+    takes there: "Condition functions", CloudFormation Template Reference.)"""
+    evaluate = engine._evaluate_conditions
+
+    def split(value, params):
+        if isinstance(value, list):
+            return [split(v, params) for v in value]
+        if not isinstance(value, dict):
+            return value
+        if "Fn::Split" in value:
+            separator, text = value["Fn::Split"]
+            return params[text["Ref"]]["Value"].split(separator)
+        return {k: split(v, params) for k, v in value.items()}
+
+    def with_split(template, params):
+        return evaluate(template | {"Conditions": split(template.get("Conditions", {}), params)}, params)
+
+    for module in list(sys.modules.values()):  # they import it by name
+        if getattr(module, "_evaluate_conditions", None) is evaluate:
+            module._evaluate_conditions = with_split
 
 
 def add_gradual_deployments():

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/need"
 )
 
 // region is the emulator's; account is whose everything in it is.
@@ -21,6 +23,9 @@ const (
 	region  = "us-east-1"
 	account = "000000000000"
 )
+
+// installs is how a test gets what it lacks.
+const installs = "`make deploy-test` installs it"
 
 // emulator is a MiniStack of its own for one test, with permissions enforced.
 type emulator struct {
@@ -34,7 +39,7 @@ type emulator struct {
 // such as LAMBDA_ACCOUNT_CONCURRENCY=10. It ends with the test.
 func startEmulator(t *testing.T, env ...string) *emulator {
 	t.Helper()
-	python := need(t, ".venv-emulator/bin/python", "make deploy-test")
+	python := need.File(t, ".venv-emulator/bin/python", installs)
 	// The socket is there before the process: no port is lost, and whoever comes early waits.
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -58,7 +63,7 @@ func startEmulator(t *testing.T, env ...string) *emulator {
 		"TMPDIR=" + state, "STATE_DIR=" + state, "S3_DATA_DIR=" + state,
 		"GATEWAY_PORT=" + port, "IOT_MTLS_ENABLED=0", "SFTP_ENABLED=0",
 		"MINISTACK_REGION=" + region, "MINISTACK_ACCOUNT_ID=" + account,
-		"AUTH=true",
+		"AUTH=true", "LOG_LEVEL=WARNING",
 		// The functions inherit the environment: they call AWS by its own names, and
 		// the proxy leads them back here.
 		"MINISTACK_HOST=" + region + ".amazonaws.com",
@@ -103,7 +108,7 @@ func (e *emulator) await(t *testing.T) {
 // this machine's credentials nor its configuration are in it.
 func (e *emulator) environment() []string {
 	return []string{
-		"PATH=" + filepath.Join(root, ".venv/bin") + ":" + os.Getenv("PATH"), "HOME=" + e.home,
+		"PATH=" + filepath.Join(need.Root(), ".venv/bin") + ":" + os.Getenv("PATH"), "HOME=" + e.home,
 		"AWS_ENDPOINT_URL=" + e.URL, "AWS_DEFAULT_REGION=" + region, "AWS_REGION=" + region,
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
@@ -145,7 +150,7 @@ func (e *emulator) try(t *testing.T, service, operation string, input any) ([]by
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), need(t, ".venv/bin/python", "make deploy-test"), "-c", caller, service, operation)
+	cmd := exec.CommandContext(t.Context(), need.File(t, ".venv/bin/python", installs), "-c", caller, service, operation)
 	cmd.Env, cmd.Stdin = e.environment(), bytes.NewReader(asked)
 	out := &lockedBuffer{}
 	cmd.Stderr = out
@@ -154,22 +159,6 @@ func (e *emulator) try(t *testing.T, service, operation string, input any) ([]by
 		return out.Bytes(), err
 	}
 	return answer, nil
-}
-
-// need is the path of what `make` installs, from the root of the repository. A
-// test without it is skipped; under OWT_REQUIRE=1 it fails.
-func need(t *testing.T, path, target string) string {
-	t.Helper()
-	whole := filepath.Join(root, path)
-	if _, err := os.Stat(whole); err == nil {
-		return whole
-	}
-	missing := path + " is missing: `" + target + "` makes it"
-	if os.Getenv("OWT_REQUIRE") == "1" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
-	return ""
 }
 
 // lockedBuffer collects what a process writes.

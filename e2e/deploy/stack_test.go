@@ -9,15 +9,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-)
 
-// root is the repository's.
-var root, _ = filepath.Abs("../..")
+	"github.com/owt-signal/owt-signal/internal/need"
+)
 
 // stackName is what samconfig.toml calls the stack.
 const stackName = "owt-signal"
@@ -25,12 +26,13 @@ const stackName = "owt-signal"
 // architecture is this machine's, by the name that the template has for it.
 var architecture = map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 
-// project is a copy of what is deployed, as a user has it, built once for all tests.
-var project = struct {
-	dir  string
-	once sync.Once
-	err  error
-}{}
+// projects is what a user has who has built what is deployed, once for all tests
+// and by architecture.
+var projects struct {
+	sync.Mutex
+	dir   string
+	built map[string]string
+}
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -41,14 +43,42 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	project.dir = dir
+	projects.dir, projects.built = dir, make(map[string]string)
 	return m.Run()
+}
+
+// built is a folder with the project, built for that architecture.
+func built(t *testing.T, architecture string) string {
+	t.Helper()
+	sam := need.File(t, ".venv/bin/sam", installs)
+	projects.Lock()
+	defer projects.Unlock()
+	if dir, ok := projects.built[architecture]; ok {
+		return dir
+	}
+	dir := filepath.Join(projects.dir, architecture)
+	if err := checkOut(dir); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), sam, "build", "--parameter-overrides", "Architecture="+architecture)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "SAM_CLI_TELEMETRY=0", "AWS_DEFAULT_REGION="+region, "AWS_EC2_METADATA_DISABLED=true")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("sam build: %v\n%s", err, out)
+	}
+	projects.built[architecture] = dir
+	return dir
 }
 
 // checkOut copies what is deployed to dir.
 func checkOut(dir string) error {
+	for _, name := range []string{"functions", "internal"} {
+		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(need.Root(), name))); err != nil {
+			return err
+		}
+	}
 	for _, name := range []string{"template.yaml", "samconfig.toml", "Makefile", "go.mod", "go.sum"} {
-		content, err := os.ReadFile(filepath.Join(root, name))
+		content, err := os.ReadFile(filepath.Join(need.Root(), name))
 		if err != nil {
 			return err
 		}
@@ -56,33 +86,7 @@ func checkOut(dir string) error {
 			return err
 		}
 	}
-	for _, name := range []string{"functions", "internal"} {
-		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(root, name))); err != nil {
-			return err
-		}
-	}
 	return nil
-}
-
-// built is the folder of the project, built for this machine.
-func built(t *testing.T) string {
-	t.Helper()
-	sam := need(t, ".venv/bin/sam", "make deploy-test")
-	project.once.Do(func() {
-		if project.err = checkOut(project.dir); project.err != nil {
-			return
-		}
-		cmd := exec.Command(sam, "build", "--parameter-overrides", "Architecture="+architecture)
-		cmd.Dir = project.dir
-		cmd.Env = append(os.Environ(), "SAM_CLI_TELEMETRY=0", "AWS_DEFAULT_REGION="+region, "AWS_EC2_METADATA_DISABLED=true")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			project.err = fmt.Errorf("sam build: %w\n%s", err, out)
-		}
-	})
-	if project.err != nil {
-		t.Fatal(project.err)
-	}
-	return project.dir
 }
 
 // deploysWithin bounds one run of the SAM CLI.
@@ -93,7 +97,7 @@ func (e *emulator) sam(t *testing.T, dir string, args ...string) (string, error)
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deploysWithin)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, need(t, ".venv/bin/sam", "make deploy-test"), args...)
+	cmd := exec.CommandContext(ctx, need.File(t, ".venv/bin/sam", installs), args...)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, e.environment(), time.Second
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -113,7 +117,7 @@ func (e *emulator) deploy(t *testing.T, parameters ...string) *stack {
 
 func (e *emulator) tryDeploy(t *testing.T, parameters ...string) (string, error) {
 	t.Helper()
-	return e.sam(t, built(t), append([]string{
+	return e.sam(t, built(t, architecture), append([]string{
 		"deploy", "--no-confirm-changeset", "--no-progressbar", "--parameter-overrides", "Architecture=" + architecture,
 	}, parameters...)...)
 }
@@ -157,19 +161,33 @@ func (s *stack) endpoint(t *testing.T) string {
 // clientsWithin bounds one run of real clients.
 const clientsWithin = 3 * time.Minute
 
-// clients runs files of the suite of real clients against an endpoint.
-func clients(t *testing.T, endpoint string, env []string, files ...string) {
+// some picks of the suite of real clients, by the names of its tests, each kind of
+// client with one other.
+const some = "Socket.IO 2.*Socket.IO 3|Socket.IO 3.*Socket.IO 4|Socket.IO 4.*JSON|JSON.*Socket.IO 2|(2|JSON): others are not held up"
+
+var passed = regexp.MustCompile(`(?m)^ℹ pass (\d+)$`)
+
+// clients runs tests of real clients against an endpoint: at least so many, with
+// names that have the pattern.
+func clients(t *testing.T, endpoint string, env []string, pattern string, atLeast int, files ...string) {
 	t.Helper()
-	need(t, "e2e/node_modules/.package-lock.json", "make deploy-test")
+	node := need.Node(t)
 	ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", append([]string{"--test", "--test-concurrency=1", "--test-reporter=spec"}, files...)...)
-	cmd.Dir = filepath.Join(root, "e2e")
+	cmd := exec.CommandContext(ctx, node, append([]string{
+		"--test", "--test-concurrency=1", "--test-reporter=spec", "--test-name-pattern=" + pattern,
+	}, files...)...)
+	cmd.Dir = filepath.Join(need.Root(), "e2e")
 	cmd.Env = append(append(os.Environ(), "ENDPOINT="+endpoint, "STRAGGLERS=1", "MESSAGES=20"), env...)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
 		t.Errorf("node: %v", err)
+	}
+	if m := passed.FindSubmatch(out); m == nil {
+		t.Error("node did not say how many tests passed")
+	} else if n, _ := strconv.Atoi(string(m[1])); n < atLeast {
+		t.Errorf("%d tests of clients passed, want at least %d", n, atLeast)
 	}
 }

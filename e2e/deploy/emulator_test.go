@@ -134,9 +134,11 @@ func (e *emulator) call(t *testing.T, service, operation string, input, result a
 
 // caller calls an operation with the input of standard input, page by page if it has pages.
 const caller = `
-import botocore.session, json, sys
+import base64, botocore.session, json, sys
 service, operation = sys.argv[1:]
 client, asked = botocore.session.get_session().create_client(service), json.load(sys.stdin)
+if service == "lambda" and "Code" in asked:
+    asked["Code"]["ZipFile"] = base64.b64decode(asked["Code"]["ZipFile"])
 if client.can_paginate(operation):
     result = client.get_paginator(operation).paginate(**asked).build_full_result()
 else:

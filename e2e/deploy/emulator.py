@@ -16,7 +16,7 @@ import time
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app
-from ministack.core import lambda_runtime
+from ministack.core import iam_actions, lambda_runtime
 from ministack.core.responses import new_uuid
 from ministack.services import apigateway, lambda_svc
 from ministack.services.cloudformation import engine, provisioners
@@ -29,7 +29,7 @@ GLANCE = 0.05
 def main():
     for add in (
         add_split_in_conditions, add_gradual_deployments, add_route_responses, add_metric_math,
-        add_extensions, add_concurrent_frames, add_handshake_answers, add_custom_domains,
+        add_parameters_by_arn, add_extensions, add_concurrent_frames, add_handshake_answers, add_custom_domains,
     ):
         add()
     config = Config()
@@ -118,6 +118,24 @@ def add_metric_math():
         return alarm | {"Metrics": metrics}
 
     provisioners._cw_metric_alarm_record = with_metrics
+
+
+# --- Parameter Store --------------------------------------------------------------
+
+
+def add_parameters_by_arn():
+    """ssm:GetParameter by ARN: MiniStack answers, but asks for permission to read a
+    parameter whose name is the ARN. ("Name: The name or Amazon Resource Name (ARN) of
+    the parameter", GetParameter, Systems Manager API Reference)"""
+    extract = iam_actions.extract_resource_arn
+
+    def extract_once(service, *args, **kwargs):
+        resource = extract(service, *args, **kwargs)
+        if service == "ssm" and isinstance(resource, str) and ":parameter/arn:" in resource:
+            return resource.split(":parameter/", 1)[1]
+        return resource
+
+    iam_actions.extract_resource_arn = extract_once
 
 
 # --- Lambda -----------------------------------------------------------------------

@@ -33,6 +33,7 @@ type emulator struct {
 	names *names
 	home  string // of the AWS tools: has no credentials, and takes their files
 	logs  *lockedBuffer
+	shown sync.Once // the functions' logs, at the end
 }
 
 // startEmulator starts an emulator with these variables in its environment,
@@ -120,7 +121,7 @@ func (e *emulator) environment() []string {
 // SAM CLI, and decodes the answer into result, unless that is nil.
 func (e *emulator) call(t *testing.T, service, operation string, input, result any) {
 	t.Helper()
-	out, err := e.try(t, service, operation, input)
+	out, err := e.try(t.Context(), t, service, operation, input)
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", service, operation, err, out)
 	}
@@ -146,13 +147,13 @@ else:
 json.dump(result, sys.stdout, default=str)
 `
 
-func (e *emulator) try(t *testing.T, service, operation string, input any) ([]byte, error) {
+func (e *emulator) try(ctx context.Context, t *testing.T, service, operation string, input any) ([]byte, error) {
 	t.Helper()
 	asked, err := json.Marshal(input)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), need.File(t, ".venv/bin/python", installs), "-c", caller, service, operation)
+	cmd := exec.CommandContext(ctx, need.File(t, ".venv/bin/python", installs), "-c", caller, service, operation)
 	cmd.Env, cmd.Stdin = e.environment(), bytes.NewReader(asked)
 	out := &lockedBuffer{}
 	cmd.Stderr = out

@@ -111,6 +111,7 @@ func (e *emulator) deploy(t *testing.T, parameters ...string) *stack {
 	if err != nil {
 		t.Fatalf("sam deploy: %v\n%s", err, out)
 	}
+	e.shown.Do(func() { e.showLogs(t) })
 	t.Logf("deployed in %v: %s", time.Since(began).Round(time.Second), strings.Join(parameters, " "))
 	return e.stack(t)
 }
@@ -150,6 +151,19 @@ func (e *emulator) stack(t *testing.T) *stack {
 		t.Fatalf("the stack's endpoint is at %q, want %q", host, want)
 	}
 	return s
+}
+
+// showLogs writes what the functions have logged, if the test fails.
+func (e *emulator) showLogs(t *testing.T) {
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		for _, function := range []string{"connect", "disconnect", "message", "keepalive"} {
+			out, err := e.try(context.Background(), t, "logs", "filter_log_events", map[string]string{"logGroupName": "/aws/lambda/" + stackName + "/" + function})
+			t.Logf("%s (%v):\n%s", function, err, out)
+		}
+	})
 }
 
 // endpoint is where clients on this machine find the stack's API.

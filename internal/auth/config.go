@@ -244,6 +244,9 @@ func sources(list string) (signal.Sources, error) {
 		}
 		all = append(all, signal.Source(name))
 	}
+	if len(all) == 0 {
+		return nil, errEmptyList // would be all of them, or none
+	}
 	return all, nil
 }
 
@@ -280,10 +283,12 @@ func oneOf(v string, allowed ...string) error {
 	return fmt.Errorf("%q is none of %s", v, strings.Join(allowed, ", "))
 }
 
+var errEmptyList = errors.New("the list is empty")
+
 func atMost(list []string, n int) error {
 	switch {
 	case len(list) == 0:
-		return errors.New("the list is empty")
+		return errEmptyList
 	case len(list) > n:
 		return fmt.Errorf("%d entries, at most %d are allowed", len(list), n)
 	default:

@@ -21,6 +21,7 @@ const (
 	MinAuthenticateWithin     = time.Second
 	MaxAuthenticateWithin     = time.Hour
 	DefaultAuthenticateWithin = time.Minute
+	MaxPingRate               = 10_000
 	maxOrigins                = 64
 )
 
@@ -32,6 +33,9 @@ type Config struct {
 	AuthenticateWithin time.Duration
 	// Origins are the pages that browsers may connect from; nil: any.
 	Origins []string
+	// PingRate is how many connections keepalive visits per second; zero:
+	// signal.PingRate.
+	PingRate int
 	// LogKey, if not empty, has users logged by a hash with this key;
 	// LogKeySecret is the ARN or name of a secret that has it instead.
 	LogKey, LogKeySecret string
@@ -71,6 +75,11 @@ var Settings = []Setting{
 	{"ALLOWED_ORIGINS", "origins", "`list` of the origins, such as https://example.com, whose pages may connect; whoever is no browser says none, and may (default any)",
 		func(c *Config, v string) (err error) {
 			c.Origins, err = origins(v)
+			return err
+		}},
+	{"PING_RATE", "", "",
+		func(c *Config, v string) (err error) {
+			c.PingRate, err = number(v, 1, MaxPingRate)
 			return err
 		}},
 	{"LOG_USER_KEY", "log-user-key", "secret `key` by whose hash users are logged instead of by their names",

@@ -15,7 +15,6 @@ const (
 	Stale        = stale
 	Cooldown     = cooldown
 	AfterFailure = afterFailure
-	FetchWithin  = fetchWithin
 	MaxDocument  = maxDocument
 	MaxKeys      = maxKeys
 	SecretFresh  = secretFresh

@@ -175,3 +175,29 @@ func TestKeyRotatedUnderItsName(t *testing.T) {
 		at.pass(auth.Fresh)
 	}
 }
+
+// TestIssuersConnectionsAreNotKept: no fetch can meet a connection that died in
+// silence since the one before.
+func TestIssuersConnectionsAreNotKept(t *testing.T) {
+	key := &signingKey{id: "k", private: private("P-256", 1)}
+	i := newIssuer(t, key)
+	var mu sync.Mutex
+	from := make(map[string]bool)
+	i.answer(func(_ http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if from[r.RemoteAddr] {
+			t.Errorf("%s comes over a connection that was open before", r.URL)
+		}
+		from[r.RemoteAddr] = true
+		return false
+	})
+	a, at := byIssuer(t, i, nil)
+	for range 3 {
+		wantUser(t, a, sign(t, "ES256", key.private, i.claims(nil), nil), "alice")
+		at.pass(auth.Fresh)
+	}
+	if len(from) != 6 { // the configuration and the keys
+		t.Errorf("%d connections", len(from))
+	}
+}

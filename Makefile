@@ -67,7 +67,9 @@ vet:
 	done
 
 lint:
-	$(TOOL) golangci-lint run
+	@for module in . $(MODULES); do \
+		(set -x; cd $$module && $(TOOL) golangci-lint run); \
+	done
 	$(TOOL) actionlint
 
 fix:

@@ -172,7 +172,7 @@ func TestMessageAnswers(t *testing.T) {
 			t.Errorf("%s is answered %s, want %s", c.body, r.Body, c.answer)
 		}
 		if after != nil {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			after(ctx)
 			cancel()
 		}

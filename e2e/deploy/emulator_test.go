@@ -66,7 +66,9 @@ func startEmulator(t *testing.T, env ...string) *emulator {
 		"MINISTACK_REGION=" + region, "MINISTACK_ACCOUNT_ID=" + account,
 		"AUTH=true", "LOG_LEVEL=WARNING",
 		// The functions inherit the environment: they call AWS by its own names, and
-		// the proxy leads them back here.
+		// the proxy leads them back here. They log as LoggingConfig says, which
+		// MiniStack does not tell them.
+		"AWS_LAMBDA_LOG_FORMAT=JSON",
 		"MINISTACK_HOST=" + region + ".amazonaws.com",
 		"HTTPS_PROXY=" + e.names.URL, "SSL_CERT_FILE=" + e.names.authority,
 	}, env...)

@@ -94,7 +94,7 @@ test-modules: $(NEEDED)
 	done
 
 explore:
-	go test -run '^TestExplore' -timeout=$(TIMEOUT) ./internal/signal -explore=all
+	go test -run '^TestExplore' -timeout=$(TIMEOUT) ./internal/signal/lane -explore=all
 
 worlds:
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)

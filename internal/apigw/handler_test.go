@@ -46,7 +46,7 @@ type brokenStore struct{ signal.Store }
 
 var errBroken = errors.New("broken")
 
-func (brokenStore) Admit(context.Context, signal.Connection) error { return errBroken }
+func (brokenStore) Create(context.Context, signal.Connection) error { return errBroken }
 
 func newHandler(store signal.Store) (*apigw.Handler, *sockets) {
 	s := &sockets{frames: make(map[signal.ConnectionID][]string)}

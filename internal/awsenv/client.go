@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,18 +29,19 @@ const (
 )
 
 // Client is an HTTP client that survives connections that died in silence: of
-// the requests made one after the other, at most one is lost to them, however
-// many there are. [NewClient] makes one. It is safe for concurrent use.
+// the requests to a host made one after the other, at most one is lost to them,
+// however many there are. [NewClient] makes one. It is safe for concurrent use.
 //
 // A NAT gateway or a service forgets a connection without telling a client that
 // is frozen or idle, and what the client then sends is never answered. Over
 // HTTP/2 a request that times out only resets its stream, and the next one goes
 // the same way; over HTTP/1.1 it closes its own connection, and the next one
 // takes another that is as dead. So after a request without an answer in time,
-// no later one takes a connection that was open before. As that request must
-// have begun after the last such change, there is at most one in each timeout,
-// whatever hangs. Client repeats nothing: that is up to the caller, who knows
-// whether a request may arrive twice.
+// no later one takes a connection that was open before; unless that request had
+// a connection of its own making, or none yet, or others were answered
+// meanwhile: then the service is slow, or this machine, and dialing would make
+// it worse. Client repeats nothing: that is up to the caller, who knows whether
+// a request may arrive twice.
 //
 // The ping finds a dead HTTP/2 connection before the end of a request that may
 // take longer than that, so that the SDK repeats it in time, or before a request
@@ -55,16 +58,20 @@ const (
 type Client struct {
 	timeout   time.Duration
 	transport *http.Transport // never used, only cloned
-	current   atomic.Pointer[http.Client]
+	pools     sync.Map        // of *pool, by host
+}
+
+// pool is the connections to one host.
+type pool struct {
+	http.Client
+	answers atomic.Int64
 }
 
 // NewClient returns a Client each of whose requests may take timeout, reading
 // the answer included. Redirects are not followed.
 func NewClient(timeout time.Duration, options ...func(*http.Transport)) *Client {
 	sdk := awshttp.NewBuildableClient().WithTransportOptions(keepOpen).WithTransportOptions(options...)
-	c := &Client{timeout: timeout, transport: sdk.GetTransport()}
-	c.current.Store(c.fresh())
-	return c
+	return &Client{timeout: timeout, transport: sdk.GetTransport()}
 }
 
 func keepOpen(t *http.Transport) {
@@ -72,25 +79,46 @@ func keepOpen(t *http.Transport) {
 	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingWithin}
 }
 
-// fresh returns a client without connections.
-func (c *Client) fresh() *http.Client {
-	return &http.Client{
+func (c *Client) newPool() *pool {
+	return &pool{Client: http.Client{
 		Timeout:       c.timeout,
 		Transport:     c.transport.Clone(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// pool returns the connections to a host.
+func (c *Client) pool(host string) *pool {
+	p, ok := c.pools.Load(host)
+	if !ok {
+		p, _ = c.pools.LoadOrStore(host, c.newPool())
 	}
+	return p.(*pool)
 }
 
 // Do implements the HTTP client of the SDK. Requests under way on connections
 // that are given up go on.
 func (c *Client) Do(r *http.Request) (*http.Response, error) {
-	used := c.current.Load()
-	response, err := used.Do(r) //nolint:gosec // the address is the caller's
-	if errors.Is(err, context.DeadlineExceeded) && c.current.CompareAndSwap(used, c.fresh()) {
-		used.CloseIdleConnections()
+	p := c.pool(r.URL.Host)
+	answered := p.answers.Load()
+	var reused atomic.Bool
+	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { reused.Store(got.Reused) }}
+	response, err := p.Do(r.WithContext(httptrace.WithClientTrace(r.Context(), trace))) //nolint:gosec // the address is the caller's
+	switch {
+	case err == nil:
+		p.answers.Add(1)
+	case errors.Is(err, context.DeadlineExceeded) && reused.Load() && p.answers.Load() == answered:
+		if c.pools.CompareAndSwap(r.URL.Host, p, c.newPool()) {
+			p.CloseIdleConnections()
+		}
 	}
 	return response, err
 }
 
 // CloseIdleConnections closes the connections that no request is using.
-func (c *Client) CloseIdleConnections() { c.current.Load().CloseIdleConnections() }
+func (c *Client) CloseIdleConnections() {
+	c.pools.Range(func(_, p any) bool {
+		p.(*pool).CloseIdleConnections()
+		return true
+	})
+}

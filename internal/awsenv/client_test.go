@@ -3,6 +3,7 @@ package awsenv_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -308,5 +309,59 @@ func TestPingFindsDeadConnection(t *testing.T) {
 	<-way.opened()[0].closed
 	if err := post(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSlowRequestsCostNoConnections: a request that gets no answer in time while
+// others do is the service's fault, and the connections stay.
+func TestSlowRequestsCostNoConnections(t *testing.T) {
+	var opened atomic.Int64
+	hangs, release := make(chan struct{}), make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hang" {
+			close(hangs)
+			<-release
+		}
+	}))
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	defer close(release)
+	client := awsenv.NewClient(time.Minute)
+	get := func(ctx context.Context, path string) error {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+path, http.NoBody)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(r)
+		if err == nil {
+			_, _ = io.Copy(io.Discard, response.Body)
+			err = response.Body.Close()
+		}
+		return err
+	}
+	if err := get(t.Context(), "/"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	slow := make(chan error)
+	go func() { slow <- get(ctx, "/hang") }() // over the connection that there is
+	<-hangs
+	if err := get(t.Context(), "/"); err != nil { // over a second one
+		t.Error(err)
+	}
+	if err := <-slow; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the request that hangs: %v", err)
+	}
+	if err := get(t.Context(), "/"); err != nil {
+		t.Error(err)
+	}
+	if opened.Load() != 2 {
+		t.Errorf("%d connections were opened, want 2", opened.Load())
 	}
 }

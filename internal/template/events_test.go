@@ -113,7 +113,7 @@ func TestEvents(t *testing.T) {
 
 		leave(c)
 		id := signal.ConnectionID(<-gone)
-		if _, err := store.Inspect(ctx, id, signal.SystemClock{}.Now()); !errors.Is(err, signal.ErrNoConnection) {
+		if _, err := store.Get(ctx, id, signal.SystemClock{}.Now()); !errors.Is(err, signal.ErrNoConnection) {
 			t.Errorf("after disconnect.json: record of connection: %v", err)
 		}
 	})

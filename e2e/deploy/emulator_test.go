@@ -111,7 +111,7 @@ func (e *emulator) await(t *testing.T) {
 // this machine's credentials nor its configuration are in it.
 func (e *emulator) environment() []string {
 	return []string{
-		"PATH=" + filepath.Join(need.Root(), ".venv/bin") + ":" + os.Getenv("PATH"), "HOME=" + e.home,
+		"PATH=" + filepath.Join(need.Root(), ".venv", "bin") + ":" + os.Getenv("PATH"), "HOME=" + e.home,
 		"AWS_ENDPOINT_URL=" + e.URL, "AWS_DEFAULT_REGION=" + region, "AWS_REGION=" + region,
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",

@@ -49,5 +49,4 @@ var (
 	ParseHeaders  = headers
 	ParseSources  = sources
 	CheckURL      = checkURL
-	CheckSecretID = checkSecretID
 )

@@ -20,6 +20,7 @@ type Service struct {
 	// AuthenticateWithin is how long a connection may be nobody's; zero: as long
 	// as it lasts.
 	AuthenticateWithin time.Duration
+	PingRate           int          // connections that keepalive visits per second; zero: [PingRate]
 	Random             func([]byte) // fills a slice with unpredictable bytes
 	Meter              Meter        // nil: nobody counts
 	Log                *slog.Logger

@@ -189,18 +189,26 @@ func TestDoctor(t *testing.T) {
 			said:   map[string]string{apiAccount: `{"throttleSettings":{"rateLimit":2500.0,"burstLimit":1250}}`},
 			env:    []string{"AWS_REGION=eu-central-2"},
 			status: 2,
-			// What the template takes is said: its defaults may fit here.
-			arguments: []string{"ThrottlingRate=4000", "ThrottlingBurst=2000"},
+			arguments: []string{"ThrottlingRate=4000", "ThrottlingBurst=2000", "PingRate=1000"},
 			says: []string{
-				`low +API Gateway +2500 requests/s, burst 1250, as the Region has it, .* take 4000 frames/s,$`, `\s+burst 2000, .*ThrottlingRate=1000 ThrottlingBurst=500,`,
-				command + `eu-central-2 --service-code apigateway --quota-code L-8A5B8E43 --desired-value 8000$`, `well +access logs +no role`,
+				`low +API Gateway +2500 requests/s, burst 1250, as the Region has it, .* may take 9000,$`, `\s+burst 4000, with 4000 frames/s`,
+				`\s+ThrottlingRate=1000 ThrottlingBurst=500 PingRate=500,`,
+				command + `eu-central-2 --service-code apigateway --quota-code L-8A5B8E43 --desired-value 9000$`, `well +access logs +no role`,
 			},
 		},
-		"a smaller Region, and what it takes": {
-			said:      map[string]string{apiAccount: `{"throttleSettings":{"rateLimit":2500.0,"burstLimit":1250}}`},
-			env:       []string{"AWS_REGION=mx-central-1"},
-			arguments: []string{"ThrottlingRate=1250", "ThrottlingBurst=1250"},
-			says:      []string{`well +API Gateway +2500 requests/s, burst 1250, as the Region has it; the stack takes 1250 frames/s, burst 1250$`},
+		"a smaller Region, and the defaults": {
+			said: map[string]string{apiAccount: `{"throttleSettings":{"rateLimit":2500.0,"burstLimit":1250}}`},
+			env:  []string{"AWS_REGION=mx-central-1"},
+			says: []string{`well +API Gateway +2500 requests/s, burst 1250, as the Region has it: the stack takes 2500, burst 1000$`},
+		},
+		"at the limit of the burst": {
+			arguments: []string{"ThrottlingBurst=2500"},
+			says:      []string{`well +API Gateway .* the stack takes 2500, burst 5000$`},
+		},
+		"over the limit of the burst": {
+			arguments: []string{"ThrottlingBurst=2501"},
+			status:    2,
+			says:      []string{`low +API Gateway`},
 		},
 		"less than the Region has": {
 			said:   map[string]string{apiAccount: `{"throttleSettings":{"rateLimit":500.0,"burstLimit":5000}}`},
@@ -212,12 +220,12 @@ func TestDoctor(t *testing.T) {
 			said:      map[string]string{apiAccount: `{"throttleSettings":{"rateLimit":10000.0,"burstLimit":5000}}`},
 			arguments: []string{"--config-env", "big"},
 			status:    1,
-			says:      []string{`well +Region +eu-west-3$`, `low +API Gateway .* take 5001 frames/s,$`, `broken +access logs +AccessLogs=true needs a role`},
+			says:      []string{`well +Region +eu-west-3$`, `low +API Gateway .* may take 10502,$`, `broken +access logs +AccessLogs=true needs a role`},
 		},
 		"arguments come first": {
 			samconfig: "\n[big.deploy.parameters]\nparameter_overrides = [\"ThrottlingRate=9000\", \"AccessLogs=true\"]\n",
-			arguments: []string{"--config-env", "big", "ThrottlingRate=5000"},
-			says:      []string{`well +API Gateway .* takes 5000 frames/s`},
+			arguments: []string{"--config-env", "big", "ThrottlingRate=4750"},
+			says:      []string{`well +API Gateway .* the stack takes 10000, burst`},
 		},
 		"may not ask": {
 			said:   map[string]string{apis: refused, concurrency: refused, apiAccount: refused},

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/need"
 )
 
 // patience bounds a run of the script, which starts several processes, on a
@@ -77,16 +79,7 @@ type patient struct {
 
 func newPatient(t *testing.T, endpoint string) *patient {
 	t.Helper()
-	tools, err := filepath.Abs("../.venv/bin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(tools, "aws")); err != nil {
-		if os.Getenv("OWT_REQUIRE") == "1" {
-			t.Fatal("no AWS CLI: `make .venv/.stamp` installs it")
-		}
-		t.Skip("no AWS CLI: `make .venv/.stamp` installs it")
-	}
+	tools := filepath.Dir(need.File(t, ".venv/bin/aws", "`make .venv/.stamp` installs it"))
 	p := &patient{dir: t.TempDir(), bin: t.TempDir(), tools: tools}
 	for _, file := range []string{"scripts/doctor", "template.yaml", "samconfig.toml", "go.mod"} {
 		text, err := os.ReadFile("../" + file)

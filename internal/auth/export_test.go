@@ -12,7 +12,6 @@ const (
 	Stale        = stale
 	Cooldown     = cooldown
 	AfterFailure = afterFailure
-	FetchWithin  = fetchWithin
 	MaxDocument  = maxDocument
 	MaxKeys      = maxKeys
 )

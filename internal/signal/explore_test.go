@@ -1,8 +1,8 @@
 package signal
 
 import (
+	"flag"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -27,7 +27,7 @@ type config struct {
 	slow    int   // ticks that may pass while somebody is at work
 	late    bool  // one frame, whichever, comes as late as it likes, or never
 	after   int64 // this frame comes once all else has come to rest
-	small   bool  // also with -short and -race
+	small   bool  // also without -explore=all
 }
 
 // model is a config to explore, and what decides in it.
@@ -511,14 +511,12 @@ var configs = []config{
 	{name: "takeover while authenticating, crash, repeat", senders: takeover(greetsFirst(sends(1)), sends(1)), faults: crash | repeat},
 }
 
+// explore says how much is explored. The whole takes minutes, and several times
+// as long with the race detector.
+var explore = flag.String("explore", "small", "what TestExplore goes through: small or all")
+
 // reduced reports whether only the small configs are to be explored.
-func reduced() bool {
-	info, _ := debug.ReadBuildInfo()
-	race := info != nil && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool {
-		return s.Key == "-race" && s.Value == "true"
-	})
-	return race || testing.Short()
-}
+func reduced() bool { return *explore != "all" }
 
 // TestExplore goes through every interleaving of the steps of a few
 // invocations, in worlds that are small, but in which everything may happen

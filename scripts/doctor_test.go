@@ -179,9 +179,9 @@ func TestDoctor(t *testing.T) {
 			says:      []string{`broken +Lambda +of 1000 .* take 901: 100 must stay`, command + `us-east-1 .*--desired-value 1901$`},
 		},
 		"a smaller Region": {
-			said:   map[string]string{apiAccount: `{"throttleSettings":{"rateLimit":2500.0,"burstLimit":1250}}`},
-			env:    []string{"AWS_REGION=eu-central-2"},
-			status: 2,
+			said:      map[string]string{apiAccount: `{"throttleSettings":{"rateLimit":2500.0,"burstLimit":1250}}`},
+			env:       []string{"AWS_REGION=eu-central-2"},
+			status:    2,
 			arguments: []string{"ThrottlingRate=4000", "ThrottlingBurst=2000", "PingRate=1000"},
 			says: []string{
 				`low +API Gateway +2500 requests/s, burst 1250, as the Region has it, .* may take 9000,$`, `\s+burst 4000, with 4000 frames/s`,

@@ -68,7 +68,9 @@ vet:
 	done
 
 lint:
-	$(TOOL) golangci-lint run
+	@for module in . $(MODULES); do \
+		(set -x; cd $$module && $(TOOL) golangci-lint run); \
+	done
 	$(TOOL) actionlint
 
 fix:
@@ -89,7 +91,7 @@ test-modules: $(NEEDED)
 	done
 
 explore:
-	go test -run '^TestExplore' -timeout=$(TIMEOUT) ./internal/signal -explore=all
+	go test -run '^TestExplore' -timeout=$(TIMEOUT) ./internal/signal/lane -explore=all
 
 worlds:
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)

@@ -686,7 +686,7 @@ func silences() map[string]string {
 // silence opens connections that never finish their handshake. The function
 // that it returns sees that the server closes them, or serves them.
 func (b *bystanders) silence(t *testing.T) (closed func(*testing.T)) {
-	end := time.Now().Add(headerPatience + soon)
+	end := time.Now().Add(headerPatience + soon/2)
 	connections := map[string]*rawClient{"no TLS": dialTCP(t, b.server.Secure), "half a TLS record": dialTCP(t, b.server.Secure)}
 	connections["half a TLS record"].put(t, []byte("\x16\x03\x01\x00\xff\x01"))
 	for name, words := range silences() {

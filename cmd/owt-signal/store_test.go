@@ -71,8 +71,8 @@ func TestEndWhileDynamoDBIsAwaited(t *testing.T) {
 		if err != nil {
 			wantLine(t, err)
 		}
-	case <-time.After(time.Second):
-		t.Error("awaiting the end for 1 s")
+	case <-time.After(5 * time.Second): // by itself it gives up after 6 s
+		t.Error("awaiting the end for 5 s")
 		<-ended
 	}
 }

@@ -46,7 +46,7 @@ type brokenStore struct{ signal.Store }
 
 var errBroken = errors.New("broken")
 
-func (brokenStore) Admit(context.Context, signal.Connection) error { return errBroken }
+func (brokenStore) Create(context.Context, signal.Connection) error { return errBroken }
 
 func newHandler(store signal.Store) (*apigw.Handler, *sockets) {
 	s := &sockets{frames: make(map[signal.ConnectionID][]string)}
@@ -172,7 +172,7 @@ func TestMessageAnswers(t *testing.T) {
 			t.Errorf("%s is answered %s, want %s", c.body, r.Body, c.answer)
 		}
 		if after != nil {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			after(ctx)
 			cancel()
 		}

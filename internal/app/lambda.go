@@ -44,9 +44,9 @@ type Function struct {
 	Metrics *emf.Metrics // nil: none
 }
 
-// FromEnvironment is a function as its environment configures it. Without an
-// admission it lets nobody in: one that needs not may not read secrets, and is
-// smaller.
+// FromEnvironment returns a function as its environment configures it. Without an
+// admission it refuses everybody: a function that admits none need not read
+// secrets, and is smaller.
 func FromEnvironment(ctx context.Context, admission Admission) (*Function, error) {
 	table := os.Getenv(variableTable)
 	if table == "" {

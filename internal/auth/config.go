@@ -12,6 +12,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/secret"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/versions"
 )
 
 // The modes that there are.
@@ -36,7 +37,7 @@ type Config struct {
 	Mode      string // empty: ModeToken
 	Anonymous *bool  // nil: with ModeToken
 	Sources   signal.Sources
-	Versions  signal.Versions
+	Versions  versions.Policy
 
 	Secret     string // ARN or name of the shared secret
 	SecretFile string // the same in a file
@@ -84,9 +85,9 @@ var Settings = []Setting{
 			c.Sources, err = sources(v)
 			return err
 		}},
-	{"ACCEPTED_VERSIONS", "versions", "client versions to serve, `list` such as \"4.3.1, >=5.0 <6; Android: required, 4.x\" (default " + signal.DefaultVersions + ")",
+	{"ACCEPTED_VERSIONS", "versions", "client versions to serve, `list` such as \"4.3.1, >=5.0 <6; Android: required, 4.x\" (default " + versions.Default + ")",
 		func(c *Config, v string) (err error) {
-			c.Versions, err = signal.ParseVersions(v)
+			c.Versions, err = versions.Parse(v)
 			return err
 		}},
 	{"JWT_SECRET_ARN", "", "",

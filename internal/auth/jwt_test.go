@@ -21,6 +21,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/auth"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // clock is one that the test moves.
@@ -282,7 +283,7 @@ func TestEndOfTheToken(t *testing.T) {
 	outlives, _ := byIssuer(t, i, func(c *auth.Config) { c.Outlive = true })
 	exp := at.time().Add(time.Hour).Truncate(time.Second)
 	token := sign(t, "EdDSA", key.private, i.claims(jwt.MapClaims{"exp": exp.Unix()}), nil)
-	if id, err := authenticate(t, ends, token); err != nil || id.Expires != signal.At(exp.Add(auth.DefaultSkew)) {
+	if id, err := authenticate(t, ends, token); err != nil || id.Expires != lane.At(exp.Add(auth.DefaultSkew)) {
 		t.Errorf("%+v, %v", id, err)
 	}
 	if id, err := authenticate(t, outlives, token); err != nil || id.Expires != 0 {

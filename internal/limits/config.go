@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/secret"
-	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // The bounds of the settings.
@@ -28,7 +28,7 @@ const (
 // Config is the limits that may be set.
 type Config struct {
 	// Rate is how fast a user sends; zero: as fast as it likes.
-	Rate signal.Rate
+	Rate lane.Rate
 	// AuthenticateWithin is how long a connection may be nobody's.
 	AuthenticateWithin time.Duration
 	// Origins are the pages that browsers may connect from; nil: any.
@@ -56,7 +56,7 @@ type Setting struct {
 var Settings = []Setting{
 	{"MESSAGE_RATE", "message-rate", "`messages` per second that a user may send in the long run, past which they are answered 2102 (default no limit)",
 		func(c *Config, v string) (err error) {
-			c.Rate.PerSecond, err = number(v, 0, signal.MaxPerSecond)
+			c.Rate.PerSecond, err = number(v, 0, lane.MaxPerSecond)
 			return err
 		}},
 	{"MESSAGE_BURST", "message-burst", "`messages` that a user may send at once, with -message-rate (default 1)",

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // errUnknown: every attempt has gone without an answer.
 var errUnknown = errors.New("the outcome is not known")
 
 // world is what clients share: the connections and users, and the time. Every
-// look at the clock is a millisecond, so that no two turns begin at the same.
+// look at the clock is a millisecond, so that no two leases begin at the same.
 type world struct {
 	lanes []*sharedLane
 	users []*sharedUser
@@ -75,7 +76,7 @@ func (c *client) run() {
 // unseen.
 func (c *client) lookAtAll() {
 	for _, l := range c.lanes {
-		insist(func() answer { return c.inspect(l) })
+		insist(func() answer { return c.get(l) })
 	}
 	for _, u := range c.users {
 		insist(func() answer { return c.route(u, c.clock()) })
@@ -93,12 +94,12 @@ func insist(ask func() answer) {
 
 func (c *client) oneIn(n int) bool { return c.rng.IntN(n) == 0 }
 
-// skew is how far a clock is ahead now and then: it finds every owner dead,
+// skew is how far a clock is ahead now and then: it finds every lease expired,
 // and every gap too old.
-const skew = signal.Patience + time.Second
+const skew = lane.LeaseTimeout + time.Second
 
-func (c *client) clock() signal.Instant {
-	at := now + signal.Instant(c.ticks.Add(1))
+func (c *client) clock() lane.Instant {
+	at := now + lane.Instant(c.ticks.Add(1))
 	if c.oneIn(12) {
 		at = at.Add(skew)
 	}

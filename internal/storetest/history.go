@@ -11,6 +11,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // never is when an operation without an answer returns.
@@ -37,8 +38,8 @@ func LoseAnswer(ctx context.Context) {
 // Each attempt at an operation is an operation of its own. The last one has
 // the answer; those that lost theirs are unknown. So no more is taken to hold
 // than does when an operation is repeated: a number may be skipped by a route,
-// and a release, drop or move may be refused because it was made already. Of a
-// move its owner can tell, and acts on it: see [history.move].
+// and a release, end or update may be refused because it was made already. Of an
+// update its holder can tell, and acts on it: see [history.update].
 type history struct {
 	store  signal.Store
 	start  time.Time
@@ -111,7 +112,7 @@ func (h *history) unknown(client int, c call, called int64, attempts int) {
 func (h *history) do(client int, c call, ask func(context.Context) answer) answer {
 	a := h.try(ask)
 	switch c.(type) {
-	case inspect, owner: // without an answer it is nothing
+	case get, owner: // without an answer it is nothing
 	default:
 		h.unknown(client, c, a.called, a.lost)
 	}
@@ -121,17 +122,17 @@ func (h *history) do(client int, c call, ask func(context.Context) answer) answe
 	return a.answer
 }
 
-// move makes a move, as the domain does: it is tried again while its outcome
+// update makes an update, as the domain does: it is tried again while its outcome
 // is not known, and counts as made, too, if the lane that a refused one hands
 // back shows it. Then one of the attempts before must have made it. Shown or
 // not, the record that came back must have been the record.
-func (h *history) move(client int, id signal.ConnectionID, m signal.Move, clock func() signal.Instant) (signal.Connection, bool, error) {
-	c := move{id, m}
+func (h *history) update(client int, id signal.ConnectionID, u signal.Update, clock func() lane.Instant) (signal.Connection, bool, error) {
+	c := update{id, u}
 	var first int64
 	lost := 0
 	for try := range moveTries {
 		a := h.try(func(ctx context.Context) answer {
-			c, done, err := h.store.Move(ctx, id, m, clock())
+			c, done, err := h.store.Update(ctx, id, u, clock())
 			return answer{Connection: normal(c), Done: done, Err: errored(err)}
 		})
 		if try == 0 {
@@ -142,7 +143,7 @@ func (h *history) move(client int, id signal.ConnectionID, m signal.Move, clock 
 			continue
 		}
 		h.add(client, c, a.called, outcome{known, a.answer}, a.returned)
-		shown := a.answer.Err == nil && !a.answer.Done && m.Made(a.answer.Connection.Lane)
+		shown := a.answer.Err == nil && !a.answer.Done && u.Made(a.answer.Connection.Lane)
 		if shown {
 			h.add(client, c, first, outcome{certainty: made}, a.returned)
 			lost--

@@ -91,7 +91,7 @@ func (l load) put(store signal.Store, seed uint64) *history {
 	return h
 }
 
-// figures is a history's size, and how much of it is worth something: how
+// figures returns a history's size, and how much of it is worth something: how
 // many operations met another on the same record, and how they ended.
 func (h *history) figures() string {
 	ended := make(map[string]int)
@@ -122,7 +122,7 @@ func (h *history) figures() string {
 		len(h.operations())-unanswered-shown, len(records), met, strings.Join(kinds, ", "), shown, unanswered)
 }
 
-// overlapping is how many of the operations were under way while another was.
+// overlapping returns how many of the operations were under way while another was.
 func overlapping(ops []porcupine.Operation) int {
 	slices.SortFunc(ops, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
 	met, until := make(map[int]bool), int64(-1)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // brief is a load that shows a defect soon, and is judged soon.
@@ -127,8 +128,8 @@ type staleInspect struct {
 	kept kept[signal.ConnectionID, signal.Connection]
 }
 
-func (s *staleInspect) Inspect(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
-	c, err := s.Store.Inspect(ctx, id, now)
+func (s *staleInspect) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
+	c, err := s.Store.Get(ctx, id, now)
 	if err != nil {
 		return c, err
 	}
@@ -140,8 +141,8 @@ type staleLane struct {
 	kept kept[signal.ConnectionID, signal.Connection]
 }
 
-func (s *staleLane) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
-	c, made, err := s.Store.Move(ctx, id, m, now)
+func (s *staleLane) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
+	c, made, err := s.Store.Update(ctx, id, u, now)
 	if err != nil || made {
 		return c, made, err
 	}
@@ -153,7 +154,7 @@ type staleOwner struct {
 	kept kept[signal.UserName, signal.Peer]
 }
 
-func (s *staleOwner) Owner(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Peer, error) {
+func (s *staleOwner) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Peer, error) {
 	p, err := s.Store.Owner(ctx, user, now)
 	if err != nil {
 		return p, err
@@ -166,7 +167,7 @@ type staleRoute struct {
 	kept kept[signal.UserName, signal.Route]
 }
 
-func (s *staleRoute) Route(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Route, error) {
+func (s *staleRoute) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
 	r, err := s.Store.Route(ctx, user, now)
 	if err != nil && !errors.Is(err, signal.ErrOffline) {
 		return r, err
@@ -179,66 +180,66 @@ func (s *staleRoute) Route(ctx context.Context, user signal.UserName, now signal
 
 type takenTwice struct{ signal.Store }
 
-func (s takenTwice) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
-	c, made, err := s.Store.Move(ctx, id, m, now)
-	if err == nil && !made && m.Kind == signal.KindTake && c.Lane.Turn == m.Change.Turn && oneIn(4) {
-		return c.Applied(m), true, nil
+func (s takenTwice) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
+	c, made, err := s.Store.Update(ctx, id, u, now)
+	if err == nil && !made && u.Kind == lane.KindTake && c.Lane.Taken == u.Change.Taken && oneIn(4) {
+		return c.Applied(u), true, nil
 	}
 	return c, made, err
 }
 
 type forgottenMove struct{ signal.Store }
 
-func (s forgottenMove) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
-	if c, err := s.Inspect(ctx, id, now); err == nil && c.Lane.Allows(m) && oneIn(20) {
-		return c.Applied(m), true, nil
+func (s forgottenMove) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
+	if c, err := s.Get(ctx, id, now); err == nil && c.Lane.Allows(u.Move) && oneIn(20) {
+		return c.Applied(u), true, nil
 	}
-	return s.Store.Move(ctx, id, m, now)
+	return s.Store.Update(ctx, id, u, now)
 }
 
 type earlyAnswer struct{ signal.Store }
 
-func (s *earlyAnswer) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
-	if c, err := s.Inspect(ctx, id, now); err == nil && c.Lane.Allows(m) && oneIn(4) {
+func (s *earlyAnswer) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
+	if c, err := s.Get(ctx, id, now); err == nil && c.Lane.Allows(u.Move) && oneIn(4) {
 		go func() {
 			time.Sleep(rand.N(time.Millisecond))
-			_, _, _ = s.Store.Move(context.WithoutCancel(ctx), id, m, now)
+			_, _, _ = s.Store.Update(context.WithoutCancel(ctx), id, u, now)
 		}()
-		return c.Applied(m), true, nil
+		return c.Applied(u), true, nil
 	}
-	return s.Store.Move(ctx, id, m, now)
+	return s.Store.Update(ctx, id, u, now)
 }
 
 type forgottenFrame struct{ signal.Store }
 
-func (s forgottenFrame) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
-	c, made, err := s.Store.Move(ctx, id, m, now)
-	if h := m.Change.Hold; made && h != nil && oneIn(20) {
-		forget := signal.Numbered{N: h.N, Frame: h.Frame}
-		_, _, _ = s.Store.Move(ctx, id, signal.Move{
-			Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: signal.Any},
-			Change: signal.Change{Done: c.Lane.Done, Turn: c.Lane.Turn, Unhold: []signal.Numbered{forget}},
-		}, now)
+func (s forgottenFrame) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
+	c, made, err := s.Store.Update(ctx, id, u, now)
+	if h := u.Change.Hold; made && h != nil && oneIn(20) {
+		forget := lane.Numbered{N: h.N, Frame: h.Frame}
+		_, _, _ = s.Store.Update(ctx, id, signal.Update{Move: lane.Move{
+			Guard:  lane.Guard{Done: lane.Is(c.Lane.Done), Taken: lane.Is(c.Lane.Taken)},
+			Change: lane.Change{Done: c.Lane.Done, Taken: c.Lane.Taken, Unhold: []lane.Numbered{forget}},
+		}}, now)
 	}
 	return c, made, err
 }
 
 type blindFinish struct{ signal.Store }
 
-func (s blindFinish) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
-	if m.Kind == signal.KindFinish {
-		m.Guard.Held = signal.Any
+func (s blindFinish) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
+	if u.Kind == lane.KindFinish {
+		u.Guard.Held = lane.Expected[int]{}
 	}
-	return s.Store.Move(ctx, id, m, now)
+	return s.Store.Update(ctx, id, u, now)
 }
 
 type lazyDrop struct{ signal.Store }
 
-func (s lazyDrop) Drop(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+func (s lazyDrop) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
 	if oneIn(2) {
-		return s.Inspect(ctx, id, now)
+		return s.Get(ctx, id, now)
 	}
-	return s.Store.Drop(ctx, id)
+	return s.Store.End(ctx, id)
 }
 
 type twoWinners struct{ signal.Store }
@@ -253,7 +254,7 @@ func (s twoWinners) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, 
 
 type anyRelease struct{ signal.Store }
 
-func (s anyRelease) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
+func (s anyRelease) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full lane.TAT) (bool, error) {
 	if p, err := s.Owner(ctx, user, now); err == nil && oneIn(4) {
 		id = p.ID
 	}
@@ -262,7 +263,7 @@ func (s anyRelease) Release(ctx context.Context, user signal.UserName, id signal
 
 type sameNumber struct{ signal.Store }
 
-func (s sameNumber) Route(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Route, error) {
+func (s sameNumber) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
 	r, err := s.Store.Route(ctx, user, now)
 	if r.Seq > 1 && oneIn(10) {
 		r.Seq--
@@ -302,43 +303,43 @@ func lose[T any](ctx context.Context, l *lossy, ask func() (T, error)) (T, error
 	return none, errLost
 }
 
-func (l *lossy) Admit(ctx context.Context, c signal.Connection) error {
-	_, err := lose(ctx, l, func() (struct{}, error) { return struct{}{}, l.Store.Admit(ctx, c) })
+func (l *lossy) Create(ctx context.Context, c signal.Connection) error {
+	_, err := lose(ctx, l, func() (struct{}, error) { return struct{}{}, l.Store.Create(ctx, c) })
 	return err
 }
 
-func (l *lossy) Inspect(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
-	return lose(ctx, l, func() (signal.Connection, error) { return l.Store.Inspect(ctx, id, now) })
+func (l *lossy) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
+	return lose(ctx, l, func() (signal.Connection, error) { return l.Store.Get(ctx, id, now) })
 }
 
-func (l *lossy) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
+func (l *lossy) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
 	type moved struct {
 		signal.Connection
 		made bool
 	}
 	a, err := lose(ctx, l, func() (moved, error) {
-		c, made, err := l.Store.Move(ctx, id, m, now)
+		c, made, err := l.Store.Update(ctx, id, u, now)
 		return moved{c, made}, err
 	})
 	return a.Connection, a.made, err
 }
 
-func (l *lossy) Drop(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
-	return lose(ctx, l, func() (signal.Connection, error) { return l.Store.Drop(ctx, id) })
+func (l *lossy) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+	return lose(ctx, l, func() (signal.Connection, error) { return l.Store.End(ctx, id) })
 }
 
 func (l *lossy) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error) {
 	return lose(ctx, l, func() (signal.Claimed, error) { return l.Store.Claim(ctx, c) })
 }
 
-func (l *lossy) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
+func (l *lossy) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full lane.TAT) (bool, error) {
 	return lose(ctx, l, func() (bool, error) { return l.Store.Release(ctx, user, id, full) })
 }
 
-func (l *lossy) Route(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Route, error) {
+func (l *lossy) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
 	return lose(ctx, l, func() (signal.Route, error) { return l.Store.Route(ctx, user, now) })
 }
 
-func (l *lossy) Owner(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Peer, error) {
+func (l *lossy) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Peer, error) {
 	return lose(ctx, l, func() (signal.Peer, error) { return l.Store.Owner(ctx, user, now) })
 }

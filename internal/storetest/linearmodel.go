@@ -10,6 +10,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // call is an operation on one record.
@@ -33,7 +34,7 @@ type record struct {
 // zero.
 type answer struct {
 	Connection signal.Connection
-	Done       bool // moved, released
+	Done       bool // updated, released
 	Claimed    signal.Claimed
 	Route      signal.Route
 	Peer       signal.Peer
@@ -135,17 +136,17 @@ func byKey(history []porcupine.Operation) [][]porcupine.Operation {
 	}
 	all := make([][]porcupine.Operation, 0, len(parts))
 	for k, part := range parts {
-		all = append(all, append(part, porcupine.Operation{Input: end{k}, Call: last + 1, Output: outcome{answer: answer{Done: true}}, Return: last + 2}))
+		all = append(all, append(part, porcupine.Operation{Input: over{k}, Call: last + 1, Output: outcome{answer: answer{Done: true}}, Return: last + 2}))
 	}
 	return all
 }
 
-// end is the history's end.
-type end struct{ of string }
+// over is the history's end.
+type over struct{ of string }
 
-func (e end) key() string  { return e.of }
-func (e end) name() string { return "end" }
-func (e end) on(r *record) (answer, *record) {
+func (e over) key() string  { return e.of }
+func (e over) name() string { return "over" }
+func (e over) on(r *record) (answer, *record) {
 	ended := *r
 	ended.ended = true
 	return answer{Done: !r.ended}, &ended
@@ -153,71 +154,71 @@ func (e end) on(r *record) (answer, *record) {
 
 // A connection's model is the domain's own pure code.
 type (
-	admit   struct{ signal.Connection }
-	inspect struct{ id signal.ConnectionID }
-	drop    struct{ id signal.ConnectionID }
-	move    struct {
+	create struct{ signal.Connection }
+	get    struct{ id signal.ConnectionID }
+	end    struct{ id signal.ConnectionID }
+	update struct {
 		id signal.ConnectionID
-		signal.Move
+		signal.Update
 	}
 )
 
-func (c admit) key() string   { return "connection " + string(c.ID) }
-func (c inspect) key() string { return "connection " + string(c.id) }
-func (c drop) key() string    { return "connection " + string(c.id) }
-func (c move) key() string    { return "connection " + string(c.id) }
+func (c create) key() string { return "connection " + string(c.ID) }
+func (c get) key() string    { return "connection " + string(c.id) }
+func (c end) key() string    { return "connection " + string(c.id) }
+func (c update) key() string { return "connection " + string(c.id) }
 
-func (c admit) name() string   { return "admit" }
-func (c inspect) name() string { return "inspect" }
-func (c drop) name() string    { return "drop" }
-func (c move) name() string    { return string(c.Kind) }
+func (c create) name() string { return "create" }
+func (c get) name() string    { return "get" }
+func (c end) name() string    { return "end" }
+func (c update) name() string { return string(c.Kind) }
 
 func (r *record) with(c *signal.Connection) *record {
 	return &record{connection: c, user: r.user, ended: r.ended}
 }
 
-func (c admit) on(r *record) (answer, *record) {
+func (c create) on(r *record) (answer, *record) {
 	if r.connection != nil {
 		return answer{}, r
 	}
-	admitted := normal(c.Connection)
-	return answer{}, r.with(&admitted)
+	created := normal(c.Connection)
+	return answer{}, r.with(&created)
 }
 
-func (c inspect) on(r *record) (answer, *record) {
+func (c get) on(r *record) (answer, *record) {
 	if r.connection == nil {
 		return answer{Err: signal.ErrNoConnection}, r
 	}
 	return answer{Connection: *r.connection}, r
 }
 
-func (c drop) on(r *record) (answer, *record) {
+func (c end) on(r *record) (answer, *record) {
 	if r.connection == nil {
 		return answer{Err: signal.ErrNoConnection}, r
 	}
 	return answer{Connection: *r.connection}, r.with(nil)
 }
 
-func (c move) on(r *record) (answer, *record) {
+func (c update) on(r *record) (answer, *record) {
 	if r.connection == nil {
 		return answer{Err: signal.ErrNoConnection}, r
 	}
-	if !r.connection.Allows(c.Move, now) {
+	if !r.connection.Allows(c.Update, now) {
 		return answer{Connection: *r.connection}, r
 	}
-	moved := *r.connection
-	moved.Lane.Held = maps.Clone(moved.Lane.Held) // a move is applied in place
-	moved = normal(moved.Applied(c.Move))
-	return answer{Connection: moved, Done: true}, r.with(&moved)
+	updated := *r.connection
+	updated.Lane.Held = maps.Clone(updated.Lane.Held) // an update is applied in place
+	updated = normal(updated.Applied(c.Update))
+	return answer{Connection: updated, Done: true}, r.with(&updated)
 }
 
 // user is the model of a user, as [signal.UserStore] has it.
 type user struct {
 	owner            signal.Peer // zero: none
-	claimedAt, until signal.Instant
+	claimedAt, until lane.Instant
 	epoch            string
 	seq              int64
-	fullAt           signal.FullAt
+	fullAt           lane.TAT
 }
 
 type (
@@ -225,15 +226,15 @@ type (
 	release struct {
 		user signal.UserName
 		id   signal.ConnectionID
-		full signal.FullAt
+		full lane.TAT
 	}
 	route struct {
 		user signal.UserName
-		at   signal.Instant
+		at   lane.Instant
 	}
 	owner struct {
 		user signal.UserName
-		at   signal.Instant
+		at   lane.Instant
 	}
 )
 
@@ -247,7 +248,7 @@ func (c release) name() string { return "release" }
 func (c route) name() string   { return "route" }
 func (c owner) name() string   { return "owner" }
 
-func (u user) owned(at signal.Instant) bool { return u.owner.ID != "" && at < u.until }
+func (u user) owned(at lane.Instant) bool { return u.owner.ID != "" && at < u.until }
 
 func (r *record) of(u user) *record { return &record{user: u, ended: r.ended} }
 
@@ -270,7 +271,7 @@ func (c claim) on(r *record) (answer, *record) {
 }
 
 func (u user) claimed() answer {
-	return answer{Claimed: signal.Claimed{Owner: u.owner, Epoch: u.epoch, Seq: u.seq, FullAt: u.fullAt}}
+	return answer{Claimed: signal.Claimed{Owner: u.owner, Epoch: u.epoch, Seq: u.seq, TAT: u.fullAt}}
 }
 
 func (c release) on(r *record) (answer, *record) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // takeovers bounds how often a claim meets a new owner.
@@ -34,7 +35,7 @@ func (c *client) meet(u *sharedUser) {
 }
 
 // reading is when a record is read: now and then after an ownership's end.
-func (c *client) reading() signal.Instant {
+func (c *client) reading() lane.Instant {
 	if c.oneIn(10) {
 		return c.clock().Add(longer)
 	}
@@ -91,21 +92,21 @@ func (c *client) claim(in signal.Claim) answer {
 }
 
 func (c *client) release(u *sharedUser, id signal.ConnectionID) answer {
-	full := signal.FullAt(c.rng.IntN(3))
+	full := lane.TAT(c.rng.IntN(3))
 	return c.do(release{u.name, id, full}, func(ctx context.Context) answer {
 		released, err := c.history.store.Release(ctx, u.name, id, full)
 		return answer{Done: released, Err: errored(err)}
 	})
 }
 
-func (c *client) route(u *sharedUser, at signal.Instant) answer {
+func (c *client) route(u *sharedUser, at lane.Instant) answer {
 	return c.do(route{u.name, at}, func(ctx context.Context) answer {
 		r, err := c.history.store.Route(ctx, u.name, at)
 		return answer{Route: r, Err: errored(err)}
 	})
 }
 
-func (c *client) owner(u *sharedUser, at signal.Instant) answer {
+func (c *client) owner(u *sharedUser, at lane.Instant) answer {
 	return c.do(owner{u.name, at}, func(ctx context.Context) answer {
 		p, err := c.history.store.Owner(ctx, u.name, at)
 		return answer{Peer: p, Err: errored(err)}

@@ -73,6 +73,9 @@ func startEmulator(t *testing.T, env ...string) *emulator {
 		"HTTPS_PROXY=" + e.names.URL, "SSL_CERT_FILE=" + e.names.authority,
 	}, env...)
 	cmd.Stdout, cmd.Stderr = e.logs, e.logs
+	if _, err := cmd.StdinPipe(); err != nil { // ends it if the test is killed
+		t.Fatal(err)
+	}
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with the functions' processes
 	if err := cmd.Start(); err != nil {

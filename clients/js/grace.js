@@ -41,8 +41,7 @@ export class Grace {
   /** A message to this user was answered. */
   answered(user, code) {
     if (this.#over || this.#receivers.get(user) !== 'there') return;
-    if (code === Code.UNREACHABLE) this.#ask(user, ASK[0]);
-    else this.#receivers.set(user, 'confirmed');
+    this.#receivers.set(user, code === Code.UNREACHABLE ? undefined : 'confirmed');
   }
 
   end() {

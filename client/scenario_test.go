@@ -133,9 +133,7 @@ func (s scenario) play(t *testing.T) {
 	for i, step := range append(s.Steps, step{Told: map[string]any{}}) {
 		g.do(step)
 		synctest.Wait()
-		g.mu.Lock()
 		g.expect(step, i == len(s.Steps))
-		g.mu.Unlock()
 		if t.Failed() {
 			t.Fatalf("in step %d, of %d", i+1, len(s.Steps))
 		}
@@ -226,6 +224,8 @@ func (g *stage) say(d *dialled, frame []byte) {
 
 // expect compares what a step says with what has come of it; last: with nothing.
 func (g *stage) expect(s step, last bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	switch {
 	case s.Dials != nil:
 		if g.seen++; g.seen != len(g.dials) {

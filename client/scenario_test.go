@@ -102,7 +102,9 @@ func (s scenario) play(t *testing.T) {
 	g.options = Options{
 		Token: "alice", AckTimeout: ms("ackTimeout"), Heartbeat: ms("heartbeat"), RenewAfter: ms("renewAfter"),
 		GapWait: ms("gapWait"), MinBackoff: ms("reconnectFirst"), MaxBackoff: ms("reconnectMost"), Grace: ms("grace"),
-		OnGap:      func(gap Gap) { g.add("gaps", strings.TrimSuffix(fmt.Sprintf("%s %d-%d", gap.Epoch, gap.First, gap.Last), "0")) },
+		OnGap: func(gap Gap) {
+			g.add("gaps", strings.TrimSuffix(fmt.Sprintf("%s %d-%d", gap.Epoch, gap.First, gap.Last), "0"))
+		},
 		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: g.dial, DisableKeepAlives: true}},
 		random:     func() float64 { return 1 },
 	}

@@ -1,0 +1,404 @@
+package lane
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const start = Instant(1_000_000)
+
+func frameOf(n int64) Frame { return Frame{To: "bob", Data: fmt.Append(nil, n)} }
+
+// pending: another invocation has the frame.
+var pending = Decision{Action: Pending}
+
+// opened is a lane that was opened at a start, with the given frames sent
+// before.
+func opened(at Start, before ...int64) (Lane, []Numbered) {
+	l := New()
+	for _, n := range before {
+		l.Apply(l.hold(n, frameOf(n), "early", start))
+	}
+	m := l.Start(at.Lane(), "opener", start)
+	l.Apply(m)
+	return l, m.Run
+}
+
+func numbers(run []Numbered) string {
+	var s []string
+	for _, f := range run {
+		if string(f.Data) != fmt.Sprint(f.N) {
+			s = append(s, "foreign data under ")
+		}
+		s = append(s, fmt.Sprint(f.N))
+	}
+	return strings.Join(s, " ")
+}
+
+// arrive brings a frame to the lane as an invocation does: blindly first, then
+// as the lane says. It returns what has to be posted, or the step that says
+// why nothing has.
+func arrive(t *testing.T, l *Lane, n int64, me string, now Instant) ([]Numbered, Decision) {
+	t.Helper()
+	m := Take(n, frameOf(n), me, now)
+	for range 10 {
+		if l.Allows(m) {
+			l.Apply(m)
+			if m.Kind == KindTake {
+				return m.Run, Decision{}
+			}
+			if m.Kind == KindHold {
+				return nil, pending
+			}
+		}
+		step := l.DecideArrival(n, frameOf(n), me, now)
+		if step.Action != MakeMove {
+			return nil, step
+		}
+		m = *step.Move
+	}
+	t.Fatalf("frame %d does not come to rest on %+v", n, l)
+	return nil, Decision{}
+}
+
+func finish(l *Lane, me string, now Instant, faults ...Undelivered) []Numbered {
+	m := l.Finish(faults, true, me, now)
+	l.Apply(m)
+	return m.Run
+}
+
+func TestOpening(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		at     Start
+		before []int64
+		run    string
+		turn   int64 // where the lane stands once the run is finished
+		late   []int64
+	}{
+		{"first authentication", StartAt(0), nil, "", 0, nil},
+		{"nothing known of the start", Start{}, nil, "", -1, nil},
+		{"start at 0, sent while the handshake went on", Start{}, []int64{1, 0}, "0 1", 1, nil},
+		{"a start that cannot be known waits", Start{}, []int64{5}, "", -1, nil},
+		{"flushed before the authentication", StartAt(424), []int64{423, 422}, "422 423", 424, []int64{0, 421}},
+		{"flushed around the authentication", StartAt(424), []int64{425, 423, 422}, "422 423 425", 425, nil},
+		{"one is still on its way", StartAt(424), []int64{422}, "422", 422, nil},
+		{"a gap among those before", StartAt(424), []int64{420, 423}, "420 423", 424, []int64{421, 422}},
+		{"after a number, lower ones are not taken", StartAfter(5), []int64{5, 6}, "6", 6, nil},
+		{"beyond a gap", StartAt(0), []int64{2, 3}, "", 0, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, run := opened(c.at, c.before...)
+			if got := numbers(run); got != c.run {
+				t.Errorf("run %q, want %q", got, c.run)
+			}
+			finish(&l, "opener", start)
+			if !l.Idle() || l.Taken != c.turn {
+				t.Errorf("lane stands at %d, want %d", l.Taken, c.turn)
+			}
+			for _, n := range c.late {
+				if _, step := arrive(t, &l, n, "late", start); step.Action != Finished || step.Code == OK {
+					t.Errorf("late frame %d: %+v", n, step)
+				}
+			}
+			for _, f := range run {
+				if _, step := arrive(t, &l, f.N, "again", start); step.Action != Finished || step.Code != OK {
+					t.Errorf("repeated frame %d: %+v", f.N, step)
+				}
+			}
+		})
+	}
+}
+
+// A straggler below the opening number is still posted as long as nothing that
+// was sent after it has been.
+func TestStragglerAfterOpening(t *testing.T) {
+	l, _ := opened(StartAt(424), 421)
+	finish(&l, "opener", start)
+	if run, _ := arrive(t, &l, 423, "a", start); numbers(run) != "423" {
+		t.Fatalf("423 came to %q", numbers(run))
+	}
+	finish(&l, "a", start)
+	if _, step := arrive(t, &l, 422, "b", start); step.Action != Finished || step.Code != CodeServer {
+		t.Errorf("422, when 423 has been posted: %+v", step)
+	}
+	if run, _ := arrive(t, &l, 425, "c", start); numbers(run) != "425" {
+		t.Errorf("425 came to %q", numbers(run))
+	}
+	if _, step := arrive(t, &l, 424, "d", start); step.Action == Finished && step.Code == OK {
+		t.Error("a message with the authentication's number counts as delivered")
+	}
+}
+
+// A frame that the run under way leaves out is told so at once: whoever carries
+// the run does not know of it.
+func TestTooLateForTheRunUnderWay(t *testing.T) {
+	l, run := opened(StartAt(7), 1, 3)
+	if numbers(run) != "1 3" {
+		t.Fatalf("run %q", numbers(run))
+	}
+	if _, step := arrive(t, &l, 2, "late", start); step.Action != Finished || step.Code != CodeServer {
+		t.Errorf("2, while 1 and 3 are being posted: %+v", step)
+	}
+}
+
+// A repeated frame may be held before a gap below it is skipped; its other
+// invocation must not take it then.
+func TestHeldFrameIsNotTakenBlindly(t *testing.T) {
+	l, _ := opened(StartAt(0))
+	arrive(t, &l, 2, "a", start)
+	late := start.Add(LeaseTimeout) + 1
+	l.Apply(*l.DecideWatch(2, "a", late).Move)
+	if run, step := arrive(t, &l, 2, "again", late); len(run) > 0 || step != pending {
+		t.Errorf("taken again: %q, %+v", numbers(run), step)
+	}
+}
+
+func TestInOrder(t *testing.T) {
+	l, _ := opened(StartAt(0))
+	for n := int64(1); n <= 3; n++ {
+		if run, _ := arrive(t, &l, n, "me", start); numbers(run) != fmt.Sprint(n) {
+			t.Fatalf("frame %d came to %q", n, numbers(run))
+		}
+		finish(&l, "me", start)
+	}
+	if l.Done != 3 || !l.Idle() {
+		t.Fatalf("lane %+v", l)
+	}
+}
+
+func TestEarlyFramesAreTakenAlong(t *testing.T) {
+	l, _ := opened(StartAt(0))
+	arrive(t, &l, 1, "holder", start)
+	for _, n := range []int64{4, 2, 3, 6} {
+		if run, step := arrive(t, &l, n, "holder", start); len(run) > 0 || step.Action == Finished {
+			t.Fatalf("frame %d: run %q, %+v", n, numbers(run), step)
+		}
+	}
+	if got := numbers(finish(&l, "holder", start)); got != "2 3 4" {
+		t.Fatalf("taken along: %q", got)
+	}
+	if next := finish(&l, "holder", start); len(next) > 0 || l.Done != 4 {
+		t.Fatalf("beyond the gap: %q, lane %+v", numbers(next), l)
+	}
+	if run, _ := arrive(t, &l, 5, "filler", start); numbers(run) != "5" {
+		t.Fatalf("the gap's filler comes to %q", numbers(run))
+	}
+	if got := numbers(finish(&l, "filler", start)); got != "6" {
+		t.Fatalf("the gap's filler takes along %q", got)
+	}
+	if len(l.Held) != 0 || l.Size != 0 {
+		t.Fatalf("still held: %+v", l)
+	}
+}
+
+func TestRepeats(t *testing.T) {
+	l, _ := opened(StartAt(0))
+	arrive(t, &l, 1, "holder", start)
+	if run, step := arrive(t, &l, 1, "again", start); len(run) > 0 || step != pending {
+		t.Errorf("while its lease is held: %+v", step)
+	}
+	arrive(t, &l, 3, "holder", start)
+	if run, step := arrive(t, &l, 3, "again", start); len(run) > 0 || step != pending {
+		t.Errorf("while it is held: %+v", step)
+	}
+	finish(&l, "holder", start, Undelivered{1, 1, CodeUnreachable})
+	if _, step := arrive(t, &l, 1, "again", start); step.Action != Finished || step.Code != CodeUnreachable {
+		t.Errorf("after it failed: %+v", step)
+	}
+	arrive(t, &l, 2, "holder", start)
+	finish(&l, "holder", start)
+	if _, step := arrive(t, &l, 2, "again", start); step.Action != Finished || step.Code != OK {
+		t.Errorf("after it was delivered: %+v", step)
+	}
+}
+
+func TestExpiredLease(t *testing.T) {
+	l, _ := opened(StartAt(0))
+	arrive(t, &l, 1, "dead", start)
+	alive := start.Add(LeaseTimeout)
+	if run, _ := arrive(t, &l, 2, "b", alive); len(run) > 0 {
+		t.Fatalf("expired at the end of the timeout, not past it: %q", numbers(run))
+	}
+	if step := l.DecideWatch(2, "b", alive); step.Action == MakeMove || step.Wait <= 0 {
+		t.Fatalf("the watcher does not wait: %+v", step)
+	}
+	dead := alive + 1
+	step := l.DecideWatch(2, "b", dead)
+	if step.Action != MakeMove || step.Move.Kind != KindExpire {
+		t.Fatalf("the watcher does not expire the lease: %+v", step)
+	}
+	stale := l.Finish(nil, true, "dead", dead)
+	l.Apply(*step.Move)
+	if l.Allows(stale) {
+		t.Error("the holder of an expired lease may finish")
+	}
+	if l.Outcome(1) != CodeServer {
+		t.Errorf("its number ended with %v", l.Outcome(1))
+	}
+	step = l.DecideWatch(2, "b", dead)
+	if step.Action != MakeMove || step.Move.Kind != KindAdopt || numbers(step.Move.Run) != "2" {
+		t.Fatalf("what it left is not adopted: %+v", step)
+	}
+	// A renewed lease is held.
+	l.Apply(*step.Move)
+	l.Apply(l.Renew("b", dead.Add(LeaseTimeout)))
+	if l.Expired(dead.Add(2 * LeaseTimeout)) {
+		t.Error("a renewed lease counts as expired")
+	}
+}
+
+func TestGap(t *testing.T) {
+	l, _ := opened(StartAt(0))
+	arrive(t, &l, 1, "a", start)
+	finish(&l, "a", start)
+	arrive(t, &l, 3, "holder", start)
+	if step := l.DecideWatch(3, "holder", start.Add(LeaseTimeout)); step.Wait <= 0 {
+		t.Fatalf("at the end of its patience: %+v", step)
+	}
+	late := start.Add(LeaseTimeout) + 1
+	step := l.DecideWatch(3, "holder", late)
+	if step.Action != MakeMove || step.Move.Kind != KindSkip {
+		t.Fatalf("past its patience: %+v", step)
+	}
+	l.Apply(*step.Move)
+	if step = l.DecideWatch(3, "holder", late); step.Action != MakeMove || numbers(step.Move.Run) != "3" {
+		t.Fatalf("after the gap was skipped: %+v", step)
+	}
+	l.Apply(*step.Move)
+	finish(&l, "holder", late)
+	if _, step := arrive(t, &l, 2, "late", late); step.Action != Finished || step.Code == OK {
+		t.Errorf("the number that was skipped: %+v", step)
+	}
+	if step := l.DecideWatch(3, "holder", late); step != pending {
+		t.Errorf("when all is done the watcher goes on: %+v", step)
+	}
+}
+
+// Without a known start the first numbers wait only until they have settled.
+func TestUnknownStartSettles(t *testing.T) {
+	l, _ := opened(Start{})
+	arrive(t, &l, 8, "a", start)
+	arrive(t, &l, 7, "b", start)
+	if step := l.DecideWatch(7, "b", start.Add(ReorderWindow)); step.Wait <= 0 || step.Wait > 2*time.Millisecond {
+		t.Fatalf("before it has settled: %+v", step)
+	}
+	now := start.Add(ReorderWindow) + 1
+	l.Apply(*l.DecideWatch(7, "b", now).Move)
+	step := l.DecideWatch(7, "b", now)
+	if step.Action != MakeMove || numbers(step.Move.Run) != "7 8" {
+		t.Fatalf("when it has settled: %+v", step)
+	}
+}
+
+// After a reconnect it is known which number follows the authentication's.
+func TestKnownStartIsWaitedFor(t *testing.T) {
+	l, _ := opened(StartAt(160))
+	arrive(t, &l, 162, "a", start)
+	if step := l.DecideWatch(162, "a", start.Add(LeaseTimeout)); step.Wait <= 0 {
+		t.Errorf("162 does not wait for 161: %+v", step)
+	}
+	if run, _ := arrive(t, &l, 161, "b", start); numbers(run) != "161 162" {
+		t.Errorf("161 came to %q", numbers(run))
+	}
+}
+
+func TestWatchersShareTheWork(t *testing.T) {
+	l, _ := opened(StartAt(0))
+	arrive(t, &l, 5, "a", start)
+	arrive(t, &l, 3, "b", start)
+	if step := l.DecideWatch(5, "a", start); step != pending {
+		t.Errorf("a higher frame is watched although a lower one is: %+v", step)
+	}
+	if step := l.DecideWatch(3, "b", start); step.Wait <= 0 {
+		t.Errorf("the lowest frame is not watched: %+v", step)
+	}
+}
+
+func TestHoldingIsBounded(t *testing.T) {
+	l, _ := opened(StartAt(0))
+	for n := range int64(MaxHeld) {
+		if _, step := arrive(t, &l, n+2, "me", start); step.Action == Finished {
+			t.Fatalf("frame %d of %d: %+v", n+1, MaxHeld, step)
+		}
+	}
+	if _, step := arrive(t, &l, MaxHeld+2, "me", start); step.Action != Finished || step.Code != CodeBusy {
+		t.Errorf("one more than %d: %+v", MaxHeld, step)
+	}
+	arrive(t, &l, 1, "me", start)
+	if run := finish(&l, "me", start); len(run) != MaxHeld {
+		t.Errorf("the frame that all wait for takes %d along", len(run))
+	}
+}
+
+func TestUndeliveredIsBounded(t *testing.T) {
+	l, _ := opened(StartAt(0))
+	for n := int64(1); n <= 2*(MaxUndelivered+2); n++ {
+		arrive(t, &l, n, "me", start)
+		if n%2 == 0 {
+			finish(&l, "me", start, Undelivered{n, n, CodeUnreachable})
+		} else {
+			finish(&l, "me", start)
+		}
+	}
+	if len(l.Undelivered) != MaxUndelivered {
+		t.Fatalf("%d faults are remembered", len(l.Undelivered))
+	}
+	for n := int64(1); n <= l.Taken; n++ {
+		switch code := l.Outcome(n); {
+		case n%2 == 0 && code == OK:
+			t.Errorf("%d failed, and counts as delivered", n)
+		case n%2 == 1 && n > l.OutcomesAfter && code != OK:
+			t.Errorf("%d was delivered, and ended with %v", n, code)
+		}
+	}
+	if l.OutcomesAfter != 4 {
+		t.Errorf("forgotten up to %d", l.OutcomesAfter)
+	}
+}
+
+func TestNeighbouringRunsAreOne(t *testing.T) {
+	l := New()
+	list := l.outcomes(Undelivered{1, 1, CodeServer}, Undelivered{2, 3, CodeServer}, Undelivered{4, 4, CodeBusy}, Undelivered{6, 5, CodeBusy})
+	if want := []Undelivered{{1, 3, CodeServer}, {4, 4, CodeBusy}}; !slices.Equal(list.Undelivered, want) {
+		t.Errorf("got %v, want %v", list, want)
+	}
+}
+
+// One's own move is known again when its answer was lost, and nobody else's is
+// taken for it.
+func TestMade(t *testing.T) {
+	l, _ := opened(StartAt(0))
+	for _, step := range []struct {
+		name string
+		move func() Move
+	}{
+		{"take", func() Move { return Take(1, frameOf(1), "me", start) }},
+		{"hold", func() Move { return l.hold(3, frameOf(3), "me", start) }},
+		{"renew", func() Move { return l.Renew("me", start+1) }},
+		{"finish", func() Move { return l.Finish(nil, true, "me", start) }},
+		{"skip", func() Move { return l.skip(3, "me") }},
+	} {
+		m := step.move()
+		if m.Made(l) {
+			t.Errorf("%s counts as made before it was", step.name)
+		}
+		l.Apply(m)
+		if !m.Made(l) {
+			t.Errorf("%s is not known again", step.name)
+		}
+		if c := m.Change; c.Hold == nil {
+			m.Change.Holder = "you"
+		} else {
+			h := *c.Hold
+			h.By = "you"
+			m.Change.Hold = &h
+		}
+		if m.Made(l) {
+			t.Errorf("%s of another counts as one's own", step.name)
+		}
+	}
+}

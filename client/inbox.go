@@ -2,6 +2,8 @@ package client
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -179,13 +181,4 @@ func (b *inbox) seen(s sender, number int64) bool {
 }
 
 // lowest is the lowest seq that is held; there must be one.
-func (b *inbox) lowest() int64 {
-	first := true
-	var lowest int64
-	for seq := range b.held {
-		if first || seq < lowest {
-			lowest, first = seq, false
-		}
-	}
-	return lowest
-}
+func (b *inbox) lowest() int64 { return slices.Min(slices.Collect(maps.Keys(b.held))) }

@@ -71,7 +71,7 @@ func (o *outbox) withdraw(m *outgoing) bool {
 func (o *outbox) next(now time.Time, window int) *outgoing {
 	var m *outgoing
 	if o.wire < len(o.flight) {
-		m = o.unsent()
+		m = o.flight[slices.IndexFunc(o.flight, func(m *outgoing) bool { return m.due.IsZero() })]
 	} else if front := o.waiting.Front(); front != nil && o.last+1-o.first() < maxSpread {
 		m = front.Value.(*outgoing)
 	}
@@ -89,15 +89,6 @@ func (o *outbox) next(now time.Time, window int) *outgoing {
 	o.wire++
 	o.bytes += m.size()
 	return m
-}
-
-func (o *outbox) unsent() *outgoing {
-	for _, m := range o.flight {
-		if m.due.IsZero() {
-			return m
-		}
-	}
-	return nil
 }
 
 // answered takes out the message of that number, nil if it was answered before.

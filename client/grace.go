@@ -75,16 +75,15 @@ func (g *grace) presence(user string, online bool, now time.Time) {
 	r.askAt, r.pause = now.Add(r.pause), min(2*r.pause, askMost)
 }
 
-// answered is told how a message to the user has ended. If the receiver was not
-// there after all, the others wait on.
-func (g *grace) answered(user string, unreachable bool) {
-	if g == nil || g.missing[user] == nil || !g.missing[user].online {
-		return
-	}
-	if unreachable {
-		g.missing[user] = &receiver{}
-	} else {
+// answered is told how a message to the user has ended: zero is an ack. If the
+// receiver was not there after all, the others wait on.
+func (g *grace) answered(user string, code Code) {
+	switch {
+	case g == nil || g.missing[user] == nil || !g.missing[user].online:
+	case code == 0:
 		delete(g.missing, user)
+	case code == CodeUnreachable:
+		g.missing[user] = &receiver{}
 	}
 }
 

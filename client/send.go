@@ -161,7 +161,7 @@ func (c *Client) finish(number int64, code Code, err error, now time.Time) {
 	}
 	if m := c.outbox.answered(number, code.passing()); m != nil {
 		m.tell(err)
-		c.outbox.grace.answered(m.to, code == CodeUnreachable)
+		c.outbox.grace.answered(m.to, code)
 		c.pump(now)
 	}
 }

@@ -41,7 +41,8 @@ export class Grace {
   /** A message to this user was answered. */
   answered(user, code) {
     if (this.#over || this.#receivers.get(user) !== 'there') return;
-    this.#receivers.set(user, code === Code.UNREACHABLE ? undefined : 'confirmed');
+    if (code === 0) this.#receivers.set(user, 'confirmed');
+    if (code === Code.UNREACHABLE) this.#receivers.set(user, undefined);
   }
 
   end() {

@@ -162,8 +162,13 @@ func (c *client) update(l *sharedLane, u signal.Update) (signal.Connection, bool
 	return c.history.update(c.number, l.ID, u, c.clock)
 }
 
-// create creates the connection, whose numbers begin anew.
+// create creates the connection, whose numbers begin anew, once the record of
+// the one that has ended is deleted.
 func (c *client) create(l *sharedLane) {
+	at := c.clock().Add(2 * signal.EndedLife)
+	c.do(remove{l.ID, at}, func(ctx context.Context) answer {
+		return answer{Err: errored(c.history.store.Delete(ctx, l.ID, at))}
+	})
 	l.sent.Store(0)
 	created := signal.Connection{Peer: l.Peer, Expires: now.Add(24 * time.Hour), Lane: lane.New()}
 	c.do(create{created}, func(ctx context.Context) answer {
@@ -179,8 +184,9 @@ func (c *client) get(l *sharedLane) answer {
 }
 
 func (c *client) end(l *sharedLane) {
-	c.do(end{l.ID}, func(ctx context.Context) answer {
-		was, err := c.history.store.End(ctx, l.ID)
+	at := c.clock()
+	c.do(end{l.ID, at}, func(ctx context.Context) answer {
+		was, err := c.history.store.End(ctx, l.ID, at)
 		return answer{Connection: normal(was), Err: errored(err)}
 	})
 }

@@ -235,11 +235,11 @@ func (s blindFinish) Update(ctx context.Context, id signal.ConnectionID, u signa
 
 type lazyDrop struct{ signal.Store }
 
-func (s lazyDrop) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+func (s lazyDrop) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	if oneIn(2) {
 		return s.Get(ctx, id, now)
 	}
-	return s.Store.End(ctx, id)
+	return s.Store.End(ctx, id, now)
 }
 
 type twoWinners struct{ signal.Store }
@@ -324,8 +324,13 @@ func (l *lossy) Update(ctx context.Context, id signal.ConnectionID, u signal.Upd
 	return a.Connection, a.made, err
 }
 
-func (l *lossy) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
-	return lose(ctx, l, func() (signal.Connection, error) { return l.Store.End(ctx, id) })
+func (l *lossy) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
+	return lose(ctx, l, func() (signal.Connection, error) { return l.Store.End(ctx, id, now) })
+}
+
+func (l *lossy) Delete(ctx context.Context, id signal.ConnectionID, now lane.Instant) error {
+	_, err := lose(ctx, l, func() (struct{}, error) { return struct{}{}, l.Store.Delete(ctx, id, now) })
+	return err
 }
 
 func (l *lossy) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error) {

@@ -156,7 +156,14 @@ func (e over) on(r *record) (answer, *record) {
 type (
 	create struct{ signal.Connection }
 	get    struct{ id signal.ConnectionID }
-	end    struct{ id signal.ConnectionID }
+	end    struct {
+		id signal.ConnectionID
+		at lane.Instant
+	}
+	remove struct {
+		id signal.ConnectionID
+		at lane.Instant
+	}
 	update struct {
 		id signal.ConnectionID
 		signal.Update
@@ -166,11 +173,13 @@ type (
 func (c create) key() string { return "connection " + string(c.ID) }
 func (c get) key() string    { return "connection " + string(c.id) }
 func (c end) key() string    { return "connection " + string(c.id) }
+func (c remove) key() string { return "connection " + string(c.id) }
 func (c update) key() string { return "connection " + string(c.id) }
 
 func (c create) name() string { return "create" }
 func (c get) name() string    { return "get" }
 func (c end) name() string    { return "end" }
+func (c remove) name() string { return "delete" }
 func (c update) name() string { return string(c.Kind) }
 
 func (r *record) with(c *signal.Connection) *record {
@@ -186,21 +195,32 @@ func (c create) on(r *record) (answer, *record) {
 }
 
 func (c get) on(r *record) (answer, *record) {
-	if r.connection == nil {
+	if r.absent() {
 		return answer{Err: signal.ErrNoConnection}, r
 	}
 	return answer{Connection: *r.connection}, r
 }
 
+// absent: a connection that has ended is, to all of these.
+func (r *record) absent() bool { return r.connection == nil || r.connection.Ended }
+
 func (c end) on(r *record) (answer, *record) {
-	if r.connection == nil {
+	if r.absent() {
 		return answer{Err: signal.ErrNoConnection}, r
 	}
-	return answer{Connection: *r.connection}, r.with(nil)
+	ended := normal(r.connection.EndedAt(c.at))
+	return answer{Connection: *r.connection}, r.with(&ended)
+}
+
+func (c remove) on(r *record) (answer, *record) {
+	if r.connection == nil || r.connection.Expires > c.at {
+		return answer{}, r
+	}
+	return answer{}, r.with(nil)
 }
 
 func (c update) on(r *record) (answer, *record) {
-	if r.connection == nil {
+	if r.absent() {
 		return answer{Err: signal.ErrNoConnection}, r
 	}
 	if !r.connection.Allows(c.Update, now) {

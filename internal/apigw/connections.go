@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigatewaymanagementapi"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
@@ -43,10 +43,7 @@ func NewManagement(config aws.Config) *Management {
 // for clients on a custom domain, too ("Use @connections commands in your
 // backend service", API Gateway Developer Guide).
 func Endpoint(region string) func(events.APIGatewayWebsocketProxyRequestContext) string {
-	suffix := "amazonaws.com"
-	if strings.HasPrefix(region, "cn-") {
-		suffix = "amazonaws.com.cn"
-	}
+	suffix := awsenv.URLSuffix(region)
 	return func(rc events.APIGatewayWebsocketProxyRequestContext) string {
 		return fmt.Sprintf("https://%s.execute-api.%s.%s/%s", rc.APIID, region, suffix, rc.Stage)
 	}

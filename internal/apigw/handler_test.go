@@ -126,6 +126,22 @@ func TestHandshakes(t *testing.T) {
 	}
 }
 
+// TestConnectedAt: a connection is dated by API Gateway, so that which one is newer
+// does not depend on the clocks of functions.
+func TestConnectedAt(t *testing.T) {
+	store := memory.New()
+	h, _ := newHandler(store)
+	ev := event("id=", "", nil)
+	const at = 1_712_345_678_901
+	ev.RequestContext.ConnectedAt = at
+	if r, _ := h.Connect(t.Context(), ev); r.StatusCode != 200 {
+		t.Fatalf("response %+v", r)
+	}
+	if c, err := store.Get(t.Context(), "id=", at); err != nil || c.Since != at {
+		t.Errorf("since %d, want %d; %v", c.Since, int64(at), err)
+	}
+}
+
 const open = `0{"sid":"id=","upgrades":[],"pingInterval":300000,"pingTimeout":240000,"maxPayload":131072}`
 
 func TestHandshakeFailsWithoutTheStore(t *testing.T) {
@@ -172,7 +188,7 @@ func TestMessageAnswers(t *testing.T) {
 			t.Errorf("%s is answered %s, want %s", c.body, r.Body, c.answer)
 		}
 		if after != nil {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			after(ctx)
 			cancel()
 		}
@@ -187,12 +203,18 @@ func TestMessageAnswers(t *testing.T) {
 func TestEndpoint(t *testing.T) {
 	rc := events.APIGatewayWebsocketProxyRequestContext{APIID: "abc", Stage: "prod", DomainName: "signal.example"}
 	for region, want := range map[string]string{
-		"eu-west-1":  "https://abc.execute-api.eu-west-1.amazonaws.com/prod",
-		"cn-north-1": "https://abc.execute-api.cn-north-1.amazonaws.com.cn/prod",
+		"eu-west-1":      "https://abc.execute-api.eu-west-1.amazonaws.com/prod",
+		"us-gov-west-1":  "https://abc.execute-api.us-gov-west-1.amazonaws.com/prod",
+		"cn-north-1":     "https://abc.execute-api.cn-north-1.amazonaws.com.cn/prod",
+		"eusc-de-east-1": "https://abc.execute-api.eusc-de-east-1.amazonaws.eu/prod",
 	} {
 		if got := apigw.Endpoint(region)(rc); got != want {
 			t.Errorf("%s: %s", region, got)
 		}
+	}
+	t.Setenv("URL_SUFFIX", "aws.example")
+	if got, want := apigw.Endpoint("new-west-1")(rc), "https://abc.execute-api.new-west-1.aws.example/prod"; got != want {
+		t.Errorf("by the environment: %s", got)
 	}
 }
 

@@ -62,6 +62,7 @@ func New(c Config) *apigw.Handler {
 			Random:             random,
 			Rate:               c.Limits.Rate,
 			AuthenticateWithin: c.Limits.AuthenticateWithin,
+			PingRate:           c.Limits.PingRate,
 			Meter:              c.Metrics,
 			Log:                c.Log,
 		},

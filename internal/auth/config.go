@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/owt-signal/owt-signal/internal/secret"
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/versions"
 )
@@ -92,7 +93,7 @@ var Settings = []Setting{
 	{"JWT_SECRET_ARN", "", "",
 		func(c *Config, v string) error {
 			c.Secret = v
-			return checkSecretID(v)
+			return secret.CheckID(v)
 		}},
 	{"JWT_SECRET_FILE", "jwt-secret-file", "with -auth jwt: `file` with the secret that tokens are signed with (HS256, HS384, HS512)",
 		func(c *Config, v string) (err error) {
@@ -244,6 +245,9 @@ func sources(list string) (signal.Sources, error) {
 		}
 		all = append(all, signal.Source(name))
 	}
+	if len(all) == 0 {
+		return nil, errEmptyList // would be all of them, or none
+	}
 	return all, nil
 }
 
@@ -280,10 +284,12 @@ func oneOf(v string, allowed ...string) error {
 	return fmt.Errorf("%q is none of %s", v, strings.Join(allowed, ", "))
 }
 
+var errEmptyList = errors.New("the list is empty")
+
 func atMost(list []string, n int) error {
 	switch {
 	case len(list) == 0:
-		return errors.New("the list is empty")
+		return errEmptyList
 	case len(list) > n:
 		return fmt.Errorf("%d entries, at most %d are allowed", len(list), n)
 	default:

@@ -70,6 +70,7 @@ func TestBadEnvironments(t *testing.T) {
 		{nil, []string{"AUTH_MODE", "JWT"}, []string{"AUTH_MODE", `"JWT"`}},
 		{nil, []string{"ANONYMOUS", "yes"}, []string{"ANONYMOUS", `"yes"`, "allow, refuse"}},
 		{nil, []string{"TOKEN_SOURCES", "cookie"}, []string{"TOKEN_SOURCES", `"cookie"`}},
+		{nil, []string{"TOKEN_SOURCES", ","}, []string{"TOKEN_SOURCES", "empty"}},
 		{nil, []string{"ACCEPTED_VERSIONS", ">=x"}, []string{"ACCEPTED_VERSIONS", `">=x"`}},
 		{nil, []string{"AUTH_MODE", "jwt"}, []string{"JWT_SECRET_ARN", "JWT_JWKS_URL", "JWT_ISSUER"}},
 		{nil, []string{"AUTH_MODE", "jwt", "JWT_ISSUER", "accounts"}, []string{"JWT_ISSUER", "no URL"}},

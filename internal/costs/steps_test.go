@@ -28,7 +28,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/storetest"
 )
 
-// service is the handlers on the real DynamoDB engine, and what they have done
+// service is the handlers on an emulator of DynamoDB, and what they have done
 // since the last look.
 type service struct {
 	t       *testing.T

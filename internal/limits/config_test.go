@@ -32,6 +32,7 @@ func TestEnvironment(t *testing.T) {
 			"1": true, strconv.Itoa(limits.MaxBurst): true, strconv.Itoa(limits.MaxBurst + 1): false, "0": false,
 		},
 		"AUTHENTICATE_WITHIN": {"1s": true, "1h": true, "999ms": false, "1h1s": false, "60": false},
+		"LOG_USER_KEY_ARN":    {"arn:aws:ssm:eu-west-1:123456789012:parameter/k": true, "arn:aws:s3:::k": false},
 		"ALLOWED_ORIGINS": {
 			"https://a.example": true, "app://local": true, "a.example": false, "https://a.example/": false, "https://a.example/x": false,
 			"null": false, ",": false, "https://u@a.example": false, strings.Repeat("https://a.example,", 65): false,
@@ -42,5 +43,8 @@ func TestEnvironment(t *testing.T) {
 				t.Errorf("%s=%s: %v", name, value, err)
 			}
 		}
+	}
+	if _, err := read(map[string]string{"LOG_USER_KEY": "k", "LOG_USER_KEY_ARN": "/k"}); err == nil || !strings.Contains(err.Error(), "exclude") {
+		t.Errorf("two keys: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -23,9 +24,10 @@ const (
 	Segments = 64
 	// SegmentsAtOnce is how many of them are read at a time.
 	SegmentsAtOnce = 4
-	// PingRate is how many connections a round visits per second: a request
-	// each, and requests count against the 10,000 per second of the account,
-	// which the messages of clients need ("Amazon API Gateway quotas").
+	// PingRate is how many connections a round visits per second, unless the
+	// service says otherwise: a request each, and requests count against the
+	// 10,000 per second of the account, in some Regions 2,500, which the messages
+	// of clients need ("Amazon API Gateway quotas").
 	PingRate = 1000
 	// PingsAtOnce is how many visits are under way at a time: PingRate is
 	// reached as long as they take 128 ms on average.
@@ -71,7 +73,7 @@ type round struct {
 // and pay for them, until then. A round that its context cuts short says so,
 // and how far it got; the next one begins at another place.
 func (s *Service) Keepalive(ctx context.Context) error {
-	r := &round{Service: s, pace: rate.NewLimiter(PingRate, pingBurst), began: s.Clock.Now(), first: s.anySegment()}
+	r := &round{Service: s, pace: rate.NewLimiter(rate.Limit(cmp.Or(s.PingRate, PingRate)), pingBurst), began: s.Clock.Now(), first: s.anySegment()}
 	begin, stop := before(ctx, RoundMargin)
 	defer stop()
 	work, stop := before(ctx, roundEnd)

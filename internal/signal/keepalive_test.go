@@ -317,9 +317,10 @@ func TestKeepaliveIsCutShort(t *testing.T) {
 		store := crowd(t, connections)
 		time.Sleep(signal.MaxHandshake)
 		var visited []map[signal.ConnectionID]bool
-		for _, first := range []int{0, signal.Segments / 2} {
+		for first, rate := range map[int]int{0: signal.PingRate, signal.Segments / 2: signal.PingRate / 2} {
 			n := newNetwork(func() time.Duration { return 10 * time.Millisecond })
 			s, logs := keeper(store, n, func(b []byte) { clear(b); b[len(b)-1] = byte(first) })
+			s.PingRate = rate
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			began := time.Now()
 			err := s.Keepalive(ctx)
@@ -335,7 +336,7 @@ func TestKeepaliveIsCutShort(t *testing.T) {
 				t.Errorf("a visit began after %v", latest)
 			}
 			l := readRound(t, logs)
-			want := int((timeout - signal.RoundMargin).Seconds()) * signal.PingRate
+			want := int((timeout - signal.RoundMargin).Seconds()) * rate
 			if l.Level != "WARN" || l.First != first || l.Scanned < want*9/10 || l.Scanned > want*11/10 || l.Segments == 0 || l.Segments >= signal.Segments/2 || l.Error == "" {
 				t.Errorf("logged %+v", l)
 			}

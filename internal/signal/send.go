@@ -15,11 +15,6 @@ import (
 
 // How an invocation works.
 const (
-	// knownWithin is how long a call of the store is tried again whose outcome is
-	// not known; retryFirst and retryMost are the pauses before the tries.
-	knownWithin = 5 * time.Second
-	retryFirst  = 20 * time.Millisecond
-	retryMost   = 250 * time.Millisecond
 	// renewTries is how often a lease is renewed before a post.
 	renewTries = 3
 	// decideTries bounds how often an invocation decides anew because the lane
@@ -70,6 +65,7 @@ type invocation struct {
 	conn     Connection    // the record as last seen
 	observed lane.Observed // what it has seen of the lane
 	expired  bool          // its lease may have expired: it posts no more
+	lost     bool          // another invocation has expired its lease, and answers
 	lingered bool          // it has stayed to watch over a held frame
 }
 
@@ -124,51 +120,21 @@ func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.
 // more; any error but the store's named ones means that after [knownWithin] it is
 // not known whether the update was made.
 func (v *invocation) update(ctx context.Context, u Update) (made bool, err error) {
-	err = v.untilKnown(ctx, func() error {
+	for t := v.tries(); ; {
 		c, ok, err := v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
-		if err == nil {
-			v.see(c)
-			made = ok || u.Made(c.Lane)
+		switch {
+		case t.another(ctx, err):
+			continue
+		case err != nil:
+			return false, err
 		}
-		return err
-	})
-	if err == nil && !made && u.NotRevoked && v.conn.Revoked(v.Clock.Now()) {
-		return false, errRevoked
+		v.see(c)
+		made = ok || u.Made(c.Lane)
+		if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
+			return false, errRevoked
+		}
+		return made, nil
 	}
-	return made, err
-}
-
-// untilKnown makes a call of the store until its outcome is known, for
-// [knownWithin] at most. The call must do no harm if it is made again.
-func (s *Service) untilKnown(ctx context.Context, call func() error) error {
-	began := s.Clock.Now()
-	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
-		err := call()
-		if codeOf(err) != lane.CodeUnavailable || errors.Is(err, ErrNewerClaim) {
-			return err
-		}
-		if s.Clock.Now().Sub(began) >= knownWithin || s.Clock.Sleep(ctx, pause) != nil {
-			return err
-		}
-	}
-}
-
-// get reads the record of a connection.
-func (s *Service) get(ctx context.Context, id ConnectionID) (c Connection, err error) {
-	err = s.untilKnown(ctx, func() error {
-		c, err = s.Store.Get(ctx, id, s.Clock.Now())
-		return err
-	})
-	return c, err
-}
-
-// getEnded reads a record, whether the connection has ended or not.
-func (s *Service) getEnded(ctx context.Context, id ConnectionID) (c Connection, err error) {
-	err = s.untilKnown(ctx, func() error {
-		c, err = s.Store.GetEnded(ctx, id, s.Clock.Now())
-		return err
-	})
-	return c, err
 }
 
 // see takes in the record as it was read.
@@ -204,6 +170,17 @@ type posted struct {
 	spent       int         // messages to take from the bucket
 	taken       int64       // where the lane stood
 	tried       []lane.Move // that may have been made
+	answered    bool        // another invocation answers, which has expired the lease
+}
+
+// contradicted reports whether the lane has recorded another outcome.
+func (p *posted) contradicted(l lane.Lane) bool {
+	for i, f := range p.run {
+		if l.Outcome(f.N) != p.codes[i] {
+			return true
+		}
+	}
+	return false
 }
 
 // postFirstRun posts the run that submitting frame own has given to this
@@ -211,16 +188,15 @@ type posted struct {
 // so is its own if it takes longer than an answer may until it is known.
 func (v *invocation) postFirstRun(ctx context.Context, run []lane.Numbered, own int64) Reply {
 	p := v.postRun(ctx, run)
-	next, ok, err := v.finish(ctx, p, true)
+	next, ok, err := v.finish(ctx, &p, true)
 	if err != nil {
-		return Reply{After: func(ctx context.Context) {
-			if next, ok := v.finishAndAck(ctx, p, true); ok {
-				v.drain(ctx, next)
-			}
-		}}
+		return v.answerLater(p)
 	}
 	var r Reply
-	others := &posted{}
+	if p.answered {
+		return r
+	}
+	var others posted
 	for i, f := range run {
 		if f.N == own {
 			r.Events = []Event{v.ack(f, p.codes[i])}
@@ -229,19 +205,34 @@ func (v *invocation) postFirstRun(ctx context.Context, run []lane.Numbered, own 
 		others.run, others.codes = append(others.run, f), append(others.codes, p.codes[i])
 	}
 	if len(others.run) > 0 || len(next) > 0 || ok && len(v.conn.Lane.Held) > 0 {
-		r.After = func(ctx context.Context) {
-			v.ackAll(ctx, others)
-			if ok {
-				v.drain(ctx, next)
-			}
-		}
+		r.After = v.goOn(others, next, ok)
 	}
 	return r
 }
 
+// answerLater answers nothing, finishes a run and acknowledges it.
+func (v *invocation) answerLater(p posted) Reply {
+	return Reply{After: func(ctx context.Context) {
+		if next, ok := v.finishAndAck(ctx, p, true); ok {
+			v.drain(ctx, next)
+		}
+	}}
+}
+
+// goOn acknowledges what was finished, and goes on with what follows, unless the
+// lease is not this invocation's any more.
+func (v *invocation) goOn(finished posted, next []lane.Numbered, ok bool) After {
+	return func(ctx context.Context) {
+		v.ackAll(ctx, finished)
+		if ok {
+			v.drain(ctx, next)
+		}
+	}
+}
+
 // postRun posts a run, frame by frame.
-func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) *posted {
-	p := &posted{run: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
+func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
+	p := posted{run: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
 	for i, f := range run {
 		p.codes[i] = lane.CodeServer
 		switch {
@@ -268,11 +259,7 @@ func (s *Service) deliver(ctx context.Context, from Connection, f lane.Numbered,
 	}
 	to := UserName(f.To)
 	for range routeTries {
-		var r Route
-		err := s.untilKnown(ctx, func() (err error) { // a number that was counted in vain is a gap in the receiver's
-			r, err = s.Store.Route(ctx, to, s.Clock.Now())
-			return err
-		})
+		r, err := s.route(ctx, to)
 		if err != nil {
 			if !errors.Is(err, ErrOffline) {
 				s.Log.ErrorContext(ctx, "route failed", "user", to, "error", err)
@@ -294,6 +281,16 @@ func (s *Service) deliver(ctx context.Context, from Connection, f lane.Numbered,
 	return lane.CodeUnreachable
 }
 
+// route counts a message for a user and returns where it goes. What was counted in
+// vain is a gap in the user's numbers.
+func (s *Service) route(ctx context.Context, to UserName) (Route, error) {
+	for t := s.tries(); ; {
+		if r, err := s.Store.Route(ctx, to, s.Clock.Now()); !t.another(ctx, err) {
+			return r, err
+		}
+	}
+}
+
 // mayPost reports whether the lease lasts long enough to start a post now, and
 // renews it where it must.
 func (v *invocation) mayPost(ctx context.Context) bool {
@@ -303,6 +300,7 @@ func (v *invocation) mayPost(ctx context.Context) bool {
 			return true
 		}
 		if made, err := v.renew(ctx, now); err != nil || !made {
+			v.lost = err == nil && v.conn.Lane.Holder != v.id
 			break
 		}
 	}
@@ -324,9 +322,8 @@ func (v *invocation) renew(ctx context.Context, now lane.Instant) (made bool, er
 }
 
 // finish finishes a run that was posted, and takes the run that follows, unless
-// more is false. What another invocation has recorded, because it found the
-// lease expired, goes into the codes; ok is false if the lease is not this
-// invocation's any more. An error means that it is not known yet how the run
+// more is false; ok is false if the lease is not this invocation's any more. If
+// another one has expired it, that one answers. An error means that it is not known yet how the run
 // ended: nothing may be answered.
 func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []lane.Numbered, ok bool, err error) {
 	for range decideTries {
@@ -356,11 +353,7 @@ func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []l
 			}
 		}
 		if v.conn.Lane.Holder != v.id || v.conn.Lane.Taken != p.taken {
-			for i, f := range p.run {
-				if f.N <= v.conn.Lane.Done {
-					p.codes[i] = v.conn.Lane.Outcome(f.N)
-				}
-			}
+			p.answered = v.lost || p.contradicted(v.conn.Lane)
 			return nil, false, nil
 		}
 	}
@@ -371,9 +364,9 @@ func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []l
 // acknowledges it. If the invocation's time ends before, it acknowledges
 // nothing: whoever expires its lease does. It returns the run that was taken
 // with that, and false if the lease is not this invocation's any more.
-func (v *invocation) finishAndAck(ctx context.Context, p *posted, more bool) (next []lane.Numbered, ok bool) {
+func (v *invocation) finishAndAck(ctx context.Context, p posted, more bool) (next []lane.Numbered, ok bool) {
 	for {
-		next, ok, err := v.finish(ctx, p, more)
+		next, ok, err := v.finish(ctx, &p, more)
 		switch {
 		case err == nil:
 			v.ackAll(ctx, p)
@@ -506,7 +499,10 @@ func (v *invocation) ack(f lane.Numbered, code lane.Code) Event {
 }
 
 // ackAll posts the acks of a run to its sender.
-func (v *invocation) ackAll(ctx context.Context, p *posted) {
+func (v *invocation) ackAll(ctx context.Context, p posted) {
+	if p.answered {
+		return
+	}
 	for i, f := range p.run {
 		if l := v.conn.Lane; !l.Idle() && l.Holder == v.id && !v.expired { // the next run is taken already
 			v.mayPost(ctx)

@@ -22,6 +22,7 @@ type Service struct {
 	// AuthenticateWithin is how long a connection may last without having
 	// authenticated; zero: as long as it likes.
 	AuthenticateWithin time.Duration
+	PingRate           int          // connections that keepalive visits per second; zero: [PingRate]
 	Random             func([]byte) // fills a slice with unpredictable bytes
 	Meter              Meter        // nil: nothing is counted
 	Log                *slog.Logger

@@ -90,6 +90,9 @@ func TestKeptSeeds(t *testing.T) {
 		206538:  "a connection found gone lost its name, not its record, and went on sending",
 		171480:  "the number after the authentication was waited for 100 ms only",
 		1087623: "a session's number was denied that had been delivered on the connection before",
+
+		1099511629453:       "a frame was answered that the connection is revoked, and delivered by its repeated invocation",
+		1795884037439385048: "a connection was created again after it had ended, by a write that took effect late",
 	} {
 		if r := sim.Run(seed, sim.None, nil); len(r.Violations) > 0 {
 			t.Errorf("seed %d (%s): %s", seed, was, r.Violations[0])

@@ -1,5 +1,5 @@
 // Package storetest is the contract of a [signal.Store]: one suite that every
-// store passes, and the real DynamoDB engine that it runs on.
+// store passes, and the emulator of DynamoDB that it runs on.
 package storetest
 
 import (

@@ -11,33 +11,34 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/need"
 )
 
 // EndpointVariable names the environment variable that puts the tests on a
-// DynamoDB of your own: DynamoDB Local, or AWS's, as a URL.
+// DynamoDB of your own, by its URL: any emulator, or AWS's.
 const EndpointVariable = "OWT_TEST_DYNAMODB"
 
-// engineStart bounds how long the engine may take to answer.
-const engineStart = 10 * time.Second
+// engineStart bounds how long the emulator may take to answer, on a busy machine.
+const engineStart = time.Minute
 
-// Engine is the endpoint of a real DynamoDB engine: the one that
-// [EndpointVariable] names, or one started for this test, in memory, which
-// ends with it.
+// Engine returns the URL of an emulator of DynamoDB: of what
+// [EndpointVariable] names, or of dynoxide, which is started for this test, keeps
+// its tables in memory and ends with the test. Without either it skips the test.
 func Engine(t testing.TB) (endpoint string) {
 	t.Helper()
 	if endpoint := os.Getenv(EndpointVariable); endpoint != "" {
-		t.Logf("DynamoDB engine: %s", endpoint)
+		t.Logf("DynamoDB: %s", endpoint)
 		return endpoint
 	}
 	p := startEngine(t)
-	t.Logf("DynamoDB engine: dynoxide at %s", p.Endpoint)
+	t.Logf("DynamoDB: %s at %s", filepath.Base(p.cmd.Path), p.Endpoint)
 	return p.Endpoint
 }
 
-// EngineProcess is an engine of a test's own, which it may disturb.
+// EngineProcess is an engine of a test's own.
 type EngineProcess struct {
 	Endpoint string
 	args     []string
@@ -46,17 +47,10 @@ type EngineProcess struct {
 	read     chan struct{}
 }
 
-// EngineOnFile starts an engine that keeps its tables in a file, and ends with
-// the test.
-func EngineOnFile(t testing.TB) *EngineProcess {
-	t.Helper()
-	return startEngine(t, "--db-path", filepath.Join(t.TempDir(), "engine.db"))
-}
-
 func startEngine(t testing.TB, args ...string) *EngineProcess {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("starts a DynamoDB engine; not in -short")
+		t.Skip("starts an emulator of DynamoDB; not in -short")
 	}
 	port := freePort(t)
 	p := &EngineProcess{
@@ -67,7 +61,7 @@ func startEngine(t testing.TB, args ...string) *EngineProcess {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("DynamoDB engine said:\n%s", p.said.String())
+			t.Logf("%s said:\n%s", p.cmd.Path, p.said.String())
 		}
 	})
 	return p
@@ -75,18 +69,13 @@ func startEngine(t testing.TB, args ...string) *EngineProcess {
 
 func (p *EngineProcess) start(t testing.TB) {
 	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	binary := filepath.Join(filepath.Dir(file), "..", "..", "e2e", "node_modules", "@dynoxide", "linux-x64", "dynoxide")
-	if _, err := os.Stat(binary); err != nil {
-		t.Fatalf("no DynamoDB engine at %s: run `make test`, which installs it, or set %s", binary, EndpointVariable)
-	}
-	p.cmd, p.read = exec.Command(binary, p.args...), make(chan struct{})
+	p.cmd, p.read = exec.Command(dynoxide(t), p.args...), make(chan struct{})
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := p.cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", binary, err)
+		t.Fatalf("start the emulator: %v", err)
 	}
 	go func() {
 		defer close(p.read)
@@ -103,26 +92,21 @@ func (p *EngineProcess) kill() {
 	_ = p.cmd.Wait()
 }
 
-// Pause stops the engine for d: what it is asked meanwhile hangs.
-func (p *EngineProcess) Pause(t testing.TB, d time.Duration) {
+// dynoxide returns the path of the emulator: of the npm package for this
+// platform, or the first on the PATH.
+func dynoxide(t testing.TB) (path string) {
 	t.Helper()
-	for i, signal := range []os.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
-		if err := p.cmd.Process.Signal(signal); err != nil {
-			t.Fatalf("pause the engine: %v", err)
-		}
-		if i == 0 {
-			time.Sleep(d)
-		}
+	// npm's packages are named after Node's process.platform and process.arch.
+	platform := strings.NewReplacer("windows", "win32", "amd64", "x64").Replace(runtime.GOOS + "-" + runtime.GOARCH)
+	path, err := exec.LookPath(filepath.Join(need.Root(), need.Clients, "@dynoxide", platform, "dynoxide"))
+	if err == nil {
+		return path
 	}
-}
-
-// Kill ends the engine without a warning, and starts it anew after d: what it is
-// asked meanwhile is refused at once.
-func (p *EngineProcess) Kill(t testing.TB, d time.Duration) {
-	t.Helper()
-	p.kill()
-	time.Sleep(d)
-	p.start(t)
+	if path, err = exec.LookPath("dynoxide"); err != nil {
+		need.Missing(t, "an emulator of DynamoDB", "`make test` installs one on linux-x64; "+
+			"elsewhere put dynoxide on the PATH, or the URL of any DynamoDB into "+EndpointVariable)
+	}
+	return path
 }
 
 func awaitEngine(t testing.TB, endpoint string) {
@@ -142,7 +126,7 @@ func awaitEngine(t testing.TB, endpoint string) {
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("DynamoDB engine does not answer: %v", err)
+			t.Fatalf("the emulator does not answer: %v", err)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

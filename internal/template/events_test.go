@@ -28,7 +28,7 @@ import (
 )
 
 // soon bounds what should happen at once, for a machine under load.
-const soon = 10 * time.Second
+const soon = 30 * time.Second
 
 // TestEvents gives the events in events/ to the binaries that are deployed, in
 // place of those that the gateway makes for a real connection, whose id they

@@ -46,14 +46,14 @@ var defaultRule, _ = parseVersionRule(Default)
 //
 //	4.3.1        that version
 //	5.x          5, and every version that begins with "5."
-//	>=5.0 <6     from 5.0 on, below 6; also with a comma between, or one bound alone; > and <= likewise
+//	>=5.0 <6     from 5.0 on, below 6; also with a comma between, in either order, or one bound alone; > and <= likewise
 //	*            every version
 //	required     a client must say its version; otherwise one that says none is served
 //
 // Lists of certain types of clients follow, each after a semicolon with the
 // type before a colon: "5.x; Android: required, >=4.3". The first list is for
 // all other clients; without one, or where it has no version, it is
-// [Default].
+// [Default]. Of two lists of one type the last counts.
 func Parse(list string) (Policy, error) {
 	v, err := parse(list)
 	if err != nil {
@@ -77,7 +77,6 @@ func parse(list string) (v Policy, err error) {
 		}
 		rule = rule.orDefault()
 		kind = strings.ToLower(strings.TrimSpace(kind))
-		_, twice := v.types[kind]
 		switch {
 		case !typed && i == 0:
 			if strings.TrimSpace(entries) != "" {
@@ -86,8 +85,8 @@ func parse(list string) (v Policy, err error) {
 		case !typed && strings.TrimSpace(part) == "": // after the last semicolon
 		case !typed:
 			return v, fmt.Errorf("%q: the list for all types comes first, the others begin with a type and a colon", strings.TrimSpace(part))
-		case kind == "" || len(kind) > MaxValue || twice:
-			return v, fmt.Errorf("%q: a list begins with a type, and each type has one", strings.TrimSpace(part))
+		case kind == "" || len(kind) > MaxValue:
+			return v, fmt.Errorf("%q: a list begins with a type of 1 to %d bytes", strings.TrimSpace(part), MaxValue)
 		default:
 			if v.types == nil {
 				v.types = make(map[string]versionRule)
@@ -109,14 +108,9 @@ func parseVersionRule(entries string) (rule versionRule, err error) {
 		switch {
 		case err != nil:
 			return rule, err
-		case isBound && b.upper && open != nil && open.low != nil:
-			if open.high = b; open.empty() {
-				return rule, fmt.Errorf("%q: no version is above the one bound and below the other", entry)
-			}
+		case isBound && open.take(b):
 			open = nil
 			continue
-		case isBound && !b.upper && open != nil && open.high != nil:
-			return rule, fmt.Errorf("%q: of the two bounds of a range the lower one comes first", entry)
 		case isBound:
 			rule.ranges = append(rule.ranges, newRange(b))
 			open = &rule.ranges[len(rule.ranges)-1]
@@ -241,9 +235,19 @@ func (r versionRange) holds(n versionNumber) bool {
 	return true
 }
 
-func (r versionRange) empty() bool {
-	c := r.low.number.compare(r.high.number)
-	return c > 0 || c == 0 && (!r.low.inclusive || !r.high.inclusive)
+// take makes b the other end of a range that has one, if it is.
+func (r *versionRange) take(b *bound) bool {
+	switch {
+	case r == nil:
+		return false
+	case b.upper && r.high == nil:
+		r.high = b
+	case !b.upper && r.low == nil:
+		r.low = b
+	default:
+		return false
+	}
+	return true
 }
 
 // parseBound reads an entry that is one end of a range, if it is.

@@ -8,12 +8,18 @@ import "time"
 // older than its time and ClockBound takes it for that at once.
 const ClockBound = 10 * time.Second
 
+// BlindAfter is how far apart two looks at a lane may be. What passes beyond that
+// does not count as observed: whoever could not look, because the store was out,
+// takes it that others could not write.
+const BlindAfter = time.Second
+
 // Observed is what an invocation has seen of a lane, by its own clock. The zero
 // value is nothing.
 type Observed struct {
-	lease lease
-	since Instant           // when it first saw that lease
-	held  map[int64]Instant // when it first saw each frame that is held
+	lease  lease
+	since  Instant           // when it first saw that lease, later by what it was blind
+	held   map[int64]Instant // the same of each frame that is held
+	looked Instant           // when it looked last
 }
 
 // lease is what changes whenever the lease is taken or renewed.
@@ -26,6 +32,11 @@ type lease struct {
 // Look returns o after a look at the lane. The time is when the answer has come:
 // a lease is never younger than it looks.
 func (o Observed) Look(l Lane, now Instant) Observed {
+	var blind time.Duration
+	if o.looked != 0 {
+		blind = max(0, now.Sub(o.looked)-BlindAfter)
+	}
+	o.looked, o.since = now, o.since.Add(blind)
 	if seen := (lease{l.Holder, l.Taken, l.LeasedAt}); seen != o.lease {
 		o.lease, o.since = seen, now
 	}
@@ -35,7 +46,7 @@ func (o Observed) Look(l Lane, now Instant) Observed {
 	}
 	for n := range l.Held {
 		if at, ok := o.held[n]; ok {
-			held[n] = at
+			held[n] = at.Add(blind)
 		} else {
 			held[n] = now
 		}

@@ -38,6 +38,32 @@ func TestLeaseIsJudgedByTheOwnClock(t *testing.T) {
 	}
 }
 
+// Time in which a watcher could not look does not count: the store was out, for the
+// holder, too.
+func TestBlindTimeDoesNotCount(t *testing.T) {
+	l, _ := opened(StartAt(0))
+	arrive(t, &l, 1, "holder", start)
+	arrive(t, &l, 3, "a", start)
+	o := seen(l, start).Look(l, start.Add(BlindAfter)) // just not blind
+	back := start.Add(BlindAfter + BlindAfter + 2*time.Second)
+	o = o.Look(l, back) // blind for 2 s
+	end := start.Add(LeaseTimeout + 2*time.Second)
+	if d := l.DecideWatch(3, "a", o, end); d.Action != LookAgain {
+		t.Errorf("before its time without those: %+v", d)
+	}
+	d := l.DecideWatch(3, "a", o, end+1)
+	if d.Action != MakeMove || d.Move.Kind != KindExpire {
+		t.Fatalf("past it: %+v", d)
+	}
+	l.Apply(*d.Move)
+	if d := l.DecideWatch(3, "a", o, end); d.Action != LookAgain {
+		t.Errorf("of a gap, before its time: %+v", d)
+	}
+	if d := l.DecideWatch(3, "a", o, end+1); d.Action != MakeMove || d.Move.Kind != KindSkip {
+		t.Errorf("of a gap, past it: %+v", d)
+	}
+}
+
 // A lease that changed is watched anew.
 func TestObservedLeaseChanges(t *testing.T) {
 	l, _ := opened(StartAt(0))
@@ -65,10 +91,10 @@ func TestObservedLeaseChanges(t *testing.T) {
 // So is a gap. Each held frame has its own time, since it was first seen.
 func TestGapIsMeasuredByTheOwnClock(t *testing.T) {
 	l, _ := opened(StartAt(0))
-	arrive(t, &l, 2, "a", start.Add(-within)) // by a clock that is behind
-	o := seen(l, start)
+	arrive(t, &l, 2, "a", start.Add(-within/2)) // by a clock that is behind
+	o := seen(l, start).Look(l, start.Add(GapTimeout/4))
 	arrive(t, &l, 4, "b", start.Add(within)) // by one that is ahead
-	o = o.Look(l, start.Add(GapTimeout/2))
+	o = o.Look(l, start.Add(GapTimeout/2)).Look(l, start.Add(GapTimeout*3/4))
 	now := start.Add(GapTimeout)
 	if d := l.DecideWatch(2, "a", o, now); d.Action != LookAgain {
 		t.Fatalf("before its time: %+v", d)

@@ -25,6 +25,8 @@ const (
 	attrSince      = "since"
 	attrSession    = "session"
 	attrEnded      = "ended"
+	attrKept       = "kept"
+	attrNext       = "next"
 	attrOpen       = "open"
 	attrDone       = "done"
 	attrTurn       = "turn"
@@ -34,6 +36,7 @@ const (
 	attrFaults     = "faults"
 	attrForgotten  = "forgotten"
 	attrFullAt     = "fullAt"
+	attrUnnumbered = "unnumbered"
 
 	attrOwner     = "owner"
 	attrClaimedAt = "claimedAt"
@@ -169,6 +172,7 @@ func (r *reader) connection(it item) signal.Connection {
 		Expires:    lane.Instant(r.num(it, attrExpires) * 1000),
 		Session:    r.str(it, attrSession),
 		Ended:      r.bool(it, attrEnded),
+		Next:       signal.ConnectionID(r.str(it, attrNext)),
 		Lane: lane.Lane{
 			Open:          r.num(it, attrOpen),
 			Done:          r.num(it, attrDone),
@@ -180,6 +184,7 @@ func (r *reader) connection(it item) signal.Connection {
 			Undelivered:   r.undelivered(it[attrFaults]),
 			OutcomesAfter: r.num(it, attrForgotten),
 			TAT:           lane.TAT(r.num(it, attrFullAt)),
+			Unnumbered:    r.unnumbered(it[attrUnnumbered]),
 		},
 	}
 }
@@ -248,6 +253,37 @@ func undeliveredItem(undelivered []lane.Undelivered) types.AttributeValue {
 	list := make([]types.AttributeValue, 0, 3*len(undelivered))
 	for _, f := range undelivered {
 		list = append(list, num(f.From), num(f.To), num(f.Code))
+	}
+	return &types.AttributeValueMemberL{Value: list}
+}
+
+// unnumbered reads messages without a number, which are kept flat, two strings
+// each: the id, and who took it.
+func (r *reader) unnumbered(v types.AttributeValue) []lane.Unnumbered {
+	list, ok := v.(*types.AttributeValueMemberL)
+	if !ok {
+		return nil
+	}
+	var texts []string
+	for _, e := range list.Value {
+		s, ok := e.(*types.AttributeValueMemberS)
+		if !ok {
+			r.fail(attrUnnumbered, e)
+			return nil
+		}
+		texts = append(texts, s.Value)
+	}
+	var all []lane.Unnumbered
+	for ; len(texts) >= 2; texts = texts[2:] {
+		all = append(all, lane.Unnumbered{ID: texts[0], By: texts[1]})
+	}
+	return all
+}
+
+func unnumberedItem(all []lane.Unnumbered) types.AttributeValue {
+	list := make([]types.AttributeValue, 0, 2*len(all))
+	for _, u := range all {
+		list = append(list, str(u.ID), str(u.By))
 	}
 	return &types.AttributeValueMemberL{Value: list}
 }

@@ -51,9 +51,9 @@ func (s store) Update(ctx context.Context, id signal.ConnectionID, u signal.Upda
 }
 
 // End implements [signal.ConnectionStore].
-func (s store) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+func (s store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	defer s.took(s.metrics.now())
-	return s.Store.End(ctx, id)
+	return s.Store.End(ctx, id, now)
 }
 
 // GetEnded implements [signal.ConnectionStore].

@@ -35,7 +35,7 @@ func (c *calls) call() error {
 	return errCall
 }
 
-func (c *calls) End(context.Context, signal.ConnectionID) (signal.Connection, error) {
+func (c *calls) End(context.Context, signal.ConnectionID, lane.Instant) (signal.Connection, error) {
 	return signal.Connection{}, c.call()
 }
 
@@ -64,7 +64,7 @@ func TestMeasured(t *testing.T) {
 		"create":    {func() error { return s.Create(ctx, signal.Connection{}) }, 1, 0},
 		"read":      {func() error { _, err := s.Get(ctx, "c", 1); return err }, 1, 0},
 		"update":    {func() error { _, _, err := s.Update(ctx, "c", signal.Update{}, 1); return err }, 1, 0},
-		"end":       {func() error { _, err := s.End(ctx, "c"); return err }, 1, 0},
+		"end":       {func() error { _, err := s.End(ctx, "c", 1); return err }, 1, 0},
 		"get ended": {func() error { _, err := s.GetEnded(ctx, "c", 1); return err }, 1, 0},
 		"claim":     {func() error { _, err := s.Claim(ctx, signal.Claim{}); return err }, 1, 0},
 		"release":   {func() error { _, err := s.Release(ctx, "u", "c", 0); return err }, 1, 0},

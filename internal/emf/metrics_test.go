@@ -40,7 +40,7 @@ func TestLine(t *testing.T) {
 		m.Count("Acks2201", 1)
 		for range 2 {
 			_ = post.Post(t.Context(), "", "", nil)
-			_, _ = read.End(t.Context(), "")
+			_, _ = read.End(t.Context(), "", 0)
 		}
 	})
 	want := `{"_aws":{"Timestamp":1800000000129,"CloudWatchMetrics":[{"Namespace":"OWTSignal","Dimensions":[["Stack"]],"Metrics":[` +
@@ -164,7 +164,7 @@ func TestLongestLine(t *testing.T) {
 		}
 		for range emf.MaxValues {
 			_ = posts.Post(t.Context(), "", "", nil)
-			_, _ = store.End(t.Context(), "")
+			_, _ = store.End(t.Context(), "", 0)
 		}
 	})
 	check(t, out.Bytes())
@@ -216,7 +216,7 @@ func TestAllocations(t *testing.T) {
 	n := testing.AllocsPerRun(100, func() {
 		m.Count(signal.MetricMessages, 1)
 		_ = posts.Post(ctx, "", "", nil)
-		_, _ = store.End(ctx, "")
+		_, _ = store.End(ctx, "", 0)
 		m.Count("Acks", 1)
 		m.End(nothing)
 	})

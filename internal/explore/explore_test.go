@@ -47,9 +47,9 @@ func both(a, c []int64) []sender {
 // A's, too, since it does not know of B's.
 func twice() []sender {
 	return []sender{
-		{user: alice, numbers: []int64{1}, session: "s"},
-		{user: alice, auth: true, session: "s", resume: connName[connA], numbers: []int64{2}},
-		{user: alice, auth: true, session: "s", resume: connName[connA], again: []int64{2}},
+		{user: alice, session: "s"},
+		{user: alice, auth: true, session: "s", resume: connName[connA], numbers: []int64{1}},
+		{user: alice, auth: true, session: "s", resume: connName[connA], again: []int64{1}},
 	}
 }
 

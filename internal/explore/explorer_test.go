@@ -291,10 +291,6 @@ func (x *explorer) dive(w *world, onPath map[uint64]bool) {
 	}
 	onPath[h] = true
 	x.states++
-	if x.states > 1500000 { // CAP
-		x.bad = "too many"
-		return
-	}
 	steps, atRest := x.nexts(w)
 	switch {
 	case w.bad != "":

@@ -35,7 +35,7 @@ func (k *walker) moved(w *world, e effect, o observation) {
 	if w.lost[i] && takesOn {
 		k.breaks(w, "fence: %s on connection %s after the claim that superseded it", e.move.Kind, connName[i])
 	}
-	if r := w.conns[i]; takesOn && r != nil && r.Until != 0 && r.Until <= present.Add(-tick) && e.move.Opening == nil {
+	if r := w.conns[i]; takesOn && r != nil && r.Until != 0 && r.Until <= k.at.seen.now && e.move.Opening == nil {
 		k.breaks(w, "expiry: %s on connection %s, whose token has ended", e.move.Kind, connName[i])
 	}
 }
@@ -79,6 +79,8 @@ func (k *walker) unheard(w *world, e signal.Event) {
 func (k *walker) acked(w *world, i int, a signal.Ack) {
 	t, n := &w.told[k.line(i)], a.Number
 	switch {
+	case w.lost[i] && k.senders[i].session != "": // its client listens to the next connection
+		t.rejected |= bit(n)
 	case a.Code == lane.CodeUnknownUser:
 		t.rejected |= bit(n)
 		if t.accepted&bit(n) != 0 {

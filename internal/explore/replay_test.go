@@ -145,7 +145,11 @@ func (h *history) remember(o observation) recollection {
 	if m.loop != 0 && e.move != nil {
 		before = m.loop
 	}
-	m.since, m.loop = hashOf([2]uint64{before, o.hash()}), 0
+	seen := o.hash()
+	if e.move != nil {
+		seen = hashOf([]any{seen, numbers(e.move.Run)})
+	}
+	m.since, m.loop = hashOf([2]uint64{before, seen}), 0
 	switch {
 	case e.move != nil && o.made && (e.move.Kind == lane.KindTake || e.move.Kind == lane.KindAdopt):
 		m.runs, m.since = hashOf([]any{m.runs, numbers(e.move.Run)}), o.hash()
@@ -327,9 +331,9 @@ func (r *replay) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.
 }
 
 // End implements [signal.ConnectionStore].
-func (r *replay) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+func (r *replay) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	return r.read(effect{kind: storeCall, name: "ends", write: true, conn: id, call: func(s *memory.Store) observation {
-		c, err := s.End(ctx, id)
+		c, err := s.End(ctx, id, now)
 		return observation{conn: c, err: err}
 	}})
 }
@@ -346,6 +350,11 @@ func (r *replay) Update(ctx context.Context, id signal.ConnectionID, u signal.Up
 		return observation{conn: c, made: made, err: err}
 	}})
 	return o.conn, o.made, o.err
+}
+
+// Delete implements [signal.ConnectionStore]; only keepalive needs it.
+func (*replay) Delete(context.Context, signal.ConnectionID, lane.Instant) error {
+	panic("explored invocations do not delete")
 }
 
 // Scan implements [signal.ConnectionStore]; only keepalive needs it.

@@ -44,16 +44,21 @@ func (s *store) Update(ctx context.Context, id signal.ConnectionID, u signal.Upd
 	return c, made, err
 }
 
-// End implements [signal.ConnectionStore].
+// GetEnded implements [signal.ConnectionStore].
 func (s *store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
 	err = s.call(ctx, func() error { c, err = s.next.GetEnded(ctx, id, now); return err })
 	return c, err
 }
 
 // End implements [signal.ConnectionStore].
-func (s *store) End(ctx context.Context, id signal.ConnectionID) (c signal.Connection, err error) {
-	err = s.call(ctx, func() error { c, err = s.next.End(ctx, id); return err })
+func (s *store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
+	err = s.call(ctx, func() error { c, err = s.next.End(ctx, id, now); return err })
 	return c, err
+}
+
+// Delete implements [signal.ConnectionStore].
+func (s *store) Delete(ctx context.Context, id signal.ConnectionID, now lane.Instant) error {
+	return s.call(ctx, func() error { return s.next.Delete(ctx, id, now) })
 }
 
 // Scan implements [signal.ConnectionStore].

@@ -27,7 +27,8 @@ func TestStoreIsSlow(t *testing.T) {
 			return err
 		},
 		"get ended": func(ctx context.Context, s signal.Store) error { _, err := s.GetEnded(ctx, "c", 0); return err },
-		"end":       func(ctx context.Context, s signal.Store) error { _, err := s.End(ctx, "c"); return err },
+		"end":       func(ctx context.Context, s signal.Store) error { _, err := s.End(ctx, "c", 0); return err },
+		"delete":    func(ctx context.Context, s signal.Store) error { return s.Delete(ctx, "c", 0) },
 		"each": func(ctx context.Context, s signal.Store) error {
 			return s.Scan(ctx, signal.Segment{Of: 1}, 1, func(signal.Connection) {})
 		},
@@ -65,7 +66,7 @@ func TestSlowStoreEffects(t *testing.T) {
 		s := inject(faults.Spec{SlowStore: faults.MaxDelay, Seed: 1}).Store(records)
 		effects := 0
 		for range 100 {
-			_, _ = records.End(t.Context(), "c")
+			_, _ = records.End(t.Context(), "c", 0)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Microsecond)
 			err := s.Create(ctx, signal.Connection{Peer: signal.Peer{ID: "c"}, Expires: 2})
 			cancel()

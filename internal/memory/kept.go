@@ -4,6 +4,7 @@ import (
 	"container/list"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // What is kept at most in case somebody comes back, the newest: some 5 MB
@@ -12,15 +13,17 @@ const (
 	// MaxReleased is how many names are kept that nobody owns. One that is not any
 	// more begins a new epoch with its next owner, and a full bucket.
 	MaxReleased = 8192
-	// MaxEnded is how many connections are kept that have ended. A session whose
-	// connection is not any more is not resumed.
+	// MaxEnded is how many connections with a session are kept that have ended, and
+	// how many without. A session whose connection is not any more is not resumed;
+	// who asks after a number of one without is told that it is not known.
 	MaxEnded = 4096
 )
 
 // kept is what is kept in case somebody comes back, the oldest first.
 type kept struct {
 	released list.List // of signal.UserName
-	ended    list.List // of signal.ConnectionID, perhaps of some that have expired
+	sessions list.List // of signal.ConnectionID, perhaps of some that have expired
+	ended    list.List // the same, of connections without a session
 }
 
 // keepReleased keeps a name that was released, unless it holds nothing worth
@@ -54,10 +57,18 @@ func (s *Store) forget(name signal.UserName) {
 }
 
 // keepEnded keeps a connection that has ended.
-func (s *Store) keepEnded(id signal.ConnectionID) {
-	s.kept.ended.PushBack(id)
-	if s.kept.ended.Len() > MaxEnded {
-		oldest, _ := s.kept.ended.Remove(s.kept.ended.Front()).(signal.ConnectionID)
+func (s *Store) keepEnded(c *signal.Connection, now lane.Instant) {
+	ended := &s.kept.ended
+	if c.Session != "" {
+		ended = &s.kept.sessions
+	}
+	ended.PushBack(c.ID)
+	for e := ended.Front(); e != nil; e = ended.Front() {
+		oldest, _ := e.Value.(signal.ConnectionID)
+		if _, ok := s.connection(oldest, now); ok && ended.Len() <= MaxEnded {
+			return
+		}
 		s.connections.remove(oldest)
+		ended.Remove(e)
 	}
 }

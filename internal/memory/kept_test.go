@@ -31,6 +31,9 @@ func (g guest) come(epoch string) signal.Claimed {
 		Peer: signal.Peer{ID: g.id(), Endpoint: "here", Protocol: signal.JSON}, Session: g.session,
 		Since: began, Expires: began.Add(signal.ConnectionLife), Lane: lane.New(),
 	}
+	if err := g.store.Delete(context.Background(), c.ID, c.Expires); err != nil { // of the visit before
+		g.Fatal(err)
+	}
 	if err := g.store.Create(context.Background(), c); err != nil {
 		g.Fatal(err)
 	}
@@ -50,7 +53,7 @@ func (g guest) getMessage() {
 
 func (g guest) leave(tat lane.TAT) {
 	g.Helper()
-	if _, err := g.store.End(context.Background(), g.id()); err != nil {
+	if _, err := g.store.End(context.Background(), g.id(), began); err != nil {
 		g.Fatal(err)
 	}
 	if released, err := g.store.Release(context.Background(), g.name, g.id(), tat); err != nil || !released {

@@ -97,7 +97,7 @@ func (s *Store) Update(_ context.Context, id signal.ConnectionID, u signal.Updat
 }
 
 // End implements [signal.ConnectionStore].
-func (s *Store) End(_ context.Context, id signal.ConnectionID) (signal.Connection, error) {
+func (s *Store) End(_ context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.connections.rows[id]
@@ -105,13 +105,17 @@ func (s *Store) End(_ context.Context, id signal.ConnectionID) (signal.Connectio
 		return signal.Connection{}, signal.ErrNoConnection
 	}
 	was := *c
-	if c.Session == "" {
-		s.connections.remove(id)
-	} else {
-		c.Ended, c.Lane.Held, c.Lane.Size = true, nil, 0
-		s.keepEnded(id)
-	}
+	*c = c.EndedAt(now)
+	s.keepEnded(c, now)
 	return was, nil
+}
+
+// Delete implements [signal.ConnectionStore].
+func (s *Store) Delete(_ context.Context, id signal.ConnectionID, now lane.Instant) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connection(id, now)
+	return nil
 }
 
 // Scan implements [signal.ConnectionStore].
@@ -133,7 +137,7 @@ func (s *Store) segment(of signal.Segment, now lane.Instant) []signal.Connection
 		if !s.within(of, string(id)) {
 			continue
 		}
-		if c, ok := s.connection(id, now); ok && !c.Ended {
+		if c := s.connections.rows[id]; !c.Ended || c.Expires <= now {
 			without := *c
 			without.Lane, without.Client, without.Attributes = lane.Lane{}, signal.Client{}, nil
 			all = append(all, without)

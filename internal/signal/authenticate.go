@@ -20,7 +20,10 @@ func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Rep
 	c, err := s.get(ctx, p.ID)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.rejectUnknown(ctx, p, in.Number)
+		if in.Number != NoNumber {
+			s.post(ctx, p, AuthenticationDenied{in.Number, lane.CodeUnknownUser})
+		}
+		return s.rejectEnded(ctx, p)
 	case err != nil:
 		return s.refuseAuthentication(ctx, p, "", in, err)
 	case s.revokedByAnother(c) && in.Number != NoNumber:
@@ -90,6 +93,10 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 		opened, err = v.open(ctx, id, from)
 	}
 	switch {
+	case errors.Is(err, ErrNewerClaim): // of the session
+		_, _ = s.release(ctx, user, c.ID, claimed.TAT)
+		s.supersede(ctx, append(superseded, c.Peer)...)
+		return Reply{}
 	case errors.Is(err, errOpened):
 		if v.conn.User != user {
 			_, _ = s.release(ctx, user, c.ID, claimed.TAT)
@@ -214,7 +221,7 @@ func (s *Service) authenticateAgain(ctx context.Context, c Connection, in Authen
 	}
 	switch {
 	case in.Number != NoNumber && in.Number != c.Lane.Open:
-		return s.send(ctx, c.Peer, Send{in.Number, again})
+		return s.send(ctx, c.Peer, Send{Number: in.Number, Frame: again})
 	case again.Code == lane.OK:
 		return reply(Welcome{Number: in.Number, User: c.User})
 	default:

@@ -58,7 +58,7 @@ type round struct {
 	read  atomic.Int64 // segments read to their end
 	cut   atomic.Bool  // there was no time left for a connection
 
-	scanned, pinged, probed, ended, gone, failed atomic.Int64 // connections
+	scanned, pinged, probed, ended, gone, deleted, failed atomic.Int64 // connections
 
 	mu      sync.Mutex
 	unread  error // the first failure to read a segment
@@ -68,7 +68,9 @@ type round struct {
 // Keepalive visits every connection once. Those whose client waits for it are
 // pinged; the others are only looked at, for one that is gone was perhaps never
 // reported so. What is gone ends, and so does what is revoked, such as a
-// connection whose token has ended. A round that its context cuts short says so,
+// connection whose token has ended. Records that have expired are deleted:
+// DynamoDB does so for nothing, but days later, and each round would read them,
+// and pay for them, until then. A round that its context cuts short says so,
 // and how far it got; the next one begins at another place.
 func (s *Service) Keepalive(ctx context.Context) error {
 	r := &round{Service: s, pace: rate.NewLimiter(rate.Limit(cmp.Or(s.PingRate, PingRate)), pingBurst), began: s.Clock.Now(), first: s.anySegment()}
@@ -139,6 +141,8 @@ func (r *round) readSegments(ctx context.Context, due chan<- Connection) {
 func (r *round) visit(ctx, begin context.Context, c Connection) {
 	var err error
 	switch {
+	case c.Expires <= r.Clock.Now():
+		err = r.delete(begin, c.ID)
 	case c.Revoked(r.Clock.Now()):
 		err = r.paced(begin, &r.ended, func() error {
 			c.Lane = lane.New() // it was not read
@@ -163,6 +167,18 @@ func (r *round) visit(ctx, begin context.Context, c Connection) {
 		r.note(&r.failure, err)
 	}
 	r.scanned.Add(1)
+}
+
+// delete deletes an expired record.
+func (r *round) delete(ctx context.Context, id ConnectionID) error {
+	if ctx.Err() != nil {
+		return errNoTime
+	}
+	err := r.Store.Delete(ctx, id, r.Clock.Now())
+	if err == nil {
+		r.deleted.Add(1)
+	}
+	return err
 }
 
 // errNoTime: there is no time left to begin.
@@ -218,7 +234,7 @@ func (r *round) end(ctx, begin context.Context) error {
 		level = slog.LevelWarn
 	}
 	figures := []any{
-		"scanned", r.scanned.Load(), "pinged", r.pinged.Load(), "probed", r.probed.Load(), "ended", r.ended.Load(), "gone", r.gone.Load(), "failed", r.failed.Load(),
+		"scanned", r.scanned.Load(), "pinged", r.pinged.Load(), "probed", r.probed.Load(), "ended", r.ended.Load(), "gone", r.gone.Load(), "deleted", r.deleted.Load(), "failed", r.failed.Load(),
 		"first", r.first, "segments", read, "took", r.Clock.Now().Sub(r.began).String(),
 	}
 	if failed := errors.Join(err, r.failure); failed != nil {

@@ -49,7 +49,7 @@ func (s *Service) endAndRelease(ctx context.Context, user UserName, id Connectio
 // end ends a connection.
 func (s *Service) end(ctx context.Context, id ConnectionID) (c Connection, err error) {
 	err = s.untilKnown(ctx, func() error {
-		c, err = s.Store.End(ctx, id)
+		c, err = s.Store.End(ctx, id, s.Clock.Now())
 		return err
 	})
 	return c, err

@@ -13,7 +13,7 @@ func (s *Service) query(ctx context.Context, p Peer, in Query) Reply {
 	c, err := s.get(ctx, p.ID)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.rejectUnknown(ctx, p, NoNumber)
+		return s.rejectEnded(ctx, p)
 	case err != nil:
 		return reply(RequestFailed{codeOf(err)})
 	case c.Revoked(now):

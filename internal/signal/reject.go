@@ -2,7 +2,6 @@ package signal
 
 import (
 	"context"
-	"errors"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
@@ -33,28 +32,35 @@ func (s *Service) refuse(ctx context.Context, p Peer, user UserName, last Event,
 	return s.revoke(ctx, Connection{Peer: p, User: user, Lane: lane.New()}, last, code, lane.CodeUnknownUser)
 }
 
-// rejectUnknown answers on a connection without a record, and closes it. It has
-// lost its name: the invocation that claimed that may have died before it could
-// tell, and an ignorant client would reconnect, and take the name back.
-func (s *Service) rejectUnknown(ctx context.Context, p Peer, number int64) Reply {
-	if number != NoNumber {
-		s.post(ctx, p, Ack{number, s.recordedOutcome(ctx, p.ID, number)})
-	}
+// rejectEnded answers on a connection that has ended, and closes it. It has lost
+// its name: the invocation that claimed that may have died before it could tell,
+// and an ignorant client would reconnect, and take the name back.
+func (s *Service) rejectEnded(ctx context.Context, p Peer) Reply {
 	s.post(ctx, p, Superseded{})
 	s.close(ctx, p)
 	return Reply{}
 }
 
-// recordedOutcome returns how a number ended that comes on a connection that
-// has ended. A session may have sent it before.
-func (s *Service) recordedOutcome(ctx context.Context, id ConnectionID, number int64) lane.Code {
-	c, err := s.getEnded(ctx, id)
-	switch {
-	case err == nil && number <= c.Lane.Done:
-		return c.Lane.Outcome(number)
-	case err != nil && !errors.Is(err, ErrNoConnection):
-		return lane.CodeServer // not known
-	default:
+// rejectNumber answers a number that comes on a connection that has ended. It may
+// have come before.
+func (s *Service) rejectNumber(p Peer, n int64) Reply {
+	return Reply{After: func(ctx context.Context) {
+		s.post(ctx, p, Ack{n, s.invocation(Connection{Peer: p}).endedOutcome(ctx, n)})
+		s.rejectEnded(ctx, p)
+	}}
+}
+
+// endedOutcome returns how number n of a connection that has ended did end. If
+// an invocation has it, that is waited for. 2120 is certain: what was not taken
+// before never is.
+func (v *invocation) endedOutcome(ctx context.Context, n int64) lane.Code {
+	err := v.awaitIdle(ctx)
+	switch c := v.conn; {
+	case err == nil && n <= c.Lane.Done:
+		return c.Lane.Outcome(n)
+	case err == nil && c.Ended && c.Next == "":
 		return lane.CodeUnknownUser
+	default: // it ended too long ago, or its session goes on, where n may have come again
+		return lane.CodeServer
 	}
 }

@@ -37,13 +37,13 @@ const (
 // is answered only if it fails.
 func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	if in.Number == NoNumber {
-		return s.sendUnnumbered(ctx, p, in.Frame)
+		return s.sendUnnumbered(ctx, p, in)
 	}
 	v := s.invocation(Connection{Peer: p, Lane: lane.New()})
 	run, decision, err := v.submit(ctx, in.Number, in.Frame)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.rejectUnknown(ctx, p, in.Number)
+		return s.rejectNumber(p, in.Number)
 	case errors.Is(err, errRevoked):
 		return v.endRevoked(ctx, v.conn, closing, lane.Numbered{N: in.Number, Frame: in.Frame})
 	case err != nil:
@@ -309,12 +309,12 @@ func (v *invocation) mayPost(ctx context.Context) bool {
 }
 
 // renew renews the lease, if need be on the lane of a connection that has ended
-// meanwhile: its session may be resumed, and waits for what was taken.
+// meanwhile: what was taken is finished.
 func (v *invocation) renew(ctx context.Context, now lane.Instant) (made bool, err error) {
 	u := updateBy(v.conn.Lane.Renew(v.id, now))
 	u.Ended = v.conn.Ended
 	made, err = v.update(ctx, u)
-	if errors.Is(err, ErrNoConnection) && v.conn.Session != "" && !u.Ended {
+	if errors.Is(err, ErrNoConnection) && !u.Ended {
 		u.Ended = true
 		return v.update(ctx, u)
 	}
@@ -333,8 +333,8 @@ func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []l
 		u.Ended = v.conn.Ended
 		made, err := v.update(ctx, u)
 		switch {
-		case errors.Is(err, ErrNoConnection) && v.conn.Session != "" && !u.Ended:
-			v.conn.Ended, v.conn.Lane.Held, more = true, nil, false // its session may be resumed; what is held is given up
+		case errors.Is(err, ErrNoConnection) && !u.Ended:
+			v.conn.Ended, v.conn.Lane.Held, more = true, nil, false // what is held is given up
 			continue
 		case errors.Is(err, ErrNoConnection):
 			return nil, false, nil // nobody else can answer
@@ -541,46 +541,52 @@ func (v *invocation) postToSender(ctx context.Context, e Event) bool {
 }
 
 // sendUnnumbered sends a message without a place in any order.
-func (s *Service) sendUnnumbered(ctx context.Context, p Peer, f lane.Frame) Reply {
+func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Send) Reply {
 	c, err := s.get(ctx, p.ID)
-	if errors.Is(err, ErrNoConnection) {
-		return s.rejectUnknown(ctx, p, NoNumber)
-	}
-	if err != nil {
-		return reply(RequestFailed{codeOf(err)})
-	}
-	if c.Revoked(s.Clock.Now()) {
-		return s.endRevoked(ctx, c, closing)
-	}
-	if c.User == "" {
-		return reply(RequestFailed{lane.CodeUnknownUser})
-	}
-	switch ok, err := s.invocation(c).spend(ctx); {
+	switch {
+	case errors.Is(err, ErrNoConnection):
+		return s.rejectEnded(ctx, p)
 	case err != nil:
 		return reply(RequestFailed{codeOf(err)})
-	case !ok:
-		return reply(RequestFailed{lane.CodeBusy})
+	case c.Revoked(s.Clock.Now()):
+		return s.endRevoked(ctx, c, closing)
+	case c.User == "":
+		return reply(RequestFailed{lane.CodeUnknownUser})
 	}
-	if code := s.deliver(ctx, c, lane.Numbered{N: NoNumber, Frame: f}, func(context.Context) bool { return true }); code != lane.OK {
+	v := s.invocation(c)
+	taken, err := v.takeUnnumbered(ctx, in.ID)
+	switch {
+	case errors.Is(err, errRevoked):
+		return s.endRevoked(ctx, v.conn, closing)
+	case err != nil:
+		return reply(RequestFailed{codeOf(err)})
+	case !taken:
+		return Reply{} // a repeated invocation was first, and answers
+	}
+	if code := s.deliver(ctx, c, lane.Numbered{N: NoNumber, Frame: in.Frame}, func(context.Context) bool { return true }); code != lane.OK {
 		return reply(RequestFailed{code})
 	}
 	return Reply{}
 }
 
-// spend takes one message from the sender's bucket. It reports false if there
-// was none.
-func (v *invocation) spend(ctx context.Context) (bool, error) {
+// takeUnnumbered takes a message without a number, and from the sender's bucket.
+// It reports false if another invocation for the same message has taken it;
+// [ErrBusy] if the bucket is empty.
+func (v *invocation) takeUnnumbered(ctx context.Context, id string) (bool, error) {
 	for range decideTries {
-		now := v.Clock.Now()
-		if !v.Rate.Allows(v.conn.Lane.TAT, 0, now) {
-			return false, nil
-		}
-		if !v.Rate.Limited() {
+		l, now := v.conn.Lane, v.Clock.Now()
+		by, taken := l.Taker(id)
+		switch {
+		case taken:
+			return by == v.id, nil
+		case !v.Rate.Allows(l.TAT, 0, now):
+			return false, ErrBusy
+		case id == "" && !v.Rate.Limited():
 			return true, nil
 		}
-		if made, err := v.update(ctx, updateBy(v.conn.Lane.Spend(v.Rate, now))); err != nil || made {
+		if made, err := v.update(ctx, updateBy(l.TakeUnnumbered(id, v.id, v.Rate, now))); err != nil || made {
 			return made, err
 		}
 	}
-	return false, nil
+	return false, ErrContended
 }

@@ -381,9 +381,9 @@ func TestPostFailuresAreTold(t *testing.T) {
 func TestNobodyIsTurnedAway(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.send("a", 7, "bob")
-		w.expect("a", "ack 7 2120", "superseded")
+		w.expect("a", "ack 7 2100", "superseded") // nobody knows any more
 		w.receive("b", signal.Authenticate{Number: 0, Token: "bob"})
-		w.expect("b", "ack 0 2120", "superseded")
+		w.expect("b", "denied 0 2120", "superseded")
 		w.receive("c", signal.Query{User: "bob"})
 		if !w.closed["a"] || !w.closed["b"] || !w.closed["c"] {
 			t.Errorf("closed: %v", w.closed)

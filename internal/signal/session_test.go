@@ -198,7 +198,7 @@ func TestLastWordOfASession(t *testing.T) {
 		w.send("a1", 1, "bob")
 		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})
 		time.Sleep(time.Second)
-		if _, err := w.Store.End(t.Context(), "a2"); err != nil { // as another device's claim does
+		if _, err := w.Store.End(t.Context(), "a2", w.Clock.Now()); err != nil { // as another device's claim does
 			t.Fatal(err)
 		}
 		w.send("a2", 1, "bob")

@@ -119,11 +119,11 @@ func (s mutatedStore) GetEnded(ctx context.Context, id signal.ConnectionID, now 
 }
 
 // Drop leaves the record there, if there is no fence.
-func (s mutatedStore) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+func (s mutatedStore) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	if s.mutation == NoFence {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
-	return s.Store.End(ctx, id)
+	return s.Store.End(ctx, id, now)
 }
 
 // Release does nothing, if names cling.

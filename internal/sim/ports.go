@@ -153,9 +153,9 @@ func (s store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.In
 }
 
 // End implements [signal.ConnectionStore].
-func (s store) End(ctx context.Context, id signal.ConnectionID) (c signal.Connection, err error) {
+func (s store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
 	failed := s.call("end", func() {
-		c, err = s.Store.End(ctx, id)
+		c, err = s.Store.End(ctx, id, now)
 		s.tracef("end %s: %v", id, err)
 	})
 	if failed != nil {

@@ -63,6 +63,8 @@ type Lane struct {
 
 	TAT TAT // of the sender's [Rate]
 
+	Unnumbered []Unnumbered // the last messages without a number, the newest first
+
 	Undelivered   []Undelivered // finished numbers that were not delivered, ascending
 	OutcomesAfter int64         // at or below it the outcome of a number is no longer known
 }

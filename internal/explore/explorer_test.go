@@ -71,7 +71,7 @@ func (x *explorer) line(i int) int {
 // begin is where the worlds of the config start: one, or one for each frame
 // that may be late.
 func (x *explorer) begin() []*world {
-	x.ids, x.dead = 1, &history{id: 1}
+	x.ids, x.dead = 1, &history{id: 1, waits: &effect{kind: ended}}
 	w := &world{faults: x.config.faults, slow: x.config.slow}
 	for i, s := range x.senders {
 		if x.connect(w, i, s); s.auth {
@@ -115,11 +115,11 @@ func (x *explorer) connect(w *world, i int, s sender) {
 
 // opened has a connection have authenticated: by the service, undisturbed.
 func (x *explorer) opened(w *world, p *program) {
-	for at := p.root(&x.ids); at.next.kind != ended; {
+	for at := p.root(&x.ids); at.next().kind != ended; {
 		k := &walker{explorer: x, w: w, at: at, sly: true}
 		var o observation
-		if at.next.kind == storeCall {
-			o = k.commit(w, at.next)
+		if at.next().kind == storeCall {
+			o = k.commit(w, *at.next())
 		}
 		o.now = present
 		at = at.then(o, &x.ids)
@@ -193,19 +193,22 @@ func (x *explorer) nexts(w *world) (out []step, atRest bool) {
 			out = append(out, steps...)
 		}
 	}
+	if !slices.ContainsFunc(out, func(s step) bool { return !s.looks }) && w.slow == 0 {
+		out = out[:min(1, len(out))] // in which order they look does not matter
+	}
 	if w.late != nil {
 		whims = append(whims, x.lands(w))
 	}
 	switch {
 	case len(out) == 0 && sleeps && w.ticks < enough: // nothing else to do: time passes
-		whims = append(whims, step{".. time passes", x.passes(w)})
+		whims = append(whims, step{label: ".. time passes", w: x.passes(w)})
 	case len(out) == 0:
 		out = x.last(w)
 		atRest = len(out) == 0
 	case w.slow > 0:
 		later := x.passes(w)
 		later.slow--
-		whims = append(whims, step{".. time passes", later})
+		whims = append(whims, step{label: ".. time passes", w: later})
 	}
 	return append(out, whims...), atRest
 }
@@ -225,7 +228,7 @@ func (x *explorer) alone(w *world) (int, bool) {
 		return 0, false
 	}
 	for i, c := range w.calls[:w.n] {
-		if c.at != nil && x.commutes(w, c.at.next) {
+		if c.at != nil && x.commutes(w, *c.at.next()) {
 			return i, true
 		}
 	}

@@ -2,6 +2,7 @@ package explore
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
@@ -79,7 +80,7 @@ func (k *walker) unheard(w *world, e signal.Event) {
 func (k *walker) acked(w *world, i int, a signal.Ack) {
 	t, n := &w.told[k.line(i)], a.Number
 	switch {
-	case w.lost[i] && k.senders[i].session != "": // its client listens to the next connection
+	case k.movedOn(w, i): // its client listens to the next connection
 		t.rejected |= bit(n)
 	case a.Code == lane.CodeUnknownUser:
 		t.rejected |= bit(n)
@@ -100,6 +101,13 @@ func (k *walker) acked(w *world, i int, a signal.Ack) {
 	if both := t.ok & t.fail; both != 0 {
 		k.breaks(w, "truth: %v acked as delivered and as failed", list(both))
 	}
+}
+
+// movedOn reports whether the session of a connection has gone on to another.
+func (x *explorer) movedOn(w *world, i int) bool {
+	return x.senders[i].session != "" && slices.ContainsFunc(w.calls[:w.n], func(c call) bool {
+		return c.auth && c.conn > i && c.conn < connX && c.at != nil
+	})
 }
 
 // straggler reports whether n lies below the opening number and came after it.
@@ -123,7 +131,7 @@ func (x *explorer) inHand(w *world, i int) {
 		t.unknown |= bit(c.number)
 	}
 	for at := c.at; at != nil && at.parent != nil; at = at.parent {
-		if e := at.parent.next; e.move != nil && (at.seen.made || at.seen.err != nil) {
+		if e := at.did; e.move != nil && (at.seen.made || at.seen.err != nil) {
 			for _, f := range e.move.Run {
 				t.unknown |= bit(f.N)
 			}
@@ -135,8 +143,8 @@ func (x *explorer) inHand(w *world, i int) {
 			}
 		}
 	}
-	if c.at != nil && c.at.next.move != nil {
-		for _, f := range c.at.next.move.Run {
+	if c.at != nil && c.at.next().move != nil {
+		for _, f := range c.at.next().move.Run {
 			t.unknown |= bit(f.N)
 		}
 	}

@@ -32,7 +32,8 @@ type history struct {
 	parent  *history
 	seen    observation
 	later   *history // the same, a tick later
-	next    effect
+	did     *effect  // of which seen is the answer; nil: it began
+	waits   *effect  // what it waits for, once that is known
 	kept    recollection
 }
 
@@ -96,26 +97,25 @@ func (o observation) hash() uint64 {
 
 // root is the history of an invocation that begins.
 func (p *program) root(ids *uint64) *history {
-	return p.history(nil, observation{now: present}, ids)
+	return p.history(nil, nil, observation{now: present}, ids)
 }
 
 // then is the history that goes on with an observation.
 func (h *history) then(o observation, ids *uint64) *history {
-	return h.program.history(h, o, ids)
+	return h.program.history(h, h.next(), o, ids)
 }
 
 // history is the one of an invocation that has observed something more. Those
 // that remember the same are one.
-func (p *program) history(parent *history, o observation, ids *uint64) *history {
-	m := parent.remember(o)
+func (p *program) history(parent *history, did *effect, o observation, ids *uint64) *history {
+	m := parent.remember(did, o)
 	key := hashOf(m)
 	if h, ok := p.known[key]; ok {
 		return h
 	}
 	*ids++
-	h := &history{id: *ids, program: p, parent: parent, seen: o, kept: m}
+	h := &history{id: *ids, program: p, parent: parent, did: did, seen: o, kept: m}
 	p.known[key] = h
-	h.next = h.replay()
 	return h
 }
 
@@ -132,11 +132,11 @@ type recollection struct {
 	loop     uint64        // the same before the first of the moves that were refused just now; 0: none was
 }
 
-func (h *history) remember(o observation) recollection {
+func (h *history) remember(e *effect, o observation) recollection {
 	if h == nil {
 		return recollection{since: o.hash()}
 	}
-	m, e := h.kept, h.next
+	m := h.kept
 	if o.conn.ID == connName[h.program.conn] && o.err == nil {
 		m.observed = m.observed.Look(o.conn.Lane, o.now)
 	}
@@ -160,7 +160,7 @@ func (h *history) remember(o observation) recollection {
 		m.since = o.hash()
 	case e.move != nil && !o.made && o.err == nil && (e.move.Kind == lane.KindOpen || e.move.Kind == lane.KindFinish):
 		m.loop = before
-	case e.name == "gets" && h.parent != nil && h.parent.next.polls():
+	case e.name == "gets" && h.did != nil && h.did.polls():
 		m.since = o.hash()
 	}
 	return m
@@ -181,7 +181,7 @@ func (h *history) ticked(ids *uint64) *history {
 		if o.of != 0 {
 			o.of = hashOf(o.conn)
 		}
-		h.later = h.program.history(before, o, ids)
+		h.later = h.program.history(before, h.did, o, ids)
 	}
 	return h.later
 }
@@ -211,8 +211,20 @@ func older(i lane.Instant) lane.Instant {
 }
 
 // polls reports whether the effect is a pause of an invocation that looks at a
-// record again and again.
-func (e effect) polls() bool { return e.kind == sleeping && polls[e.sleep] }
+// record again and again, and not of one that waits for stragglers, or hands over
+// to others.
+func (e *effect) polls() bool {
+	return e.kind == sleeping && e.sleep != lane.ReorderWindow && e.sleep != 50*time.Millisecond
+}
+
+// next is what the invocation waits for.
+func (h *history) next() *effect {
+	if h.waits == nil {
+		e := h.replay()
+		h.waits = &e
+	}
+	return h.waits
+}
 
 // replay runs the service again, from the beginning to the first effect that
 // has no answer yet.
@@ -247,8 +259,8 @@ func (r *replay) observe(e effect) observation {
 	last := len(r.seen) - 1
 	h := r.seen[last]
 	r.seen = r.seen[:last]
-	if h.parent != nil && h.parent.next.name != e.name {
-		panic(fmt.Sprintf("%s is not deterministic: it %s, and before it %s", r.name, e.name, h.parent.next.name))
+	if h.did != nil && h.did.name != e.name {
+		panic(fmt.Sprintf("%s is not deterministic: it %s, and before it %s", r.name, e.name, h.did.name))
 	}
 	return h.seen
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
@@ -25,6 +24,7 @@ var (
 type step struct {
 	label string
 	w     *world
+	looks bool // it only reads a record
 }
 
 // walker collects the steps that a call may do next.
@@ -58,16 +58,16 @@ func (x *explorer) steps(w *world, i int) []step {
 		begun.calls[i].at = k.at
 		k.w = &begun
 		if w.slow > 0 {
-			k.out = append(k.out, step{c.name + " begins", &begun})
+			k.out = append(k.out, step{label: c.name + " begins", w: &begun})
 		}
 	}
-	for k.at.next.kind == sleeping {
+	for k.at.next().kind == sleeping {
 		if !k.wakes() {
 			return k.out
 		}
 		k.at = k.at.then(observation{now: present}, &x.ids)
 	}
-	k.take(k.at.next)
+	k.take(*k.at.next())
 	return k.out
 }
 
@@ -76,7 +76,7 @@ func (x *explorer) steps(w *world, i int) []step {
 // another look would show nothing new. Any other may end at any time.
 func (k *walker) wakes() bool {
 	h := k.at
-	if !h.next.polls() || h.seen.err != nil || h.seen.now != present {
+	if !h.next().polls() || h.seen.err != nil || h.seen.now != present {
 		return true
 	}
 	for at := h; at != nil; at = at.parent {
@@ -86,11 +86,6 @@ func (k *walker) wakes() bool {
 		}
 	}
 	return true
-}
-
-// polls are the pauses of an invocation that looks at a record again and again.
-var polls = map[time.Duration]bool{
-	20 * time.Millisecond: true, 40 * time.Millisecond: true, 80 * time.Millisecond: true, 160 * time.Millisecond: true, 250 * time.Millisecond: true,
 }
 
 // do adds a step: the effect's answer is what f makes of a new world. It costs a
@@ -105,7 +100,8 @@ func (k *walker) do(what string, cost fault, f func(w *world) observation) {
 	o.now = present
 	at := k.at.then(o, &k.ids)
 	w.calls[k.i].at = at
-	k.out = append(k.out, step{w.calls[k.i].name + " " + what, &w})
+	e := k.at.next()
+	k.out = append(k.out, step{w.calls[k.i].name + " " + what, &w, e.kind == storeCall && !e.write && e.conn != ""})
 }
 
 func (k *walker) take(e effect) {
@@ -243,7 +239,7 @@ func (x *explorer) crashes(w *world, i int) []step {
 	out.faults &^= crash
 	x.inHand(&out, i)
 	out.calls[i].at = x.dead
-	return []step{{c.name + " crashes", &out}}
+	return []step{{label: c.name + " crashes", w: &out}}
 }
 
 // lands is the late write taking effect, or not.
@@ -251,8 +247,8 @@ func (x *explorer) lands(w *world) step {
 	out := *w
 	out.late = nil
 	k := &walker{explorer: x, w: &out, i: w.late.call}
-	k.commit(&out, w.late.at.next)
-	return step{".. lands " + w.late.at.next.name, &out}
+	k.commit(&out, *w.late.at.next())
+	return step{label: ".. lands " + w.late.at.next().name, w: &out}
 }
 
 // passes is the world one tick later.

@@ -87,7 +87,7 @@ type plan struct {
 	auth    bool
 }
 
-func (c call) over() bool { return c.at != nil && c.at.next.kind == ended }
+func (c call) over() bool { return c.at != nil && c.at.next().kind == ended }
 
 // facts are what is known of the numbers of one sender, or session: sets of
 // numbers, a bit each.

@@ -165,13 +165,14 @@ func (x *explorer) stalled(w *world) string {
 	return x.nameless(w)
 }
 
-// undone says what has been left undone on one connection, if that is living.
-// What a crashed invocation had in hand may be, until the next frame comes.
+// undone says what has been left undone on one connection, if that is living and,
+// of a session, was welcome. What a crashed invocation had in hand may be, until
+// the next frame comes.
 func (x *explorer) undone(w *world, i int) string {
 	c, there := w.living(i)
 	t := w.told[x.line(i)]
 	crashed := x.config.faults&crash != 0 && w.faults&crash == 0
-	if !there || w.gone[i] || !c.Lane.Opened() && crashed {
+	if !there || w.gone[i] || x.movedOn(w, i) || x.senders[i].session != "" && !w.welcomed[i] || !c.Lane.Opened() && crashed {
 		return ""
 	}
 	var excused uint16

@@ -145,23 +145,23 @@ func (h *history) remember(e *effect, o observation) recollection {
 	if m.loop != 0 && e.move != nil {
 		before = m.loop
 	}
-	seen := o.hash()
+	seen := hashOf([2]any{o.hash(), e.name})
 	if e.move != nil {
-		seen = hashOf([]any{seen, numbers(e.move.Run)})
+		seen = hashOf([2]any{seen, numbers(e.move.Run)})
 	}
 	m.since, m.loop = hashOf([2]uint64{before, seen}), 0
 	switch {
 	case e.move != nil && o.made && (e.move.Kind == lane.KindTake || e.move.Kind == lane.KindAdopt):
-		m.runs, m.since = hashOf([]any{m.runs, numbers(e.move.Run)}), o.hash()
+		m.runs, m.since = hashOf([2]any{m.runs, numbers(e.move.Run)}), seen
 	case e.move != nil && !o.made && o.err == nil && decidesAnew[e.move.Kind]:
 		if e.move.Kind == lane.KindTake { // it may still take effect
 			m.runs = hashOf([]any{m.runs, e.move.Change.Done, e.move.Change.Taken})
 		}
-		m.since = o.hash()
+		m.since = seen
 	case e.move != nil && !o.made && o.err == nil && (e.move.Kind == lane.KindOpen || e.move.Kind == lane.KindFinish):
 		m.loop = before
 	case e.name == "gets" && h.did != nil && h.did.polls():
-		m.since = o.hash()
+		m.since = seen
 	}
 	return m
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 	"github.com/owt-signal/owt-signal/internal/storetest"
 )
 

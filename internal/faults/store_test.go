@@ -3,6 +3,7 @@ package faults_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,15 +66,15 @@ func TestSlowStoreEffects(t *testing.T) {
 		records := memory.New()
 		s := inject(faults.Spec{SlowStore: faults.MaxDelay, Seed: 1}).Store(records)
 		effects := 0
-		for range 100 {
-			_, _ = records.End(t.Context(), "c", 0)
+		for i := range 100 {
+			id := signal.ConnectionID(strconv.Itoa(i))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Microsecond)
-			err := s.Create(ctx, signal.Connection{Peer: signal.Peer{ID: "c"}, Expires: 2})
+			err := s.Create(ctx, signal.Connection{Peer: signal.Peer{ID: id}, Expires: 2})
 			cancel()
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatal(err)
 			}
-			if _, err := records.Get(t.Context(), "c", 1); err == nil {
+			if _, err := records.Get(t.Context(), id, 1); err == nil {
 				effects++
 			}
 		}

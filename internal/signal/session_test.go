@@ -290,9 +290,9 @@ func TestTwoResume(t *testing.T) {
 // on.
 type pausing struct {
 	signal.Store
-	on    bool
-	after int
-	resume   chan struct{}
+	on     bool
+	after  int
+	resume chan struct{}
 }
 
 func (s *pausing) pause() {

@@ -86,6 +86,11 @@ func (s *suite) create(t testing.TB) signal.Connection {
 	return c
 }
 
+// opening opens a lane for alice.
+func opening(m lane.Move) signal.Update {
+	return signal.Update{Move: m, Opening: &signal.Opening{User: "alice"}}
+}
+
 // open makes a move that opens the lane of c at number 0.
 func (s *suite) open(t testing.TB, c signal.Connection) signal.Connection {
 	t.Helper()

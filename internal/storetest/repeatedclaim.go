@@ -17,12 +17,12 @@ func RepeatedClaim(t *testing.T, store signal.Store) {
 	c := newClient(h, newWorld(load{names: 2}), 0, 0)
 	over := now.Add(time.Hour)
 	for i, again := range []signal.Claim{{At: now + 10, Expect: c.last.ID}, {At: over}} {
-		u := c.users[i]
-		again.User, again.Peer, again.Until, again.Epoch = u.name, c.last, over.Add(time.Hour), "again"
-		c.claim(signal.Claim{User: u.name, Peer: c.last, At: now, Until: over, Epoch: "first"})
-		c.claim(again)
-		c.owner(u, over)
-		c.claim(signal.Claim{User: u.name, Peer: c.names.peer(), At: now + 5, Until: over, Epoch: "next", Expect: c.last.ID})
+		name := c.users[i].name
+		again.User, again.Peer, again.Until, again.Epoch = name, c.last, over.Add(time.Hour), "again"
+		c.do(claim{signal.Claim{User: name, Peer: c.last, At: now, Until: over, Epoch: "first"}})
+		c.do(claim{again})
+		c.do(owner{name, over})
+		c.do(claim{signal.Claim{User: name, Peer: c.names.peer(), At: now + 5, Until: over, Epoch: "next", Expect: c.last.ID}})
 	}
-	judge(t, h)
+	check(t, h)
 }

@@ -67,6 +67,16 @@ func (c Connection) Revoked(now lane.Instant) bool {
 	return c.Revocation.Code != lane.OK || c.Until != 0 && c.Until <= now
 }
 
+// notTaken returns the code for a number that was not taken, which would promise
+// that it was not posted. On a connection of a session that has not opened its
+// lane this is not known: it may have been on the one before.
+func (c Connection) notTaken(code lane.Code) lane.Code {
+	if c.Session != "" && !c.Lane.Opened() {
+		return lane.CodeServer
+	}
+	return code
+}
+
 // Update is one conditional write on the record of a connection: a move of its
 // lane, and what the record itself asks and changes besides.
 type Update struct {

@@ -59,7 +59,7 @@ func (v *invocation) endedOutcome(ctx context.Context, n int64) lane.Code {
 	case err == nil && n <= c.Lane.Done:
 		return c.Lane.Outcome(n)
 	case err == nil && c.Ended && c.Next == "":
-		return lane.CodeUnknownUser
+		return c.notTaken(lane.CodeUnknownUser)
 	default: // it ended too long ago, or its session goes on, where n may have come again
 		return lane.CodeServer
 	}

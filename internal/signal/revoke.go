@@ -77,7 +77,7 @@ func (s *Service) revoke(ctx context.Context, c Connection, last Event, code, he
 		s.Log.WarnContext(ctx, "ending a connection failed", "connection", c.ID, "error", err)
 	}
 	for _, f := range frames {
-		s.post(ctx, v.conn.Peer, v.ack(f, held))
+		s.post(ctx, v.conn.Peer, v.ack(f, v.conn.notTaken(held)))
 	}
 	s.countAnswer(last)
 	if err := s.Pusher.Post(ctx, v.conn.Peer, last); errors.Is(err, ErrGone) {
@@ -123,6 +123,8 @@ func (v *invocation) answerRevoked(ctx context.Context, f lane.Numbered) {
 		code = v.conn.Lane.Outcome(f.N)
 	case f.N <= v.conn.Lane.Taken:
 		return
+	default:
+		code = v.conn.notTaken(code)
 	}
 	v.post(ctx, v.conn.Peer, v.ack(f, code))
 }

@@ -175,8 +175,8 @@ func (c *client) greeted(k *socket) {
 // connection then.
 func (c *client) sendEarly(k *socket) {
 	s := c.sim
-	if c.cuts == 0 && (!s.repeats || !s.chance(0.5)) {
-		return
+	if c.resume == "" || c.cuts == 0 && (!s.repeats || !s.chance(0.5)) {
+		return // what it sends before its first welcome it may send again in vain
 	}
 	for _, m := range c.unanswered {
 		c.emit(m)

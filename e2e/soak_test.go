@@ -31,8 +31,8 @@ import (
 const SoakVariable = "OWT_TEST_SOAK"
 
 const (
-	soakUsers  = 4                      // of each dialect
-	soakPause  = 200 * time.Millisecond // between two messages of a user, on average
+	soakUsers  = 3                      // of each dialect
+	soakPause  = 400 * time.Millisecond // between two messages of a user, on average
 	soakBurst  = 6                      // messages at once, now and then
 	shortSoak  = 20 * time.Second
 	promptly   = 4 * time.Second // an answer, though the store be out meanwhile

@@ -55,11 +55,8 @@ func (s *Service) end(ctx context.Context, id ConnectionID) (c Connection, err e
 	return c, err
 }
 
-// release releases a name, and leaves what the bucket lacks, if it is not full.
+// release releases a name.
 func (s *Service) release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (released bool, err error) {
-	if tat.Full(s.Clock.Now()) {
-		tat = 0
-	}
 	err = s.untilKnown(ctx, func() error {
 		released, err = s.Store.Release(ctx, user, id, tat)
 		return err

@@ -408,13 +408,14 @@ func (v *invocation) drain(ctx context.Context, run []lane.Numbered) {
 }
 
 // stored answers for frame n, which is held, or another invocation has it. If
-// this invocation holds it, and it is the lowest or the lane needs help, it
-// watches over it; and over one that another has, if that looks dead.
+// this invocation holds it, and it is the lowest or the lane needs help at once,
+// it watches over it; and over one that another has taken, if that looks dead, and
+// nobody watches for the sake of a held frame.
 func (v *invocation) stored(n int64) Reply {
 	r := reply(Stored{n})
-	lowest, _ := v.conn.Lane.Lowest()
+	lowest, some := v.conn.Lane.Lowest()
 	holds := v.conn.Lane.Held[n].By == v.id
-	if v.conn.Lane.LooksExpired(v.Clock.Now()) || holds && (lowest == n || v.decideWatch(n).Action != lane.Pending && v.conn.Lane.Idle()) {
+	if holds && (lowest == n || v.decideWatch(n).Action == lane.MakeMove) || !some && v.conn.Lane.LooksExpired(v.Clock.Now()) {
 		r.After = func(ctx context.Context) {
 			if run := v.watch(ctx, n); len(run) > 0 {
 				v.drain(ctx, run)

@@ -104,9 +104,7 @@ func (c *client) do(op call) answer { return c.history.do(c.number, op) }
 
 func (c *client) oneIn(n int) bool { return c.rng.IntN(n) == 0 }
 
-// full returns what a bucket lacks: something, for a store may forget a name that
-// holds nothing.
-func (c *client) full() lane.TAT { return lane.TAT(1 + c.rng.IntN(3)) }
+func (c *client) full() lane.TAT { return lane.TAT(c.rng.IntN(3)) }
 
 func (c *client) epoch() string {
 	c.epochs++

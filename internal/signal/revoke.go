@@ -76,8 +76,11 @@ func (s *Service) revoke(ctx context.Context, c Connection, last Event, code, he
 	if err != nil {
 		s.Log.WarnContext(ctx, "ending a connection failed", "connection", c.ID, "error", err)
 	}
+	if v.conn.mayHaveCome() {
+		frames = nil
+	}
 	for _, f := range frames {
-		s.post(ctx, v.conn.Peer, v.ack(f, v.conn.notTaken(held)))
+		s.post(ctx, v.conn.Peer, v.ack(f, held))
 	}
 	s.countAnswer(last)
 	if err := s.Pusher.Post(ctx, v.conn.Peer, last); errors.Is(err, ErrGone) {
@@ -123,8 +126,8 @@ func (v *invocation) answerRevoked(ctx context.Context, f lane.Numbered) {
 		code = v.conn.Lane.Outcome(f.N)
 	case f.N <= v.conn.Lane.Taken:
 		return
-	default:
-		code = v.conn.notTaken(code)
+	case v.conn.mayHaveCome():
+		return
 	}
 	v.post(ctx, v.conn.Peer, v.ack(f, code))
 }

@@ -50,7 +50,10 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 		s.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
 		return v.giveUp(in, codeOf(err))
 	case decision.Action == lane.Finished:
-		return reply(v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, v.conn.notTaken(decision.Code)))
+		if v.conn.mayHaveCome() {
+			decision.Code = lane.CodeServer // not known
+		}
+		return reply(v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, decision.Code))
 	case len(run) == 0:
 		return v.stored(in.Number)
 	}

@@ -222,7 +222,7 @@ func (c *client) send(to signal.UserName) {
 		return
 	}
 	m := &message{id: len(s.messages), n: c.next, to: to}
-	if online && s.repeats && s.chance(0.15) {
+	if online && s.repeats && !s.calm && s.chance(0.15) {
 		m.n = signal.NoNumber
 	} else {
 		c.next++

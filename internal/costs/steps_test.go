@@ -280,9 +280,20 @@ func TestSteps(t *testing.T) {
 			check("beat", e.heartbeat, "")
 			s.disconnect(id)
 			check("disconnect", disconnect, "")
+			s.handler.Service.Clock = ahead{}
+			s.round()
+			s.handler.Service.Clock = signal.SystemClock{}
+			last := forget
+			last.Reads, last.Lines = signal.Segments/2, 1 // of any round
+			check("forget", last, "")
 		})
 	}
 }
+
+// ahead is the time at which what has just ended has been kept long enough.
+type ahead struct{ signal.SystemClock }
+
+func (a ahead) Now() lane.Instant { return a.SystemClock.Now().Add(2 * signal.EndedLife) }
 
 // TestRound: keepalive pings whoever waits for it, and writes nothing.
 func TestRound(t *testing.T) {

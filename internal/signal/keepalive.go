@@ -142,7 +142,7 @@ func (r *round) visit(ctx, begin context.Context, c Connection) {
 	var err error
 	switch {
 	case c.Expires <= r.Clock.Now():
-		err = r.delete(begin, c.ID)
+		err = r.paced(begin, &r.deleted, func() error { return r.Store.Delete(ctx, c.ID, r.Clock.Now()) })
 	case c.Revoked(r.Clock.Now()):
 		err = r.paced(begin, &r.ended, func() error {
 			c.Lane = lane.New() // it was not read
@@ -167,18 +167,6 @@ func (r *round) visit(ctx, begin context.Context, c Connection) {
 		r.note(&r.failure, err)
 	}
 	r.scanned.Add(1)
-}
-
-// delete deletes an expired record.
-func (r *round) delete(ctx context.Context, id ConnectionID) error {
-	if ctx.Err() != nil {
-		return errNoTime
-	}
-	err := r.Store.Delete(ctx, id, r.Clock.Now())
-	if err == nil {
-		r.deleted.Add(1)
-	}
-	return err
 }
 
 // errNoTime: there is no time left to begin.

@@ -579,10 +579,10 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Send) Reply {
 func (v *invocation) takeUnnumbered(ctx context.Context, id string) (bool, error) {
 	for range decideTries {
 		l, now := v.conn.Lane, v.Clock.Now()
-		by, taken := l.Taker(id)
+		taken, mine := l.TookUnnumbered(id, v.id)
 		switch {
 		case taken:
-			return by == v.id, nil
+			return mine, nil
 		case !v.Rate.Allows(l.TAT, 0, now):
 			return false, ErrBusy
 		case id == "" && !v.Rate.Limited():

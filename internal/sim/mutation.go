@@ -75,7 +75,7 @@ func (s mutatedStore) Update(ctx context.Context, id signal.ConnectionID, u sign
 	case Heirless:
 		u.Succession = nil
 	case Deaf:
-		u.Guard.Unnumbered = lane.Expected[string]{}
+		u.Guard.Unnumbered = lane.Expected[lane.Unnumbered]{}
 	}
 	if s.mutation == OtherClock && u.Kind == lane.KindExpire {
 		at, _ := u.Guard.LeasedAt.Value()

@@ -359,7 +359,7 @@ func drawGuard(r *rapid.T, l lane.Lane) lane.Guard {
 		g.TAT = lane.Is(lane.TAT(near("tat", int64(l.TAT))))
 	}
 	if asks("unnumbered", 3) {
-		g.Unnumbered = lane.Is(rapid.SampledFrom([]string{"", "x", "y"}).Draw(r, "newest"))
+		g.Unnumbered = lane.Is(rapid.SampledFrom([]lane.Unnumbered{{}, {ID: 1, By: 2}, {ID: 3}}).Draw(r, "newest"))
 	}
 	return g
 }
@@ -404,7 +404,7 @@ func drawUpdate(r *rapid.T, l lane.Lane) signal.Update {
 	case 4:
 		u.Revocation = &signal.Revocation{Code: lane.CodeWrongToken, By: "me", At: now}
 	case 5:
-		c.Unnumbered = []lane.Unnumbered{{ID: rapid.SampledFrom([]string{"x", "y"}).Draw(r, "id"), By: "me"}, {ID: "z", By: "you"}}
+		c.Unnumbered = []lane.Unnumbered{rapid.SampledFrom([]lane.Unnumbered{{ID: 1, By: 2}, {ID: 3}}).Draw(r, "unnumbered"), {ID: 1 << 63, By: 1 << 31}}
 	case 6:
 		to := rapid.SampledFrom([]signal.ConnectionID{"a", "b"})
 		u.Succession = &signal.Succession{From: rapid.SampledFrom([]signal.ConnectionID{"", "a", "b"}).Draw(r, "from"), To: to.Draw(r, "to")}

@@ -1,5 +1,6 @@
 # make         the whole gate: format, vet, lint, tests
-# make test    everything the tests need, then every test
+# make test    everything the tests need, then every test: TESTS below
+#              go test ./... needs nothing but Go, and skips what it lacks
 # make sam     checks the template, builds it for both architectures
 # make sim     simulated worlds, SIMTIME long
 # make build   bin/owt-signal and the functions, for this machine
@@ -28,37 +29,70 @@ WORLDS ?= 200000
 TIMEOUT ?= 20m
 ROUNDS ?= 20
 
-GOTEST := CGO_ENABLED=1 go test -race -shuffle=on -timeout=$(TIMEOUT)
-LINT := go tool -modfile=tools.mod golangci-lint
+# What `make` and `make test` run, each a target of its own, all of them though one
+# fails (scripts/gate). A comma: beside the one before, at the lowest priority. The
+# clients of test-e2e mostly wait, so that what only computes gets along with them.
+CHECKS := fmt vet lint
+TESTS := sam test-go test-e2e,explore,worlds test-modules
+NEEDED := deps e2e/node_modules/.package-lock.json .venv/.stamp
+
+# The modules but for the first, which is the service's.
+MODULES := $(patsubst %/,%,$(dir $(wildcard */go.mod */*/go.mod)))
+
+# go tool builds each tool once, and keeps it in Go's cache.
+TOOL := go tool -modfile=$(CURDIR)/tools.mod
+# The path of the test runner; it names at the end what failed and what was skipped.
+GOTESTSUM = $$($(TOOL) -n gotestsum) --format=pkgname --format-hide-empty-pkg
+# A skip for lack of something is a failure (internal/need).
+GOTEST = OWT_REQUIRE=1 CGO_ENABLED=1 $(GOTESTSUM) -- -race -shuffle=on -timeout=$(TIMEOUT)
 LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 # Without telemetry, and without looking for credentials.
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix test e2e probe deps sam sim bench build fuzz measure clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix test test-go test-e2e test-modules explore worlds e2e probe deps sam sim bench build fuzz measure clean $(FUNCTIONS)
 
-all: fmt vet lint test
+all: $(NEEDED)
+	@scripts/gate $(CHECKS) $(TESTS)
+
+test: $(NEEDED)
+	@scripts/gate $(TESTS)
 
 fmt:
-	$(LINT) fmt --diff
+	$(TOOL) golangci-lint fmt --diff
 
 vet:
-	go mod tidy -diff
-	go vet ./...
+	@for module in . $(MODULES); do \
+		(set -x; cd $$module && go mod tidy -diff && go vet ./...); \
+	done
 
 lint:
-	$(LINT) run
+	@for module in . $(MODULES); do \
+		(set -x; cd $$module && $(TOOL) golangci-lint run); \
+	done
+	$(TOOL) actionlint
 
 fix:
-	$(LINT) fmt
-	$(LINT) run --fix
+	$(TOOL) golangci-lint fmt
+	$(TOOL) golangci-lint run --fix
 
-# The clients of e2e wait for answers: nothing else runs beside them.
-test: e2e/node_modules/.package-lock.json sam
+test-go: $(NEEDED)
 	$(GOTEST) $$(go list ./... | grep -v /e2e)
+
+test-e2e: $(NEEDED)
 	$(GOTEST) ./e2e
-	cd examples/pion && go test ./...
-	go test -run TestExplore ./internal/signal
+
+# The race detector is not for the examples: what they import takes minutes to build.
+test-modules: $(NEEDED)
+	@for module in $(MODULES); do \
+		race=; [[ $$module != examples/* ]] || race=-race=false; \
+		(set -x; cd $$module && $(GOTEST) $$race ./...); \
+	done
+
+explore:
+	go test -run '^TestExplore' -timeout=$(TIMEOUT) ./internal/signal/lane -explore=all
+
+worlds:
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)
 	go run ./cmd/owt-signal-sim -first 1048576 -seeds $(WORLDS)
 

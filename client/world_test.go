@@ -22,6 +22,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/gateway"
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(suite{m}) }
@@ -96,7 +97,7 @@ func (a authenticator) Authenticate(ctx context.Context, c signal.Credentials) (
 	name, lasts, ends := strings.Cut(c.Token, "/")
 	id, err := a.TokenIsName.Authenticate(ctx, signal.Credentials{Token: name})
 	if seconds, e := strconv.Atoi(lasts); ends && e == nil {
-		id.Expires = signal.At(time.Now().Add(time.Duration(seconds) * time.Second))
+		id.Expires = lane.At(time.Now().Add(time.Duration(seconds) * time.Second))
 	}
 	return id, err
 }

@@ -42,10 +42,10 @@ func inMemory(*testing.T) []string { return nil }
 func onEngine(t *testing.T) []string { return []string{"-dynamodb", storetest.Engine(t)} }
 
 // TestIdleHour has clients say nothing for an hour, on a server whose timers
-// run 200 times faster than API Gateway's and its own.
+// run 100 times faster than API Gateway's and its own.
 func TestIdleHour(t *testing.T) {
-	inBoth(t, "idle", []string{"IDLE_SCALE=200"},
-		"-idle-timeout", "3s", "-ping-interval", "1200ms", "-ping-timeout", "2s", "-max-duration", "1h", "-log", "warn")
+	inBoth(t, "idle", []string{"IDLE_SCALE=100"},
+		"-idle-timeout", "6s", "-ping-interval", "2400ms", "-ping-timeout", "10s", "-max-duration", "1h", "-log", "warn")
 }
 
 // TestVanished has clients end without a word, on a server that loses every

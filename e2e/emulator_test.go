@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/owt-signal/owt-signal/internal/need"
 )
 
 // TestRuntimeInterfaceEmulator has a client talk to functions in AWS's runtime
@@ -63,7 +65,7 @@ func emulate(t *testing.T, bootstrap string, env map[string]string) http.Handler
 	arch := strings.ReplaceAll(runtime.GOARCH, "amd64", "x86_64")
 	found, _ := filepath.Glob("../.venv/lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-" + arch)
 	if len(found) == 0 {
-		t.Fatal("no emulator for " + arch + ": run `make test`, which installs it with the SAM CLI")
+		need.Missing(t, "an emulator of Lambda for "+arch, "`make test` installs it with the SAM CLI")
 	}
 	runtimeAPI, invokeAPI := freeAddress(t), freeAddress(t)
 	cmd := exec.Command(found[0], "--runtime-api-address", runtimeAPI, "--runtime-interface-emulator-address", invokeAPI, bootstrap)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/need"
 )
 
 // away is how far the endpoint is: as a Region on the next continent, there and
@@ -55,12 +57,10 @@ func TestNoEndpoint(t *testing.T) {
 // makeTarget runs a target of the Makefile and returns what it says.
 func makeTarget(t *testing.T, target string, variables ...string) (string, error) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("runs Node; not in -short")
-	}
+	nodePath(t)
 	ctx, cancel := context.WithTimeout(context.Background(), clientsWithin)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "make", append([]string{"-C", "..", "--no-print-directory", target}, variables...)...)
+	cmd := exec.CommandContext(ctx, need.Program(t, "make"), append([]string{"-C", "..", "--no-print-directory", target}, variables...)...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

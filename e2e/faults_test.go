@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 )
 
 // late is faults that change when things happen, and how often, but neither
@@ -40,7 +39,7 @@ func TestFaults(t *testing.T) {
 				flags = test.flags(t)
 			}
 			s := serve(t, append(flags, "-log", "warn", "-faults", test.faults)...)
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), clientsWithin)
 			defer cancel()
 			node(ctx, t, append(test.env, "SERVER="+s.Plain), "faults/"+test.file+".test.mjs")
 			if test.faults == killing && !strings.Contains(s.logs.String(), "signal: killed") {

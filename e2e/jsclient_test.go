@@ -29,12 +29,12 @@ func TestJSClient(t *testing.T) {
 	}{
 		{name: "pure", files: []string{"../clients/js/test/"}},
 		{name: "network", flags: []string{}, files: []string{"jsclient/burst.test.mjs"}},
-		{name: "use", flags: []string{"-idle-timeout", "1s"}, env: []string{"IDLE=1000"}, files: []string{"jsclient/channel.test.mjs"}},
+		{name: "use", flags: []string{"-idle-timeout", "4s"}, env: []string{"IDLE=4000"}, files: []string{"jsclient/channel.test.mjs"}},
 		{
 			name: "tokens", flags: []string{"-auth", "jwt", "-jwt-secret-file", secretFile, "-jwt-audience", "owt", "-jwt-skew", "0s"},
 			env: []string{"SECRET=" + secret}, files: []string{"jsclient/token.test.mjs"},
 		},
-		{name: "age", flags: []string{"-max-duration", "3s"}, env: []string{"RENEW=2000"}, files: []string{"jsclient/renewal.test.mjs"}},
+		{name: "age", flags: []string{"-max-duration", "30s"}, env: []string{"RENEW=2000"}, files: []string{"jsclient/renewal.test.mjs"}},
 		// Each message costs some 15 ms of delays, one after the other.
 		{
 			name: "faults", flags: []string{"-faults", "delay=20ms,duplicate=0.05,slow-store=10ms,lost-disconnect=0.2"},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/need"
 )
 
 // pageWithin bounds the tests of the page, in a browser that makes pictures.
@@ -12,6 +14,7 @@ const pageWithin = 4 * time.Minute
 // TestPage has people call each other in a real browser, on a good and on a
 // bad day.
 func TestPage(t *testing.T) {
+	chromium := need.Browser(t)
 	for _, day := range []struct{ name, faults string }{
 		{"good", ""},
 		{"bad", "delay=200ms,duplicate=0.05"},
@@ -21,7 +24,7 @@ func TestPage(t *testing.T) {
 			s := serve(t, "-log", "warn", "-faults", day.faults)
 			ctx, cancel := context.WithTimeout(context.Background(), pageWithin)
 			defer cancel()
-			node(ctx, t, []string{"SERVER=" + s.Plain, "SECURE=" + s.Secure, "FAULTS=" + day.faults}, "page/page.test.mjs")
+			node(ctx, t, []string{"CHROMIUM=" + chromium, "SERVER=" + s.Plain, "SECURE=" + s.Secure, "FAULTS=" + day.faults}, "page/page.test.mjs")
 		})
 	}
 }

@@ -22,7 +22,7 @@ import (
 )
 
 // soon bounds what should happen at once, for a machine under load.
-const soon = 10 * time.Second
+const soon = 30 * time.Second
 
 // Parts of a frame's first byte (RFC 6455 section 5.2).
 const (

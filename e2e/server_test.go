@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/owt-signal/owt-signal/internal/need"
 )
 
 // binary is the server, built once for all tests.
@@ -116,9 +118,9 @@ func (s *server) end(t *testing.T, ended <-chan error) {
 		if err != nil && !s.killed {
 			t.Errorf("server ended: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(soon):
 		_ = s.cmd.Process.Kill()
-		t.Error("server did not end within 10 s")
+		t.Errorf("server did not end within %v", soon)
 	}
 	if bytes.Contains(s.logs.Bytes(), []byte("DATA RACE")) {
 		t.Error("server reported a data race")
@@ -134,19 +136,22 @@ func (s *server) end(t *testing.T, ended <-chan error) {
 // node runs a suite of Node's test runner against an endpoint.
 func node(ctx context.Context, t *testing.T, env []string, files ...string) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("runs Node; not in -short")
-	}
-	if _, err := os.Stat("node_modules"); err != nil {
-		t.Fatalf("no clients: run `make test`, which installs them")
-	}
-	cmd := exec.CommandContext(ctx, "node", append([]string{"--test", "--test-reporter=spec"}, files...)...)
+	cmd := exec.CommandContext(ctx, nodePath(t), append([]string{"--test", "--test-reporter=spec"}, files...)...)
 	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
 		t.Errorf("node: %v", err)
 	}
+}
+
+// nodePath returns the path of Node.js, or skips the test.
+func nodePath(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs Node; not in -short")
+	}
+	return need.Node(t)
 }
 
 // lockedBuffer collects what a process writes.

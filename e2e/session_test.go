@@ -242,7 +242,7 @@ func (j *journal) receive(t *testing.T, m client.Message) {
 // await waits until everything that was acked has come; what has not by then
 // does not.
 func (j *journal) await(t *testing.T) {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(soon); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if j.missing(func(attempt) bool { return true }) == 0 {
 			return
 		}

@@ -80,7 +80,7 @@ func deploy(t *testing.T) *stack {
 	front := httptest.NewServer(g)
 	s.Plain = front.URL
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), soon)
 		defer cancel()
 		if err := g.Close(ctx); err != nil {
 			t.Errorf("close gateway: %v", err)
@@ -115,7 +115,7 @@ func (s *stack) create(t *testing.T, name string, env map[string]string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), soon)
 		defer cancel()
 		if err := f.Close(ctx); err != nil {
 			t.Errorf("close %s: %v", name, err)

@@ -22,7 +22,7 @@ import (
 )
 
 // soon bounds what should happen at once, for a machine under load.
-const soon = 10 * time.Second
+const soon = 30 * time.Second
 
 // asCommand is set in the environment of a copy of the test's process that is
 // to be the command.

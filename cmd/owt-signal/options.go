@@ -75,6 +75,9 @@ func parse(args []string, out io.Writer) (options, error) {
 		})
 	}
 	for _, s := range limits.Settings {
+		if s.Flag == "" {
+			continue
+		}
 		fs.Func(s.Flag, s.Usage, func(value string) error {
 			o.environment[s.Variable] = value
 			return s.Set(&o.limits, value)

@@ -79,14 +79,13 @@ func TestEndBeforeTheBeginning(t *testing.T) {
 	}
 }
 
-// wantEnd sees that the server ends in time, without an error.
+// wantEnd sees that the server ends, without an error.
 func (s *running) wantEnd(t *testing.T) {
 	t.Helper()
-	began := time.Now()
 	s.cancel()
 	err := s.end()
 	s.ended = true
-	if took := time.Since(began); err != nil || took > shutdown+time.Second/2 {
-		t.Errorf("run returns %v after %v, want nil within %v", err, took, shutdown)
+	if err != nil {
+		t.Errorf("run: %v", err)
 	}
 }

@@ -3,7 +3,7 @@
 export { setTimeout as sleep } from 'node:timers/promises';
 
 /** How long is waited for what has to come, in ms. */
-export const WAIT = 10_000;
+export const WAIT = 30_000;
 
 /**
  * The promise's result, or a failure that says what was awaited.

@@ -82,7 +82,7 @@ export class Client {
     return this.sessions.some(([a, b]) => a <= from && to <= b);
   }
 
-  ready(ms = 10_000) {
+  ready(ms = 30_000) {
     return this.until('the authentication', () => this.online, ms);
   }
 

@@ -11,7 +11,7 @@ export const WINDOW = 64;
 /** How long a burst may take, in ms. */
 export const PATIENCE = 100_000;
 /** How long what was sent may be on its way, in ms. */
-const GRACE = 1000;
+const GRACE = 5000;
 
 /** Times of clients on a machine where nothing is far, in ms. */
 const QUICK = {

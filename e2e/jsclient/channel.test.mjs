@@ -10,7 +10,7 @@ import { Code, SignalingChannel } from '../../clients/js/index.js';
 
 const SERVER = process.env.SERVER ?? 'http://127.0.0.1:8095';
 /** How long is waited for what has to come, in ms. */
-const WAIT = 10_000;
+const WAIT = 30_000;
 
 /** A channel as P2PClient uses it (owt-client-javascript, src/sdk/p2p/p2pclient.js). */
 class P2PClient {

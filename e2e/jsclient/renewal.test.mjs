@@ -13,7 +13,7 @@ const RENEWALS = 3;
 it(`connections are renewed every ${RENEW} ms`, { timeout: PATIENCE }, async (t) => {
   const connections = new Map();
   const open = async (name) => {
-    const client = await Client.open(t, SERVER, name, { renewAfter: RENEW });
+    const client = await Client.open(t, SERVER, name, { renewAfter: RENEW, deadAfter: PATIENCE });
     const seen = new Set();
     connections.set(client, seen);
     client.channel.onFrame = ({ connection }) => connection && seen.add(connection);

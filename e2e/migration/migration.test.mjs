@@ -63,7 +63,7 @@ class Channel5 extends Channel {
 }
 
 const within = (promise, what) => Promise.race([promise, new Promise((_, reject) => {
-  setTimeout(reject, 10_000, new Error(`waited 10 s for ${what}`)).unref();
+  setTimeout(reject, 30_000, new Error(`waited 30 s for ${what}`)).unref();
 })]);
 
 for (const [sdk, Sample, io, version] of [['4.x', Channel4, io2, '2.5.0'], ['5.x', Channel5, io3, '3.1.2']]) {

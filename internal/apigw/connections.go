@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/apigatewaymanagementapi"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // Management implements [Connections] by AWS's SDK. The zero value is not
@@ -29,23 +30,20 @@ type Management struct {
 var _ Connections = (*Management)(nil)
 
 // throttledPause is the longest pause before a throttled frame is sent again,
-// so that all tries fit into [signal.PostWithin].
+// so that all tries fit into [lane.PostWithin].
 const throttledPause = 200 * time.Millisecond
 
-// NewManagement is the @connections operations of whatever endpoints the
+// NewManagement returns the @connections operations of whatever endpoints the
 // records name.
 func NewManagement(config aws.Config) *Management {
 	return &Management{config: config, clients: make(map[string]*apigatewaymanagementapi.Client)}
 }
 
-// Endpoint is the @connections endpoint of an API's own domain, which works
+// Endpoint returns the @connections endpoint of an API's own domain, which works
 // for clients on a custom domain, too ("Use @connections commands in your
 // backend service", API Gateway Developer Guide).
 func Endpoint(region string) func(events.APIGatewayWebsocketProxyRequestContext) string {
-	suffix := "amazonaws.com"
-	if strings.HasPrefix(region, "cn-") {
-		suffix = "amazonaws.com.cn"
-	}
+	suffix := awsenv.URLSuffix(region)
 	return func(rc events.APIGatewayWebsocketProxyRequestContext) string {
 		return fmt.Sprintf("https://%s.execute-api.%s.%s/%s", rc.APIID, region, suffix, rc.Stage)
 	}
@@ -53,7 +51,7 @@ func Endpoint(region string) func(events.APIGatewayWebsocketProxyRequestContext)
 
 // Post implements [Connections].
 func (m *Management) Post(ctx context.Context, endpoint string, id signal.ConnectionID, frame []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, signal.PostWithin)
+	ctx, cancel := context.WithTimeout(ctx, lane.PostWithin)
 	defer cancel()
 	_, err := m.client(endpoint).PostToConnection(ctx, &apigatewaymanagementapi.PostToConnectionInput{
 		ConnectionId: aws.String(string(id)), Data: frame,
@@ -63,7 +61,7 @@ func (m *Management) Post(ctx context.Context, endpoint string, id signal.Connec
 
 // Get implements [Connections].
 func (m *Management) Get(ctx context.Context, endpoint string, id signal.ConnectionID) error {
-	ctx, cancel := context.WithTimeout(ctx, signal.PostWithin)
+	ctx, cancel := context.WithTimeout(ctx, lane.PostWithin)
 	defer cancel()
 	_, err := m.client(endpoint).GetConnection(ctx, &apigatewaymanagementapi.GetConnectionInput{
 		ConnectionId: aws.String(string(id)),
@@ -73,7 +71,7 @@ func (m *Management) Get(ctx context.Context, endpoint string, id signal.Connect
 
 // Delete implements [Connections].
 func (m *Management) Delete(ctx context.Context, endpoint string, id signal.ConnectionID) error {
-	ctx, cancel := context.WithTimeout(ctx, signal.PostWithin)
+	ctx, cancel := context.WithTimeout(ctx, lane.PostWithin)
 	defer cancel()
 	_, err := m.client(endpoint).DeleteConnection(ctx, &apigatewaymanagementapi.DeleteConnectionInput{
 		ConnectionId: aws.String(string(id)),
@@ -101,7 +99,7 @@ func (m *Management) client(endpoint string) *apigatewaymanagementapi.Client {
 	return c
 }
 
-// throttled is the one error after which a frame is sent again: whatever else
+// throttled returns the one error after which a frame is sent again: whatever else
 // goes wrong, the frame may have been accepted, and would arrive twice.
 func throttled(err error) aws.Ternary {
 	return aws.BoolTernary(status(err) == http.StatusTooManyRequests)
@@ -122,7 +120,7 @@ func translate(err error) error {
 	}
 }
 
-// status is the HTTP status of the service's answer, zero if there was none.
+// status returns the HTTP status of the service's answer, zero if there was none.
 func status(err error) int {
 	if response, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
 		return response.HTTPStatusCode()

@@ -92,12 +92,12 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 	return h.answer(ctx, p, reply.Events), reply.After
 }
 
-// answer is the response that tells of events. Of several frames only the last
+// answer returns the response that carries events. Of several frames only the last
 // can be a response; the others are posted before it.
-func (h *Handler) answer(ctx context.Context, p signal.Peer, told []signal.Event) response {
+func (h *Handler) answer(ctx context.Context, p signal.Peer, answers []signal.Event) response {
 	protocol := h.Protocols[p.Protocol]
-	for i, e := range told {
-		if i < len(told)-1 {
+	for i, e := range answers {
+		if i < len(answers)-1 {
 			h.post(ctx, p, e)
 			continue
 		}

@@ -46,7 +46,7 @@ type brokenStore struct{ signal.Store }
 
 var errBroken = errors.New("broken")
 
-func (brokenStore) Admit(context.Context, signal.Connection) error { return errBroken }
+func (brokenStore) Create(context.Context, signal.Connection) error { return errBroken }
 
 func newHandler(store signal.Store) (*apigw.Handler, *sockets) {
 	s := &sockets{frames: make(map[signal.ConnectionID][]string)}
@@ -172,7 +172,7 @@ func TestMessageAnswers(t *testing.T) {
 			t.Errorf("%s is answered %s, want %s", c.body, r.Body, c.answer)
 		}
 		if after != nil {
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			after(ctx)
 			cancel()
 		}
@@ -187,12 +187,18 @@ func TestMessageAnswers(t *testing.T) {
 func TestEndpoint(t *testing.T) {
 	rc := events.APIGatewayWebsocketProxyRequestContext{APIID: "abc", Stage: "prod", DomainName: "signal.example"}
 	for region, want := range map[string]string{
-		"eu-west-1":  "https://abc.execute-api.eu-west-1.amazonaws.com/prod",
-		"cn-north-1": "https://abc.execute-api.cn-north-1.amazonaws.com.cn/prod",
+		"eu-west-1":      "https://abc.execute-api.eu-west-1.amazonaws.com/prod",
+		"us-gov-west-1":  "https://abc.execute-api.us-gov-west-1.amazonaws.com/prod",
+		"cn-north-1":     "https://abc.execute-api.cn-north-1.amazonaws.com.cn/prod",
+		"eusc-de-east-1": "https://abc.execute-api.eusc-de-east-1.amazonaws.eu/prod",
 	} {
 		if got := apigw.Endpoint(region)(rc); got != want {
 			t.Errorf("%s: %s", region, got)
 		}
+	}
+	t.Setenv("URL_SUFFIX", "aws.example")
+	if got, want := apigw.Endpoint("new-west-1")(rc), "https://abc.execute-api.new-west-1.aws.example/prod"; got != want {
+		t.Errorf("by the environment: %s", got)
 	}
 }
 

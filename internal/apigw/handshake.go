@@ -3,7 +3,6 @@ package apigw
 import (
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
@@ -11,21 +10,17 @@ import (
 
 const subprotocolHeader = "Sec-WebSocket-Protocol"
 
-// What the query of a handshake may say. EIO is Engine.IO's; the others are
-// those of OWT's SDKs up to 4.3.1, and of JSON clients.
+// What the query of a handshake may say in any protocol. EIO is Engine.IO's;
+// the others are those of OWT's SDKs up to 4.3.1, and of JSON clients.
 const (
 	queryEngine  = "EIO"
 	queryToken   = "token"
 	queryType    = "clientType"
 	queryVersion = "clientVersion"
-	querySession = "session"
-	queryResume  = "resume"
-	queryFirst   = "first"
 )
 
 var (
 	errEngine      = errors.New("Engine.IO 3 or 4 is needed (query parameter EIO)")
-	errSession     = errors.New("resume, a connection, and first, a whole number from 1, go with a session")
 	errSubprotocol = errors.New("none of the offered subprotocols is served; offer " + string(signal.JSON))
 	errTooLong     = errors.New("the headers that this server looks at are too long")
 )
@@ -51,46 +46,14 @@ func (h *Handler) handshake(ev *request) (hs signal.Handshake, subprotocol strin
 	}
 	brought := handshakeToken(ev, access.Sources)
 	hs.Token, hs.Malformed = brought.token, brought.malformed
-	if hs.Token == nil && authenticatesAtHandshake(hs) {
-		hs.Token = new(string)
-	}
-	if hs.Peer.Protocol == signal.JSON {
-		if hs.Session, err = session(query); err != nil {
-			return hs, "", err
-		}
+	if err := h.Protocols[hs.Peer.Protocol].Handshake(query, &hs); err != nil {
+		return hs, "", err
 	}
 	subprotocol, err = chooseSubprotocol(ev, hs.Peer.Protocol)
 	return hs, subprotocol, err
 }
 
-// maxConnectionID bounds the name of a connection that a client gives, in
-// bytes. API Gateway's have 16.
-const maxConnectionID = 128
-
-// session is a JSON client's, if it has one.
-func session(query map[string]string) (*signal.Session, error) {
-	s := signal.Session{ID: query[querySession], Resume: signal.ConnectionID(query[queryResume]), First: 1}
-	first, given := query[queryFirst]
-	if given {
-		n, err := strconv.ParseInt(first, 10, 64)
-		if err != nil || n < 1 || n > signal.MaxNumber {
-			return nil, errSession
-		}
-		s.First = n
-	}
-	if len(s.Resume) > maxConnectionID {
-		return nil, errSession
-	}
-	if _, there := query[querySession]; !there {
-		if s.Resume != "" || given {
-			return nil, errSession
-		}
-		return nil, nil //nolint:nilnil // most clients have none
-	}
-	return &s, signal.CheckSessionID(s.ID)
-}
-
-// client is what a handshake says beside a token, as far as it is needed.
+// client returns what a handshake says beside a token, as far as it is needed.
 func client(ev *request, needs signal.Needs) signal.Client {
 	c := signal.Client{Type: ev.QueryStringParameters[queryType], Version: ev.QueryStringParameters[queryVersion]}
 	if !needs.Client {
@@ -106,13 +69,6 @@ func client(ev *request, needs signal.Needs) signal.Client {
 		}
 	}
 	return c
-}
-
-// authenticatesAtHandshake tells clients that never send a token later from
-// those that do: JSON clients, and OWT's SDKs up to 4.3.1, which say their
-// version. One that has brought none by then has none.
-func authenticatesAtHandshake(hs signal.Handshake) bool {
-	return hs.Peer.Protocol == signal.JSON || strings.HasPrefix(hs.Client.Version, "4.")
 }
 
 // chooseSubprotocol chooses from what the client offers, which may be nothing.

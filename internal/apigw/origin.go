@@ -9,8 +9,8 @@ import (
 // section 10.2), and no script can change.
 const originHeader = "Origin"
 
-// foreignOrigin is the origin of a handshake if it is none of those allowed.
-// Who says none is no browser, and could say any.
+// foreignOrigin returns the origin of a handshake if it is none of those
+// allowed. A client that sends no Origin is not a browser, and could send any.
 func foreignOrigin(ev *request, allowed []string) string {
 	if allowed == nil {
 		return ""

@@ -4,13 +4,20 @@ import "github.com/owt-signal/owt-signal/internal/signal"
 
 // Protocol is what a kind of client speaks: frames in, frames out. It is pure.
 type Protocol interface {
+	// Handshake completes a handshake by what its query says in this protocol:
+	// whether the client authenticates now, where its numbers begin, its session.
+	// What is common to all protocols hs has already. An error is safe to show to
+	// the client.
+	Handshake(query map[string]string, hs *signal.Handshake) error
+	// ServerPings reports whether the clients expect the server to ping.
+	ServerPings() bool
 	// Decode reads a client's frame. A frame that concerns the
 	// protocol alone it answers itself, and there is no input. An error says
 	// what was wrong with the frame, for the log; what is to be done about it
 	// the input and the answer say.
 	Decode(frame []byte) (in signal.Input, answer []byte, err error)
-	// Encode is the frames that tell a client of an event: in order, possibly
-	// none.
+	// Encode returns the frames by which a client learns of an event: in order,
+	// possibly none.
 	Encode(e signal.Event) [][]byte
 	// Nothing is the answer to a frame when there is none: what API Gateway
 	// does with an empty one is not documented.
@@ -21,7 +28,13 @@ type Protocol interface {
 // record has.
 type Protocols map[signal.Protocol]Protocol
 
-// of is the protocol that a frame is in: Engine.IO packets begin with a digit,
+// Pings reports whether the clients of a protocol expect the server to ping.
+func (p Protocols) Pings(name signal.Protocol) bool {
+	protocol, ok := p[name]
+	return ok && protocol.ServerPings()
+}
+
+// of returns the protocol that a frame is in: Engine.IO packets begin with a digit,
 // and nothing else does. Between the two versions of Engine.IO, what clients
 // send does not differ.
 func (p Protocols) of(frame string) signal.Protocol {

@@ -25,7 +25,7 @@ type given struct {
 
 func read(token string) given { return given{token: &token} }
 
-// handshakeToken is the token that a handshake brings in a way that is
+// handshakeToken returns the token that a handshake brings in a way that is
 // accepted: of several the one that is least likely to be written down on the
 // way.
 func handshakeToken(ev *request, accepted signal.Sources) given {
@@ -54,7 +54,7 @@ func takeBearer(ev *request) given {
 		if !strings.EqualFold(scheme, bearer) || token == "" {
 			continue
 		}
-		g.malformed = g.token != nil // of two nobody knows which
+		g.malformed = g.token != nil // of two it is not known which
 		g.token = &token
 	}
 	return g
@@ -82,7 +82,7 @@ func takeQuery(ev *request) given {
 	return given{}
 }
 
-// offered are the subprotocols that a client offers.
+// offered returns the subprotocols that a client offers.
 func offered(ev *request) []string {
 	var all []string
 	for _, v := range headers(ev, subprotocolHeader) {
@@ -95,7 +95,7 @@ func offered(ev *request) []string {
 	return all
 }
 
-// headers are the values of a header, whose case is the client's.
+// headers returns the values of a header, whose case is the client's.
 func headers(ev *request, name string) []string {
 	var all []string
 	for n, values := range ev.MultiValueHeaders {

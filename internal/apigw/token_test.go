@@ -198,7 +198,7 @@ func TestWhatIsKeptOfAHandshake(t *testing.T) {
 	if want := []signal.Credentials{{Token: "secret-token", Client: client}}; !reflect.DeepEqual(got.asked, want) {
 		t.Errorf("asked %+v, want %+v", got.asked, want)
 	}
-	record, err := got.store.Inspect(t.Context(), "id=", 0)
+	record, err := got.store.Get(t.Context(), "id=", 0)
 	if err != nil || !reflect.DeepEqual(record.Client, client) {
 		t.Errorf("record %+v, %v", record, err)
 	}

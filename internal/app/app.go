@@ -18,7 +18,7 @@ import (
 )
 
 // What API Gateway takes ("Quotas for configuring and running a WebSocket API
-// in API Gateway"); clients are told.
+// in API Gateway"); clients learn it from the first frame.
 const (
 	maxPayload = 128 << 10
 	idle       = 10 * time.Minute
@@ -29,7 +29,7 @@ type Config struct {
 	Store       signal.Store
 	Connections apigw.Connections
 	Endpoint    func(events.APIGatewayWebsocketProxyRequestContext) string
-	Access      signal.Access // zero: nobody is let in
+	Access      signal.Access // zero: everybody is refused
 	Limits      limits.Config
 	Heartbeat   socketio.Heartbeat // zero: socketio.DefaultHeartbeat
 	Idle        time.Duration      // of the gateway; zero: API Gateway's
@@ -37,7 +37,7 @@ type Config struct {
 	Log         *slog.Logger
 }
 
-// New is the handlers of the service.
+// New returns the handlers of the service.
 func New(c Config) *apigw.Handler {
 	if c.Heartbeat == (socketio.Heartbeat{}) {
 		c.Heartbeat = socketio.DefaultHeartbeat
@@ -56,11 +56,13 @@ func New(c Config) *apigw.Handler {
 			Store:              c.Metrics.Store(c.Store),
 			Pusher:             pusher,
 			Prober:             pusher,
+			Pings:              protocols.Pings,
 			Access:             c.Access,
 			Clock:              signal.SystemClock{},
 			Random:             random,
 			Rate:               c.Limits.Rate,
 			AuthenticateWithin: c.Limits.AuthenticateWithin,
+			PingRate:           c.Limits.PingRate,
 			Meter:              c.Metrics,
 			Log:                c.Log,
 		},

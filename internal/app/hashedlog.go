@@ -51,7 +51,7 @@ func (h hashed) WithGroup(name string) slog.Handler {
 	return hashed{h.Handler.WithGroup(name), h.key}
 }
 
-// hide is the attribute as it is logged.
+// hide returns the attribute as it is logged.
 func (h hashed) hide(a slog.Attr) slog.Attr {
 	if a.Key != userKey {
 		return a

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/owt-signal/owt-signal/internal/apigw"
@@ -18,6 +19,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/emf"
 	"github.com/owt-signal/owt-signal/internal/extension"
 	"github.com/owt-signal/owt-signal/internal/limits"
+	"github.com/owt-signal/owt-signal/internal/secret"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
@@ -42,9 +44,9 @@ type Function struct {
 	Metrics *emf.Metrics // nil: none
 }
 
-// FromEnvironment is a function as its environment configures it. Without an
-// admission it lets nobody in: one that needs not may not read secrets, and is
-// smaller.
+// FromEnvironment returns a function as its environment configures it. Without an
+// admission it refuses everybody: a function that admits none need not read
+// secrets, and is smaller.
 func FromEnvironment(ctx context.Context, admission Admission) (*Function, error) {
 	table := os.Getenv(variableTable)
 	if table == "" {
@@ -70,10 +72,13 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	if stack := os.Getenv(variableStack); stack != "" {
 		metrics = emf.New(os.Stdout, stack, time.Now)
 	}
-	log := newLog(os.Getenv(variableLevel), limited.LogKey)
+	key, err := logKey(ctx, limited, config)
+	if err != nil {
+		return nil, err
+	}
+	log := newLog(os.Getenv(variableLevel), key)
 	var access signal.Access
 	if admission != nil {
-		var err error
 		if access, err = admission(ctx); err != nil {
 			return nil, err
 		}
@@ -92,6 +97,21 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 		Metrics:     metrics,
 		Log:         log,
 	})}, nil
+}
+
+// logKey returns the key by which users are hashed in logs; empty: they are not.
+func logKey(ctx context.Context, limited limits.Config, config aws.Config) (string, error) {
+	if limited.LogKeySecret == "" {
+		return limited.LogKey, nil
+	}
+	key, err := secret.Fetch(ctx, config, limited.LogKeySecret)
+	if err == nil && len(key) == 0 {
+		err = errors.New("the secret is empty")
+	}
+	if err != nil {
+		return "", fmt.Errorf("read key of users in logs: %w", err)
+	}
+	return string(key), nil
 }
 
 // newLog logs from level on in Lambda's format. Lambda's own filter would take

@@ -1,11 +1,18 @@
 package app
 
 import (
+	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/owt-signal/owt-signal/internal/awsenv"
+	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/socketio"
 )
 
@@ -22,6 +29,23 @@ func TestEnvironmentNeedsATable(t *testing.T) {
 	t.Setenv(variableTable, "")
 	if _, err := FromEnvironment(t.Context(), nil); err == nil || !strings.Contains(err.Error(), variableTable) {
 		t.Errorf("without a table: %v", err)
+	}
+}
+
+func TestLogKey(t *testing.T) {
+	for value, want := range map[string]string{"k": "k", "": "the secret is empty"} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"Parameter":{"Value":%q}}`, value)
+		}))
+		t.Cleanup(server.Close)
+		t.Setenv("AWS_ENDPOINT_URL_SSM", server.URL)
+		key, err := logKey(t.Context(), limits.Config{LogKeySecret: "/owt/log"}, awsenv.ConfigOr("us-east-1", "test"))
+		if value != "" && (key != want || err != nil) || value == "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %q, %v", value, key, err)
+		}
+	}
+	if key, err := logKey(t.Context(), limits.Config{LogKey: "local"}, aws.Config{}); key != "local" || err != nil {
+		t.Errorf("given: %q, %v", key, err)
 	}
 }
 

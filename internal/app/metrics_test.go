@@ -18,6 +18,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/emf"
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // calls are the calls that a message costs: those of the store, which are made
@@ -27,32 +28,35 @@ type calls struct {
 	made []string
 }
 
-func (c *calls) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
-	c.made = append(c.made, string(m.Kind))
-	return c.Store.Move(ctx, id, m, now)
+// connections are the calls of connections.
+type connections struct{ *calls }
+
+func (c *calls) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
+	c.made = append(c.made, string(u.Kind))
+	return c.Store.Update(ctx, id, u, now)
 }
 
-func (c *calls) Route(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Route, error) {
+func (c *calls) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
 	c.made = append(c.made, "route")
 	return c.Store.Route(ctx, user, now)
 }
 
-func (c *calls) Inspect(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
-	c.made = append(c.made, "inspect")
-	return c.Store.Inspect(ctx, id, now)
+func (c *calls) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
+	c.made = append(c.made, "read")
+	return c.Store.Get(ctx, id, now)
 }
 
-func (c *calls) Post(context.Context, string, signal.ConnectionID, []byte) error {
+func (c connections) Post(context.Context, string, signal.ConnectionID, []byte) error {
 	c.made = append(c.made, "post")
 	return nil
 }
 
-func (c *calls) Get(context.Context, string, signal.ConnectionID) error {
+func (c connections) Get(context.Context, string, signal.ConnectionID) error {
 	c.made = append(c.made, "get")
 	return nil
 }
 
-func (c *calls) Delete(context.Context, string, signal.ConnectionID) error {
+func (c connections) Delete(context.Context, string, signal.ConnectionID) error {
 	c.made = append(c.made, "delete")
 	return nil
 }
@@ -69,7 +73,7 @@ func newSender(t *testing.T, metrics *emf.Metrics) *sender {
 	t.Helper()
 	s := &sender{metrics: metrics, calls: &calls{Store: memory.New()}}
 	s.handler = New(Config{
-		Store: s.calls, Connections: s.calls, Access: signal.OpenAccess, Metrics: metrics, Log: slog.New(slog.DiscardHandler),
+		Store: s.calls, Connections: connections{s.calls}, Access: signal.OpenAccess, Metrics: metrics, Log: slog.New(slog.DiscardHandler),
 		Endpoint: func(events.APIGatewayWebsocketProxyRequestContext) string { return "" },
 	})
 	ev := event("")

@@ -15,7 +15,7 @@ const (
 	variableIdle        = "IDLE_TIMEOUT" // of the gateway; unset: API Gateway's
 )
 
-// timersFromEnvironment is the heartbeat, and the gateway's idle timeout, zero
+// timersFromEnvironment returns the heartbeat, and the gateway's idle timeout, zero
 // if the environment does not say.
 func timersFromEnvironment() (heartbeat socketio.Heartbeat, idle time.Duration, err error) {
 	heartbeat = socketio.DefaultHeartbeat

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/owt-signal/owt-signal/internal/awsenv"
+	"github.com/owt-signal/owt-signal/internal/secret"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
@@ -63,12 +64,12 @@ func newJWTOf(ctx context.Context, c Config, config aws.Config) (*JWT, error) {
 	if err := checkSecret(s, c.Algorithms); err != nil {
 		return nil, fmt.Errorf("use secret: %w", err)
 	}
-	return newJWT(c, secret(s), time.Now), nil
+	return newJWT(c, sharedKey(s), time.Now), nil
 }
 
 func readSecret(ctx context.Context, c Config, config aws.Config) ([]byte, error) {
 	if c.SecretFile != "" {
 		return readSecretFile(c.SecretFile)
 	}
-	return fetchSecret(ctx, config, c.Secret)
+	return secret.Fetch(ctx, config, c.Secret)
 }

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/owt-signal/owt-signal/internal/secret"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/versions"
 )
 
 // The modes that there are.
@@ -35,7 +37,7 @@ type Config struct {
 	Mode      string // empty: ModeToken
 	Anonymous *bool  // nil: with ModeToken
 	Sources   signal.Sources
-	Versions  signal.Versions
+	Versions  versions.Policy
 
 	Secret     string // ARN or name of the shared secret
 	SecretFile string // the same in a file
@@ -83,15 +85,15 @@ var Settings = []Setting{
 			c.Sources, err = sources(v)
 			return err
 		}},
-	{"ACCEPTED_VERSIONS", "versions", "client versions to serve, `list` such as \"4.3.1, >=5.0 <6; Android: required, 4.x\" (default " + signal.DefaultVersions + ")",
+	{"ACCEPTED_VERSIONS", "versions", "client versions to serve, `list` such as \"4.3.1, >=5.0 <6; Android: required, 4.x\" (default " + versions.Default + ")",
 		func(c *Config, v string) (err error) {
-			c.Versions, err = signal.ParseVersions(v)
+			c.Versions, err = versions.Parse(v)
 			return err
 		}},
 	{"JWT_SECRET_ARN", "", "",
 		func(c *Config, v string) error {
 			c.Secret = v
-			return checkSecretID(v)
+			return secret.CheckID(v)
 		}},
 	{"JWT_SECRET_FILE", "jwt-secret-file", "with -auth jwt: `file` with the secret that tokens are signed with (HS256, HS384, HS512)",
 		func(c *Config, v string) (err error) {
@@ -243,6 +245,9 @@ func sources(list string) (signal.Sources, error) {
 		}
 		all = append(all, signal.Source(name))
 	}
+	if len(all) == 0 {
+		return nil, errEmptyList // would be all of them, or none
+	}
 	return all, nil
 }
 
@@ -279,10 +284,12 @@ func oneOf(v string, allowed ...string) error {
 	return fmt.Errorf("%q is none of %s", v, strings.Join(allowed, ", "))
 }
 
+var errEmptyList = errors.New("the list is empty")
+
 func atMost(list []string, n int) error {
 	switch {
 	case len(list) == 0:
-		return errors.New("the list is empty")
+		return errEmptyList
 	case len(list) > n:
 		return fmt.Errorf("%d entries, at most %d are allowed", len(list), n)
 	default:

@@ -31,7 +31,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil || access.Authenticator != (signal.TokenIsName{}) || !access.Anonymous || access.Sources != nil || !strings.Contains(access.Caution, "anyone can be anyone") {
 		t.Errorf("%+v, %v", access, err)
 	}
-	if !access.Versions.Accept(signal.Client{Version: "4.3.1"}) || access.Versions.Accept(signal.Client{Version: "4.1"}) {
+	if !access.Versions.Accept("", "4.3.1") || access.Versions.Accept("", "4.1") {
 		t.Error("other versions than the default ones")
 	}
 }
@@ -47,7 +47,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	if c.Mode != "jwt" || !*c.Anonymous || !reflect.DeepEqual(c.Sources, signal.Sources{"event", "header"}) || c.KeySet != "https://issuer.example/keys" ||
 		c.Issuer != "issuer" || !reflect.DeepEqual(c.Audience, []string{"a", "b"}) || !reflect.DeepEqual(c.Algorithms, []string{"ES256", "RS256"}) ||
-		c.Claim != "email" || c.Skew != 5*time.Minute || !c.Outlive || c.Versions.Accept(signal.Client{Version: "4.3"}) {
+		c.Claim != "email" || c.Skew != 5*time.Minute || !c.Outlive || c.Versions.Accept("", "4.3") {
 		t.Errorf("%+v", c)
 	}
 	c, err = auth.ReadEnvironment(environment(
@@ -70,6 +70,7 @@ func TestBadEnvironments(t *testing.T) {
 		{nil, []string{"AUTH_MODE", "JWT"}, []string{"AUTH_MODE", `"JWT"`}},
 		{nil, []string{"ANONYMOUS", "yes"}, []string{"ANONYMOUS", `"yes"`, "allow, refuse"}},
 		{nil, []string{"TOKEN_SOURCES", "cookie"}, []string{"TOKEN_SOURCES", `"cookie"`}},
+		{nil, []string{"TOKEN_SOURCES", ","}, []string{"TOKEN_SOURCES", "empty"}},
 		{nil, []string{"ACCEPTED_VERSIONS", ">=x"}, []string{"ACCEPTED_VERSIONS", `">=x"`}},
 		{nil, []string{"AUTH_MODE", "jwt"}, []string{"JWT_SECRET_ARN", "JWT_JWKS_URL", "JWT_ISSUER"}},
 		{nil, []string{"AUTH_MODE", "jwt", "JWT_ISSUER", "accounts"}, []string{"JWT_ISSUER", "no URL"}},

@@ -12,7 +12,6 @@ const (
 	Stale        = stale
 	Cooldown     = cooldown
 	AfterFailure = afterFailure
-	FetchWithin  = fetchWithin
 	MaxDocument  = maxDocument
 	MaxKeys      = maxKeys
 )
@@ -49,5 +48,4 @@ var (
 	ParseHeaders  = headers
 	ParseSources  = sources
 	CheckURL      = checkURL
-	CheckSecretID = checkSecretID
 )

@@ -14,6 +14,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // Limits of a function that authenticates.
@@ -132,13 +133,13 @@ func readVerdict(answer []byte) (signal.Identity, error) {
 const maxSeconds = 1 << 40
 
 // instant is a JSON Web Token's NumericDate (RFC 7519, section 2).
-func instant(seconds float64) signal.Instant {
+func instant(seconds float64) lane.Instant {
 	switch {
 	case seconds >= maxSeconds:
 		return 0
 	case seconds < 1:
 		return 1 // long ago
 	default:
-		return signal.Instant(seconds * 1000)
+		return lane.Instant(seconds * 1000)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // keySource finds the keys by which a token may be signed.
@@ -124,7 +125,7 @@ func (a *JWT) meant(claims jwt.MapClaims) bool {
 
 // expires is when the token does, which may be by our clock's skew later than
 // it says.
-func (a *JWT) expires(claims jwt.MapClaims) signal.Instant {
+func (a *JWT) expires(claims jwt.MapClaims) lane.Instant {
 	exp, err := claims.GetExpirationTime()
 	if a.outlive || err != nil || exp == nil {
 		return 0
@@ -132,7 +133,7 @@ func (a *JWT) expires(claims jwt.MapClaims) signal.Instant {
 	if exp.Sub(a.now()) > signal.ConnectionLife { // no connection lasts that long
 		return 0
 	}
-	return signal.At(exp.Add(a.skew))
+	return lane.At(exp.Add(a.skew))
 }
 
 func refused(why string) error { return fmt.Errorf("check token: %w: %s", signal.ErrRefused, why) }

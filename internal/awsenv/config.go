@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -59,6 +60,23 @@ func Endpoint(service string) *string {
 		return &url
 	}
 	return nil
+}
+
+// URLSuffix is what the host names of AWS's services end with in a Region, by
+// URL_SUFFIX, which template.yaml sets to AWS::URLSuffix, or else by the
+// Region's partition.
+func URLSuffix(region string) string {
+	if suffix := os.Getenv("URL_SUFFIX"); suffix != "" {
+		return suffix
+	}
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		return "amazonaws.com.cn"
+	case strings.HasPrefix(region, "eusc-"):
+		return "amazonaws.eu"
+	default:
+		return "amazonaws.com"
+	}
 }
 
 func credentials(context.Context) (aws.Credentials, error) {

@@ -24,10 +24,11 @@ import (
 	"github.com/owt-signal/owt-signal/internal/emf"
 	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 	"github.com/owt-signal/owt-signal/internal/storetest"
 )
 
-// service is the handlers on the real DynamoDB engine, and what they have done
+// service is the handlers on an emulator of DynamoDB, and what they have done
 // since the last look.
 type service struct {
 	t       *testing.T
@@ -57,7 +58,7 @@ func newService(t *testing.T) *service {
 	}
 	s.metrics = emf.New(&s.told, "owt-signal", time.Now)
 	limited := limits.NewConfig()
-	limited.Rate = signal.Rate{PerSecond: 100, Burst: 2000} // as template.yaml has it
+	limited.Rate = lane.Rate{PerSecond: 100, Burst: 2000} // as template.yaml has it
 	s.handler = app.New(app.Config{
 		Limits: limited,
 		Store:  store, Connections: s, Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(slog.NewJSONHandler(&s.log, nil)),

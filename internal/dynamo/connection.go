@@ -11,10 +11,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// Admit implements [signal.ConnectionStore].
-func (s *Store) Admit(ctx context.Context, c signal.Connection) error {
+// Create implements [signal.ConnectionStore].
+func (s *Store) Create(ctx context.Context, c signal.Connection) error {
 	it := item{
 		attrKey:       str(connectionKey(c.ID)),
 		attrProtocol:  str(c.Protocol),
@@ -23,12 +24,12 @@ func (s *Store) Admit(ctx context.Context, c signal.Connection) error {
 		attrExpires:   num(seconds(c.Expires)),
 		attrOpen:      num(c.Lane.Open),
 		attrDone:      num(c.Lane.Done),
-		attrTurn:      num(c.Lane.Turn),
+		attrTurn:      num(c.Lane.Taken),
 		attrHeld:      &types.AttributeValueMemberM{Value: item{}},
 		attrSize:      num(0),
-		attrForgotten: num(c.Lane.Forgotten),
+		attrForgotten: num(c.Lane.OutcomesAfter),
 	}
-	if c.Early {
+	if c.JoinsLate {
 		it[attrEarly] = &types.AttributeValueMemberBOOL{Value: true}
 	}
 	if c.Until != 0 {
@@ -51,8 +52,8 @@ func (s *Store) Admit(ctx context.Context, c signal.Connection) error {
 	return nil
 }
 
-// Recall implements [signal.ConnectionStore].
-func (s *Store) Recall(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
+// GetEnded implements [signal.ConnectionStore].
+func (s *Store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &s.table, Key: key(connectionKey(id)), ConsistentRead: aws.Bool(true),
 	})
@@ -62,90 +63,93 @@ func (s *Store) Recall(ctx context.Context, id signal.ConnectionID, now signal.I
 	return readConnection(out.Item, now)
 }
 
-// Inspect implements [signal.ConnectionStore].
-func (s *Store) Inspect(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
-	c, err := s.Recall(ctx, id, now)
-	return somebody(c, err, false)
+// Get implements [signal.ConnectionStore].
+func (s *Store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
+	c, err := s.GetEnded(ctx, id, now)
+	return unlessEnded(c, err, false)
 }
 
-// Move implements [signal.ConnectionStore].
-func (s *Store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
+// Update implements [signal.ConnectionStore].
+func (s *Store) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
 	e := newExpression()
 	e.require("attribute_exists(" + attrKey + ")")
 	e.require(e.path(attrExpires), ">", e.value(num(seconds(now))))
-	e.guard(m, now)
-	e.change(m.Change)
+	e.guard(u, now)
+	e.change(u)
 	out, err := s.client.UpdateItem(ctx, e.update(s.table, connectionKey(id)))
 	if old, ok := refused(err); ok {
 		c, err := readConnection(old, now)
-		c, err = somebody(c, err, m.Guard.Ended)
+		c, err = unlessEnded(c, err, u.Ended)
 		return c, false, err
 	}
 	if err != nil {
-		return signal.Connection{}, false, fmt.Errorf("%s: %w", m.Kind, err)
+		return signal.Connection{}, false, fmt.Errorf("%s: %w", u.Kind, err)
 	}
 	c, err := readConnection(out.Attributes, now)
 	return c, err == nil, err
 }
 
-// guard is [signal.Connection.Allows] as a condition.
-func (e *expression) guard(m signal.Move, now signal.Instant) {
-	g := m.Guard
-	if g.Ended {
+// guard adds [signal.Connection.Allows] as a condition.
+func (e *expression) guard(u signal.Update, now lane.Instant) {
+	if u.Ended {
 		e.require("attribute_exists(" + e.path(attrEnded) + ")")
 	} else {
 		e.require("attribute_not_exists(" + e.path(attrEnded) + ")")
 	}
-	if g.Valid {
+	if u.NotRevoked {
 		until := e.path(attrUntil)
 		e.require("attribute_not_exists(" + e.path(attrBar) + ")")
 		e.require("(attribute_not_exists("+until+") OR", until, ">", e.value(num(now))+")")
 	}
-	e.require(e.path(attrDone), "=", e.value(num(g.Done)))
-	e.require(e.path(attrTurn), "=", e.value(num(g.Turn)))
-	if g.Owner != "" {
-		e.require(e.path(attrOwner), "=", e.value(str(g.Owner)))
+	g := u.Guard
+	if done, ok := g.Done.Value(); ok {
+		e.require(e.path(attrDone), "=", e.value(num(done)))
 	}
-	if g.TurnAt != 0 {
-		e.require(e.path(attrTurnAt), "=", e.value(num(g.TurnAt)))
+	if taken, ok := g.Taken.Value(); ok {
+		e.require(e.path(attrTurn), "=", e.value(num(taken)))
 	}
-	if g.Held != signal.Any {
-		e.require("size("+e.path(attrHeld)+")", "=", e.value(num(g.Held)))
+	if holder, ok := g.Holder.Value(); ok {
+		e.requireEqual(attrOwner, holder == "", str(holder))
+	}
+	if at, ok := g.LeasedAt.Value(); ok {
+		e.requireEqual(attrTurnAt, at == 0, num(at))
+	}
+	if tat, ok := g.TAT.Value(); ok {
+		e.requireEqual(attrFullAt, tat == 0, num(tat))
+	}
+	if held, ok := g.Held.Value(); ok {
+		e.require("size("+e.path(attrHeld)+")", "=", e.value(num(held)))
 	}
 	for _, n := range g.Vacant {
 		e.require("attribute_not_exists(" + e.path(attrHeld, strconv.FormatInt(n, 10)) + ")")
 	}
-	switch full := g.FullAt; {
-	case full == nil:
-	case *full == 0:
-		e.require("attribute_not_exists(" + e.path(attrFullAt) + ")")
-	default:
-		e.require(e.path(attrFullAt), "=", e.value(num(*full)))
-	}
-	if h := m.Change.Hold; h != nil {
-		e.require("size("+e.path(attrHeld)+")", "<", e.value(num(signal.MaxHeld)))
-		e.require(e.path(attrSize), "<=", e.value(num(signal.MaxHeldBytes-h.Len())))
+	if h := u.Change.Hold; h != nil {
+		e.require("size("+e.path(attrHeld)+")", "<", e.value(num(lane.MaxHeld)))
+		e.require(e.path(attrSize), "<=", e.value(num(lane.MaxHeldBytes-h.Len())))
 	}
 }
 
-// change is [signal.Connection.Applied] as an update.
-func (e *expression) change(c signal.Change) {
+// change adds [signal.Connection.Applied] as an update.
+func (e *expression) change(u signal.Update) {
+	c := u.Change
 	e.set(e.path(attrDone), e.value(num(c.Done)))
-	e.set(e.path(attrTurn), e.value(num(c.Turn)))
-	if c.Owner != "" {
-		e.set(e.path(attrOwner), e.value(str(c.Owner)))
+	e.set(e.path(attrTurn), e.value(num(c.Taken)))
+	if c.Holder != "" {
+		e.set(e.path(attrOwner), e.value(str(c.Holder)))
 	}
-	if c.TurnAt != 0 {
-		e.set(e.path(attrTurnAt), e.value(num(c.TurnAt)))
+	if c.LeasedAt != 0 {
+		e.set(e.path(attrTurnAt), e.value(num(c.LeasedAt)))
 	}
-	if o := c.Opening; o != nil {
+	if c.Open != nil {
+		e.set(e.path(attrOpen), e.value(num(*c.Open)))
+	}
+	if o := u.Opening; o != nil {
 		e.set(e.path(attrUser), e.value(str(o.User)))
-		e.set(e.path(attrOpen), e.value(num(o.At)))
 		e.setOrRemove(e.path(attrUntil), o.Until != 0, num(o.Until))
 		e.setOrRemove(e.path(attrAttributes), len(o.Attributes) > 0, texts(o.Attributes))
 	}
-	if c.Bar != nil {
-		e.set(e.path(attrBar), e.value(barItem(*c.Bar)))
+	if u.Revocation != nil {
+		e.set(e.path(attrBar), e.value(revocationItem(*u.Revocation)))
 	}
 	grows := 0
 	if h := c.Hold; h != nil {
@@ -159,17 +163,17 @@ func (e *expression) change(c signal.Change) {
 	if grows != 0 {
 		e.set(e.path(attrSize), e.path(attrSize)+" + "+e.value(num(grows)))
 	}
-	if c.FullAt != 0 {
-		e.set(e.path(attrFullAt), e.value(num(c.FullAt)))
+	if c.TAT != 0 {
+		e.set(e.path(attrFullAt), e.value(num(c.TAT)))
 	}
-	if c.Faults != nil {
-		e.set(e.path(attrFaults), e.value(faultsItem(c.Faults.List)))
-		e.set(e.path(attrForgotten), e.value(num(c.Faults.Forgotten)))
+	if o := c.Outcomes; o != nil {
+		e.set(e.path(attrFaults), e.value(undeliveredItem(o.Undelivered)))
+		e.set(e.path(attrForgotten), e.value(num(o.After)))
 	}
 }
 
-// Drop implements [signal.ConnectionStore].
-func (s *Store) Drop(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+// End implements [signal.ConnectionStore].
+func (s *Store) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
 	out, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
 		TableName: &s.table, Key: key(connectionKey(id)), ReturnValues: types.ReturnValueAllOld,
 		ConditionExpression:      aws.String("attribute_not_exists(#session)"),
@@ -204,10 +208,10 @@ func (s *Store) endSession(ctx context.Context, id signal.ConnectionID) (signal.
 	return readConnection(out.Attributes, 0)
 }
 
-// Each implements [signal.ConnectionStore]. A scan reads all that there is, and
+// Scan implements [signal.ConnectionStore]. A scan reads all that there is, and
 // is charged for the whole items, users' too; only what is asked for of the
 // connections is handed over, not what they hold.
-func (s *Store) Each(ctx context.Context, of signal.Segment, now signal.Instant, f func(signal.Connection)) error {
+func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) error {
 	pages := dynamodb.NewScanPaginator(s.client, s.scan(of, now))
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -216,7 +220,7 @@ func (s *Store) Each(ctx context.Context, of signal.Segment, now signal.Instant,
 		}
 		for _, it := range page.Items {
 			if c, err := readConnection(it, now); err == nil {
-				c.Lane = signal.Lane{}
+				c.Lane = lane.Lane{}
 				f(c)
 			}
 		}
@@ -227,7 +231,7 @@ func (s *Store) Each(ctx context.Context, of signal.Segment, now signal.Instant,
 // scan reads the connections of a segment, eventually consistent, which costs
 // half: what it misses is too young to be visited, and what it sees too late is
 // found gone, which changes nothing.
-func (s *Store) scan(of signal.Segment, now signal.Instant) *dynamodb.ScanInput {
+func (s *Store) scan(of signal.Segment, now lane.Instant) *dynamodb.ScanInput {
 	e := newExpression()
 	e.require("begins_with("+e.path(attrKey)+",", e.value(str(connectionPrefix))+")")
 	e.require(e.path(attrExpires), ">", e.value(num(seconds(now))))
@@ -247,18 +251,18 @@ func (s *Store) scan(of signal.Segment, now signal.Instant) *dynamodb.ScanInput 
 	}
 }
 
-// somebody is a record that was read, if its connection has not ended, or may
-// have.
-func somebody(c signal.Connection, err error, ended bool) (signal.Connection, error) {
+// unlessEnded returns a record that was read, unless its connection has ended
+// and ended ones are not asked for.
+func unlessEnded(c signal.Connection, err error, ended bool) (signal.Connection, error) {
 	if err == nil && c.Ended && !ended {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
 	return c, err
 }
 
-// readConnection is the record in it; [signal.ErrNoConnection] if there is
-// none, or its time has passed.
-func readConnection(it item, now signal.Instant) (signal.Connection, error) {
+// readConnection reads the record of an item; [signal.ErrNoConnection] if there
+// is none, or its time has passed.
+func readConnection(it item, now lane.Instant) (signal.Connection, error) {
 	if len(it) == 0 {
 		return signal.Connection{}, signal.ErrNoConnection
 	}

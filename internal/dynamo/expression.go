@@ -20,7 +20,7 @@ func newExpression() *expression {
 	return &expression{names: make(map[string]string), values: make(item)}
 }
 
-// path is the placeholder of an attribute, given by the names that lead to it.
+// path returns the placeholder of an attribute, given by the names that lead to it.
 func (e *expression) path(names ...string) string {
 	parts := make([]string, len(names))
 	for i, name := range names {
@@ -30,7 +30,7 @@ func (e *expression) path(names ...string) string {
 	return strings.Join(parts, ".")
 }
 
-// placeholder is a name that may stand in an expression. Numbers are the keys
+// placeholder returns a name that may stand in an expression. Numbers are the keys
 // of held frames.
 func placeholder(name string) string {
 	if _, err := strconv.Atoi(name); err == nil {
@@ -39,7 +39,7 @@ func placeholder(name string) string {
 	return name
 }
 
-// value is the placeholder of a value.
+// value returns the placeholder of a value.
 func (e *expression) value(v types.AttributeValue) string {
 	p := ":v" + strconv.Itoa(len(e.values))
 	e.values[p] = v
@@ -48,6 +48,16 @@ func (e *expression) value(v types.AttributeValue) string {
 
 func (e *expression) require(parts ...string) {
 	e.conditions = append(e.conditions, strings.Join(parts, " "))
+}
+
+// requireEqual asks that an attribute has a value, or, if absent, that there is
+// none.
+func (e *expression) requireEqual(name string, absent bool, v types.AttributeValue) {
+	if absent {
+		e.require("attribute_not_exists(" + e.path(name) + ")")
+		return
+	}
+	e.require(e.path(name), "=", e.value(v))
 }
 
 func (e *expression) set(path, value string) { e.sets = append(e.sets, path+" = "+value) }
@@ -63,7 +73,7 @@ func (e *expression) setOrRemove(path string, some bool, v types.AttributeValue)
 
 func (e *expression) remove(path string) { e.removes = append(e.removes, path) }
 
-// update is the conditional update of an item. It returns the item as it is
+// update returns the conditional update of an item. It returns the item as it is
 // after it, or, in the error of a condition that does not hold, as it is.
 func (e *expression) update(table, pk string) *dynamodb.UpdateItemInput {
 	condition, update := strings.Join(e.conditions, " AND "), ""

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // The attributes of the items.
@@ -71,8 +72,8 @@ func num[N ~int | ~int64](n N) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(int64(n), 10)}
 }
 
-// seconds is an instant as DynamoDB's time to live has it.
-func seconds(i signal.Instant) int64 { return int64(i) / 1000 }
+// seconds returns an instant as DynamoDB's time to live has it.
+func seconds(i lane.Instant) int64 { return int64(i) / 1000 }
 
 // reader reads attributes and keeps the first thing that is wrong. Absent
 // attributes are zero.
@@ -159,32 +160,32 @@ func (r *reader) connection(it item) signal.Connection {
 			Protocol: signal.Protocol(r.str(it, attrProtocol)),
 		},
 		Client:     r.client(r.child(it, attrClient)),
-		Early:      r.bool(it, attrEarly),
+		JoinsLate:  r.bool(it, attrEarly),
 		User:       signal.UserName(r.str(it, attrUser)),
-		Until:      signal.Instant(r.num(it, attrUntil)),
-		Bar:        r.bar(r.child(it, attrBar)),
+		Until:      lane.Instant(r.num(it, attrUntil)),
+		Revocation: r.revocation(r.child(it, attrBar)),
 		Attributes: r.texts(r.child(it, attrAttributes)),
-		Since:      signal.Instant(r.num(it, attrSince)),
-		Expires:    signal.Instant(r.num(it, attrExpires) * 1000),
+		Since:      lane.Instant(r.num(it, attrSince)),
+		Expires:    lane.Instant(r.num(it, attrExpires) * 1000),
 		Session:    r.str(it, attrSession),
 		Ended:      r.bool(it, attrEnded),
-		Lane: signal.Lane{
-			Open:      r.num(it, attrOpen),
-			Done:      r.num(it, attrDone),
-			Turn:      r.num(it, attrTurn),
-			Owner:     r.str(it, attrOwner),
-			TurnAt:    signal.Instant(r.num(it, attrTurnAt)),
-			Held:      r.held(r.child(it, attrHeld)),
-			Size:      int(r.num(it, attrSize)),
-			Faults:    r.faults(it[attrFaults]),
-			Forgotten: r.num(it, attrForgotten),
-			FullAt:    signal.FullAt(r.num(it, attrFullAt)),
+		Lane: lane.Lane{
+			Open:          r.num(it, attrOpen),
+			Done:          r.num(it, attrDone),
+			Taken:         r.num(it, attrTurn),
+			Holder:        r.str(it, attrOwner),
+			LeasedAt:      lane.Instant(r.num(it, attrTurnAt)),
+			Held:          r.held(r.child(it, attrHeld)),
+			Size:          int(r.num(it, attrSize)),
+			Undelivered:   r.undelivered(it[attrFaults]),
+			OutcomesAfter: r.num(it, attrForgotten),
+			TAT:           lane.TAT(r.num(it, attrFullAt)),
 		},
 	}
 }
 
-func (r *reader) held(frames item) map[int64]signal.Held {
-	held := make(map[int64]signal.Held, len(frames))
+func (r *reader) held(frames item) map[int64]lane.Held {
+	held := make(map[int64]lane.Held, len(frames))
 	for number := range frames {
 		n, err := strconv.ParseInt(number, 10, 64)
 		if err != nil {
@@ -192,26 +193,26 @@ func (r *reader) held(frames item) map[int64]signal.Held {
 			continue
 		}
 		f := r.child(frames, number)
-		held[n] = signal.Held{
-			Frame: signal.Frame{
-				To:      signal.UserName(r.str(f, attrTo)),
+		held[n] = lane.Held{
+			Frame: lane.Frame{
+				To:      r.str(f, attrTo),
 				Data:    r.bytes(f, attrData),
-				Code:    signal.Code(r.num(f, attrCode)),
+				Code:    lane.Code(r.num(f, attrCode)),
 				Confirm: r.bool(f, attrConfirm),
 			},
 			By: r.str(f, attrBy),
-			At: signal.Instant(r.num(f, attrAt)),
+			At: lane.Instant(r.num(f, attrAt)),
 		}
 	}
 	return held
 }
 
-func heldItem(h signal.Held) types.AttributeValue {
+func heldItem(h lane.Held) types.AttributeValue {
 	f := item{attrTo: str(h.To), attrBy: str(h.By), attrAt: num(h.At)}
 	if len(h.Data) > 0 {
 		f[attrData] = &types.AttributeValueMemberB{Value: h.Data}
 	}
-	if h.Code != signal.OK {
+	if h.Code != lane.OK {
 		f[attrCode] = num(h.Code)
 	}
 	if h.Confirm {
@@ -220,8 +221,9 @@ func heldItem(h signal.Held) types.AttributeValue {
 	return &types.AttributeValueMemberM{Value: f}
 }
 
-// faults are kept flat, three numbers each: from, to, code.
-func (r *reader) faults(v types.AttributeValue) []signal.Fault {
+// undelivered reads runs of numbers, which are kept flat, three numbers each:
+// from, to, code.
+func (r *reader) undelivered(v types.AttributeValue) []lane.Undelivered {
 	list, ok := v.(*types.AttributeValueMemberL)
 	if !ok {
 		return nil
@@ -235,16 +237,16 @@ func (r *reader) faults(v types.AttributeValue) []signal.Fault {
 		}
 		numbers = append(numbers, r.parse(attrFaults, n))
 	}
-	var faults []signal.Fault
+	var runs []lane.Undelivered
 	for ; len(numbers) >= 3; numbers = numbers[3:] {
-		faults = append(faults, signal.Fault{From: numbers[0], To: numbers[1], Code: signal.Code(numbers[2])})
+		runs = append(runs, lane.Undelivered{From: numbers[0], To: numbers[1], Code: lane.Code(numbers[2])})
 	}
-	return faults
+	return runs
 }
 
-func faultsItem(faults []signal.Fault) types.AttributeValue {
-	list := make([]types.AttributeValue, 0, 3*len(faults))
-	for _, f := range faults {
+func undeliveredItem(undelivered []lane.Undelivered) types.AttributeValue {
+	list := make([]types.AttributeValue, 0, 3*len(undelivered))
+	for _, f := range undelivered {
 		list = append(list, num(f.From), num(f.To), num(f.Code))
 	}
 	return &types.AttributeValueMemberL{Value: list}
@@ -292,11 +294,11 @@ func clientItem(c signal.Client) types.AttributeValue {
 	return &types.AttributeValueMemberM{Value: it}
 }
 
-func (r *reader) bar(it item) signal.Bar {
-	return signal.Bar{Code: signal.Code(r.num(it, attrCode)), By: r.str(it, attrBy), At: signal.Instant(r.num(it, attrAt))}
+func (r *reader) revocation(it item) signal.Revocation {
+	return signal.Revocation{Code: lane.Code(r.num(it, attrCode)), By: r.str(it, attrBy), At: lane.Instant(r.num(it, attrAt))}
 }
 
-func barItem(b signal.Bar) types.AttributeValue {
+func revocationItem(b signal.Revocation) types.AttributeValue {
 	return &types.AttributeValueMemberM{Value: item{attrCode: num(b.Code), attrBy: str(b.By), attrAt: num(b.At)}}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/dynamo"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 	"github.com/owt-signal/owt-signal/internal/storetest"
 )
 
@@ -45,13 +46,13 @@ func TestKeepalive(t *testing.T) {
 	if s.scans.Load() > handed*connections {
 		t.Errorf("the scans handed over %d bytes for each connection, more than %d", s.scans.Load()/connections, handed)
 	}
-	now := signal.At(time.Now())
+	now := lane.At(time.Now())
 	for i := range connections {
 		id := connectionID(i)
 		if n := s.visits[id]; n != 1 {
 			t.Errorf("connection %d was visited %d times", i, n)
 		}
-		_, there := s.service.Store.Inspect(t.Context(), id, now)
+		_, there := s.service.Store.Get(t.Context(), id, now)
 		_, online := s.service.Store.Owner(t.Context(), userOf(i), now)
 		if gone := isGone(id); errors.Is(there, signal.ErrNoConnection) != gone || errors.Is(online, signal.ErrOffline) != gone {
 			t.Errorf("connection %d, gone %v: %v, its user: %v", i, gone, there, online)
@@ -105,6 +106,7 @@ func newSockets(t *testing.T) *sockets {
 	random := func(b []byte) { _, _ = rand.Read(b) }
 	s.service = &signal.Service{
 		Store: store, Pusher: s, Prober: s, Access: signal.OpenAccess,
+		Pings: func(p signal.Protocol) bool { return p == signal.EIO4 },
 		Clock: signal.SystemClock{}, Random: random, Log: slog.New(slog.DiscardHandler),
 	}
 	return s
@@ -137,15 +139,19 @@ func (s *sockets) connectOne(i, held int) {
 	protocols := []signal.Protocol{signal.EIO3, signal.EIO4, signal.JSON}
 	token, ctx := string(userOf(i)), s.t.Context()
 	peer := signal.Peer{ID: connectionID(i), Endpoint: "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/prod", Protocol: protocols[i%len(protocols)]}
-	after, err := s.service.Connect(ctx, signal.Handshake{Peer: peer, Token: &token})
+	h := signal.Handshake{Peer: peer, Token: &token}
+	if peer.Protocol == signal.JSON {
+		h.Start = lane.StartAfter(0)
+	}
+	after, err := s.service.Connect(ctx, h)
 	if err != nil {
 		s.t.Errorf("connect %d: %v", i, err)
 		return
 	}
 	after(ctx)
-	s.service.Receive(ctx, peer, signal.Send{Number: 1, Frame: signal.Frame{To: "nobody"}})
+	s.service.Receive(ctx, peer, signal.Send{Number: 1, Frame: lane.Frame{To: "nobody"}})
 	if i%100 == 1 { // it waits for numbers that never come
-		r := s.service.Receive(ctx, peer, signal.Send{Number: 9, Frame: signal.Frame{To: "nobody", Data: make([]byte, held)}})
+		r := s.service.Receive(ctx, peer, signal.Send{Number: 9, Frame: lane.Frame{To: "nobody", Data: make([]byte, held)}})
 		if len(r.Events) != 1 || r.Events[0] != (signal.Stored{Number: 9}) {
 			s.t.Errorf("connection %d holds nothing: %v", i, r.Events)
 		}

@@ -36,7 +36,7 @@ func TestLinearizableWithoutAnswers(t *testing.T) {
 
 // With the SDK's retries it is answered by a later attempt, which a condition
 // refuses if an earlier one took effect. That a move was made is then told by
-// [signal.Move.Made]; a claim is answered as owned; a release is reported as
+// [lane.Move.Made]; a claim is answered as owned; a release is reported as
 // not made, a connection as dropped already; and a route may skip a number.
 func TestLinearizableWithRetries(t *testing.T) {
 	storetest.Linearizable(t, newWatchedStore(t, nowAndThen, retry.NewStandard(func(o *retry.StandardOptions) {

@@ -8,6 +8,10 @@
 //	                      open, done, turn, owner, turnAt, held, size, faults, forgotten, fullAt
 //	user#<name>           owner, claimedAt, until, epoch, seq, fullAt, expires
 //
+// Of the lane, turn is [lane.Lane.Taken], owner its Holder, turnAt its LeasedAt,
+// faults its Undelivered, forgotten its OutcomesAfter and fullAt its TAT; bar is
+// [signal.Connection.Revocation], and early its JoinsLate.
+//
 // The attribute expires is DynamoDB's time to live, in seconds since the Unix
 // epoch. DynamoDB deletes expired items late, so every read and condition here
 // judges it for itself.
@@ -34,7 +38,7 @@ type Store struct {
 
 var _ signal.Store = (*Store)(nil)
 
-// New is the store in the named table.
+// New returns a Store backed by the named table.
 func New(client *dynamodb.Client, table string) *Store {
 	return &Store{client: client, table: table}
 }

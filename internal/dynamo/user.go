@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // claimTries bounds how often a claim meets a record that expires under it.
@@ -32,7 +33,7 @@ func (s *Store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, erro
 			continue
 		}
 		claimed, err := readClaimed(old)
-		if err == nil && claimed.Owner.ID != c.Peer.ID && signal.Instant(r.num(old, attrClaimedAt)) > c.At {
+		if err == nil && claimed.Owner.ID != c.Peer.ID && lane.Instant(r.num(old, attrClaimedAt)) > c.At {
 			return signal.Claimed{}, signal.ErrNewerClaim
 		}
 		return claimed, err
@@ -40,7 +41,7 @@ func (s *Store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, erro
 	return signal.Claimed{}, fmt.Errorf("claim name: %w", signal.ErrBusy)
 }
 
-// claim is the write that claims a name: over a record that is valid, or
+// claim returns the write that claims a name: over a record that is valid, or
 // absent, or over one that has expired, whose epoch ends with it.
 func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
 	e := newExpression()
@@ -74,11 +75,11 @@ func readClaimed(it item) (signal.Claimed, error) {
 	if owner == nil {
 		return signal.Claimed{}, errors.New("read claim: the record has no owner")
 	}
-	return signal.Claimed{Owner: *owner, Epoch: r.str(it, attrEpoch), Seq: r.num(it, attrSeq), FullAt: signal.FullAt(r.num(it, attrFullAt))}, r.err
+	return signal.Claimed{Owner: *owner, Epoch: r.str(it, attrEpoch), Seq: r.num(it, attrSeq), TAT: lane.TAT(r.num(it, attrFullAt))}, r.err
 }
 
 // Release implements [signal.UserStore].
-func (s *Store) Release(ctx context.Context, name signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
+func (s *Store) Release(ctx context.Context, name signal.UserName, id signal.ConnectionID, full lane.TAT) (bool, error) {
 	e := newExpression()
 	e.require(e.path(attrOwner, attrID), "=", e.value(str(id)))
 	e.remove(e.path(attrOwner))
@@ -94,7 +95,7 @@ func (s *Store) Release(ctx context.Context, name signal.UserName, id signal.Con
 }
 
 // Route implements [signal.UserStore].
-func (s *Store) Route(ctx context.Context, name signal.UserName, now signal.Instant) (signal.Route, error) {
+func (s *Store) Route(ctx context.Context, name signal.UserName, now lane.Instant) (signal.Route, error) {
 	e := newExpression()
 	e.require("attribute_exists(" + e.path(attrOwner) + ")")
 	e.require(e.path(attrUntil), ">", e.value(num(now)))
@@ -115,7 +116,7 @@ func (s *Store) Route(ctx context.Context, name signal.UserName, now signal.Inst
 }
 
 // Owner implements [signal.UserStore].
-func (s *Store) Owner(ctx context.Context, name signal.UserName, now signal.Instant) (signal.Peer, error) {
+func (s *Store) Owner(ctx context.Context, name signal.UserName, now lane.Instant) (signal.Peer, error) {
 	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &s.table, Key: key(userKey(name)), ConsistentRead: aws.Bool(true),
 	})
@@ -124,7 +125,7 @@ func (s *Store) Owner(ctx context.Context, name signal.UserName, now signal.Inst
 	}
 	var r reader
 	owner := r.peer(r.child(out.Item, attrOwner))
-	if r.err == nil && (owner == nil || signal.Instant(r.num(out.Item, attrUntil)) <= now) {
+	if r.err == nil && (owner == nil || lane.Instant(r.num(out.Item, attrUntil)) <= now) {
 		return signal.Peer{}, signal.ErrOffline
 	}
 	if r.err != nil {

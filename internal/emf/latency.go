@@ -6,6 +6,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // The latencies, in milliseconds, of calls that succeed or fail.
@@ -31,34 +32,34 @@ type store struct {
 
 func (s store) took(start time.Time) { s.metrics.observe(StoreLatency, start) }
 
-// Admit implements [signal.ConnectionStore].
-func (s store) Admit(ctx context.Context, c signal.Connection) error {
+// Create implements [signal.ConnectionStore].
+func (s store) Create(ctx context.Context, c signal.Connection) error {
 	defer s.took(s.metrics.now())
-	return s.Store.Admit(ctx, c)
+	return s.Store.Create(ctx, c)
 }
 
-// Inspect implements [signal.ConnectionStore].
-func (s store) Inspect(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
+// Get implements [signal.ConnectionStore].
+func (s store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	defer s.took(s.metrics.now())
-	return s.Store.Inspect(ctx, id, now)
+	return s.Store.Get(ctx, id, now)
 }
 
-// Move implements [signal.ConnectionStore].
-func (s store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
+// Update implements [signal.ConnectionStore].
+func (s store) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
 	defer s.took(s.metrics.now())
-	return s.Store.Move(ctx, id, m, now)
+	return s.Store.Update(ctx, id, u, now)
 }
 
-// Drop implements [signal.ConnectionStore].
-func (s store) Drop(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+// End implements [signal.ConnectionStore].
+func (s store) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
 	defer s.took(s.metrics.now())
-	return s.Store.Drop(ctx, id)
+	return s.Store.End(ctx, id)
 }
 
-// Recall implements [signal.ConnectionStore].
-func (s store) Recall(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
+// GetEnded implements [signal.ConnectionStore].
+func (s store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	defer s.took(s.metrics.now())
-	return s.Store.Recall(ctx, id, now)
+	return s.Store.GetEnded(ctx, id, now)
 }
 
 // Claim implements [signal.UserStore].
@@ -68,19 +69,19 @@ func (s store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error
 }
 
 // Release implements [signal.UserStore].
-func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
+func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
 	defer s.took(s.metrics.now())
-	return s.Store.Release(ctx, user, id, full)
+	return s.Store.Release(ctx, user, id, tat)
 }
 
 // Route implements [signal.UserStore].
-func (s store) Route(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Route, error) {
+func (s store) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
 	defer s.took(s.metrics.now())
 	return s.Store.Route(ctx, user, now)
 }
 
 // Owner implements [signal.UserStore].
-func (s store) Owner(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Peer, error) {
+func (s store) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Peer, error) {
 	defer s.took(s.metrics.now())
 	return s.Store.Owner(ctx, user, now)
 }

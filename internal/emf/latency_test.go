@@ -35,13 +35,16 @@ func (c *calls) call() error {
 	return errCall
 }
 
-func (c *calls) Drop(context.Context, signal.ConnectionID) (signal.Connection, error) {
+func (c *calls) End(context.Context, signal.ConnectionID) (signal.Connection, error) {
 	return signal.Connection{}, c.call()
 }
 
-func (c *calls) Post(context.Context, string, signal.ConnectionID, []byte) error { return c.call() }
-func (c *calls) Get(context.Context, string, signal.ConnectionID) error          { return c.call() }
-func (c *calls) Delete(context.Context, string, signal.ConnectionID) error       { return c.call() }
+// sockets are calls of @connections operations.
+type sockets struct{ *calls }
+
+func (s sockets) Post(context.Context, string, signal.ConnectionID, []byte) error { return s.call() }
+func (s sockets) Get(context.Context, string, signal.ConnectionID) error          { return s.call() }
+func (s sockets) Delete(context.Context, string, signal.ConnectionID) error       { return s.call() }
 
 func TestStoreKeepsTheContract(t *testing.T) {
 	m, _, _ := newMetrics("s")
@@ -52,25 +55,25 @@ func TestStoreKeepsTheContract(t *testing.T) {
 // post is not.
 func TestMeasured(t *testing.T) {
 	m, out, c := newMetrics("s")
-	s, connections := m.Store(memory.New()), m.Connections(&calls{clock: c})
+	s, connections := m.Store(memory.New()), m.Connections(sockets{&calls{clock: c}})
 	ctx := t.Context()
 	for name, test := range map[string]struct {
 		call         func() error
 		store, posts int
 	}{
-		"admit":   {func() error { return s.Admit(ctx, signal.Connection{}) }, 1, 0},
-		"inspect": {func() error { _, err := s.Inspect(ctx, "c", 1); return err }, 1, 0},
-		"move":    {func() error { _, _, err := s.Move(ctx, "c", signal.Move{}, 1); return err }, 1, 0},
-		"drop":    {func() error { _, err := s.Drop(ctx, "c"); return err }, 1, 0},
-		"recall":  {func() error { _, err := s.Recall(ctx, "c", 1); return err }, 1, 0},
-		"claim":   {func() error { _, err := s.Claim(ctx, signal.Claim{}); return err }, 1, 0},
-		"release": {func() error { _, err := s.Release(ctx, "u", "c", 0); return err }, 1, 0},
-		"route":   {func() error { _, err := s.Route(ctx, "u", 1); return err }, 1, 0},
-		"owner":   {func() error { _, err := s.Owner(ctx, "u", 1); return err }, 1, 0},
-		"each":    {func() error { return s.Each(ctx, signal.Segment{Of: 1}, 1, func(signal.Connection) {}) }, 0, 0},
-		"post":    {func() error { return connections.Post(ctx, "", "c", nil) }, 0, 1},
-		"get":     {func() error { return connections.Get(ctx, "", "c") }, 0, 0},
-		"delete":  {func() error { return connections.Delete(ctx, "", "c") }, 0, 0},
+		"create":    {func() error { return s.Create(ctx, signal.Connection{}) }, 1, 0},
+		"read":      {func() error { _, err := s.Get(ctx, "c", 1); return err }, 1, 0},
+		"update":    {func() error { _, _, err := s.Update(ctx, "c", signal.Update{}, 1); return err }, 1, 0},
+		"end":       {func() error { _, err := s.End(ctx, "c"); return err }, 1, 0},
+		"get ended": {func() error { _, err := s.GetEnded(ctx, "c", 1); return err }, 1, 0},
+		"claim":     {func() error { _, err := s.Claim(ctx, signal.Claim{}); return err }, 1, 0},
+		"release":   {func() error { _, err := s.Release(ctx, "u", "c", 0); return err }, 1, 0},
+		"route":     {func() error { _, err := s.Route(ctx, "u", 1); return err }, 1, 0},
+		"owner":     {func() error { _, err := s.Owner(ctx, "u", 1); return err }, 1, 0},
+		"scan":      {func() error { return s.Scan(ctx, signal.Segment{Of: 1}, 1, func(signal.Connection) {}) }, 0, 0},
+		"post":      {func() error { return connections.Post(ctx, "", "c", nil) }, 0, 1},
+		"get":       {func() error { return connections.Get(ctx, "", "c") }, 0, 0},
+		"delete":    {func() error { return connections.Delete(ctx, "", "c") }, 0, 0},
 	} {
 		out.Reset()
 		var err error

@@ -32,7 +32,7 @@ func nothing() {}
 
 func TestLine(t *testing.T) {
 	m, out, c := newMetrics("owt-signal")
-	post, read := m.Connections(&calls{clock: c}), m.Store(&calls{clock: c})
+	post, read := m.Connections(sockets{&calls{clock: c}}), m.Store(&calls{clock: c})
 	m.End(func() {
 		m.Count(signal.MetricMessages, 1)
 		m.Count(signal.MetricSkipped, 2)
@@ -40,7 +40,7 @@ func TestLine(t *testing.T) {
 		m.Count("Acks2201", 1)
 		for range 2 {
 			_ = post.Post(t.Context(), "", "", nil)
-			_, _ = read.Drop(t.Context(), "")
+			_, _ = read.End(t.Context(), "")
 		}
 	})
 	want := `{"_aws":{"Timestamp":1800000000129,"CloudWatchMetrics":[{"Namespace":"OWTSignal","Dimensions":[["Stack"]],"Metrics":[` +
@@ -71,7 +71,7 @@ func TestNothingToTell(t *testing.T) {
 	var none *emf.Metrics
 	none.Count(signal.MetricGone, 1)
 	none.End(nothing)
-	store, connections := &calls{}, &calls{}
+	store, connections := &calls{}, sockets{&calls{}}
 	if none.Store(store) != signal.Store(store) || none.Connections(connections) != any(connections) {
 		t.Error("no metrics measure something")
 	}
@@ -111,7 +111,7 @@ func TestPanics(t *testing.T) {
 func TestValues(t *testing.T) {
 	for _, n := range []int{1, 99, 100, 101, 149, 150, 151, 200, 201, 100_000} {
 		m, out, c := newMetrics("s")
-		posts := m.Connections(&calls{clock: c})
+		posts := m.Connections(sockets{&calls{clock: c}})
 		m.End(func() {
 			for range n {
 				_ = posts.Post(t.Context(), "", "", nil)
@@ -140,7 +140,7 @@ func TestValues(t *testing.T) {
 
 func TestPrecision(t *testing.T) {
 	m, out, c := newMetrics("s")
-	posts := m.Connections(&calls{clock: c, takes: []time.Duration{1234 * time.Microsecond, 4 * time.Microsecond, 61*time.Second + 500*time.Microsecond}})
+	posts := m.Connections(sockets{&calls{clock: c, takes: []time.Duration{1234 * time.Microsecond, 4 * time.Microsecond, 61*time.Second + 500*time.Microsecond}}})
 	m.End(func() {
 		for range 3 {
 			_ = posts.Post(t.Context(), "", "", nil)
@@ -157,14 +157,14 @@ func TestPrecision(t *testing.T) {
 func TestLongestLine(t *testing.T) {
 	m, out, c := newMetrics(strings.Repeat("s", 128))
 	takes := slices.Repeat([]time.Duration{9999*time.Millisecond + 990*time.Microsecond}, emf.MaxValues)
-	posts, store := m.Connections(&calls{clock: c, takes: takes}), m.Store(&calls{clock: c, takes: takes})
+	posts, store := m.Connections(sockets{&calls{clock: c, takes: takes}}), m.Store(&calls{clock: c, takes: takes})
 	m.End(func() {
 		for _, metric := range metrics {
 			m.Count(metric, 1_000_000)
 		}
 		for range emf.MaxValues {
 			_ = posts.Post(t.Context(), "", "", nil)
-			_, _ = store.Drop(t.Context(), "")
+			_, _ = store.End(t.Context(), "")
 		}
 	})
 	check(t, out.Bytes())
@@ -175,7 +175,7 @@ func TestLongestLine(t *testing.T) {
 var metrics = []signal.Metric{
 	signal.MetricConnects, signal.MetricRefusals, signal.MetricClaims, signal.MetricTakeovers, signal.MetricMessages,
 	"Acks", "Acks2100", "Acks2101", "Acks2102", "Acks2103", "Acks2110", "Acks2120", "Acks2121", "Acks2201",
-	signal.MetricHeld, signal.MetricLingered, signal.MetricSkipped, signal.MetricOvertaken, signal.MetricGone,
+	signal.MetricHeld, signal.MetricLingered, signal.MetricSkipped, signal.MetricExpired, signal.MetricGone,
 	signal.MetricFailures, signal.MetricPinged,
 }
 
@@ -211,12 +211,12 @@ func TestConcurrentUse(t *testing.T) {
 func TestAllocations(t *testing.T) {
 	c := &clock{time.UnixMilli(1)}
 	m := emf.New(discard{}, "owt-signal", c.now)
-	posts, store := m.Connections(&calls{}), m.Store(&calls{})
+	posts, store := m.Connections(sockets{&calls{}}), m.Store(&calls{})
 	ctx := t.Context()
 	n := testing.AllocsPerRun(100, func() {
 		m.Count(signal.MetricMessages, 1)
 		_ = posts.Post(ctx, "", "", nil)
-		_, _ = store.Drop(ctx, "")
+		_, _ = store.End(ctx, "")
 		m.Count("Acks", 1)
 		m.End(nothing)
 	})

@@ -108,7 +108,7 @@ func TestHandlerThatNeverBegins(t *testing.T) {
 	p := newPlatform(t)
 	e, _ := p.run()
 	p.awaitAsked()
-	p.events <- invoke("r1", time.Now().Add(extension.Margin+2*blink))
+	p.events <- invoke("r1", time.Now().Add(extension.Margin+time.Second))
 	p.notAsked()
 	p.awaitAsked()
 	p.events <- invoke("r2", time.Now().Add(time.Minute))

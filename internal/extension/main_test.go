@@ -18,7 +18,7 @@ import (
 
 // patience is how long a test waits for what must happen; blink how long it watches for what must not.
 const (
-	patience = 10 * time.Second
+	patience = 30 * time.Second
 	blink    = 30 * time.Millisecond
 )
 

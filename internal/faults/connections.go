@@ -8,11 +8,12 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // What AWS's SDK does about a post that is throttled, as apigw.Management sets
 // it: it tries postTries times in all, postPause apart, within
-// signal.PostWithin.
+// lane.PostWithin.
 const (
 	postTries = 3
 	postPause = 200 * time.Millisecond
@@ -21,7 +22,7 @@ const (
 var errThrottled = fmt.Errorf("throttled by a fault: %w", signal.ErrBusy)
 
 // Connections delays operations and throttles posts. Each is given up after
-// signal.PostWithin, with an error that means an unknown outcome.
+// lane.PostWithin, with an error that means an unknown outcome.
 //
 // Throttled is each request by itself, and the requests for one post are up to
 // three, as AWS's SDK makes them: with a probability p the caller is told of
@@ -41,7 +42,7 @@ type connections struct {
 // Post implements [apigw.Connections].
 func (c *connections) Post(ctx context.Context, endpoint string, id signal.ConnectionID, frame []byte) error {
 	step(ctx)
-	ctx, cancel := context.WithTimeout(ctx, signal.PostWithin)
+	ctx, cancel := context.WithTimeout(ctx, lane.PostWithin)
 	defer cancel()
 	for try := 1; ; try++ {
 		err := c.posts.late(ctx, c.spec.Delay, func() error {
@@ -66,7 +67,7 @@ func (c *connections) Post(ctx context.Context, endpoint string, id signal.Conne
 // Get implements [apigw.Connections].
 func (c *connections) Get(ctx context.Context, endpoint string, id signal.ConnectionID) error {
 	step(ctx)
-	ctx, cancel := context.WithTimeout(ctx, signal.PostWithin)
+	ctx, cancel := context.WithTimeout(ctx, lane.PostWithin)
 	defer cancel()
 	return c.posts.late(ctx, c.spec.Delay, func() error { return c.next.Get(ctx, endpoint, id) })
 }
@@ -74,7 +75,7 @@ func (c *connections) Get(ctx context.Context, endpoint string, id signal.Connec
 // Delete implements [apigw.Connections].
 func (c *connections) Delete(ctx context.Context, endpoint string, id signal.ConnectionID) error {
 	step(ctx)
-	ctx, cancel := context.WithTimeout(ctx, signal.PostWithin)
+	ctx, cancel := context.WithTimeout(ctx, lane.PostWithin)
 	defer cancel()
 	return c.posts.late(ctx, c.spec.Delay, func() error { return c.next.Delete(ctx, endpoint, id) })
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 func TestPostsAreDelayed(t *testing.T) {
@@ -120,7 +121,7 @@ func TestPostIsGivenUp(t *testing.T) {
 		for range 500 {
 			before, start := len(s.posted), time.Now()
 			err := c.Post(t.Context(), "", "c", nil)
-			if took := time.Since(start); took > signal.PostWithin {
+			if took := time.Since(start); took > lane.PostWithin {
 				t.Fatalf("took %v", took)
 			}
 			for _, known := range []error{nil, signal.ErrBusy, context.DeadlineExceeded} {

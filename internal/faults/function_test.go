@@ -30,7 +30,7 @@ func steps(before, after int) func(h *host) app.Route {
 	return func(h *host) app.Route {
 		call := func(ctx context.Context, i int) {
 			if i%2 == 0 {
-				_, _ = h.store.Inspect(ctx, "c", 0)
+				_, _ = h.store.Get(ctx, "c", 0)
 			}
 			_ = h.connections.Post(ctx, "", "c", fmt.Append(nil, i))
 		}

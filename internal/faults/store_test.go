@@ -20,16 +20,16 @@ func TestSlowStoreKeepsTheContract(t *testing.T) {
 func TestStoreIsSlow(t *testing.T) {
 	const most = 20 * time.Millisecond
 	for name, call := range map[string]func(ctx context.Context, s signal.Store) error{
-		"admit":   func(ctx context.Context, s signal.Store) error { return s.Admit(ctx, signal.Connection{}) },
-		"inspect": func(ctx context.Context, s signal.Store) error { _, err := s.Inspect(ctx, "c", 1); return err },
+		"create": func(ctx context.Context, s signal.Store) error { return s.Create(ctx, signal.Connection{}) },
+		"get":    func(ctx context.Context, s signal.Store) error { _, err := s.Get(ctx, "c", 1); return err },
 		"move": func(ctx context.Context, s signal.Store) error {
-			_, _, err := s.Move(ctx, "c", signal.Move{}, 1)
+			_, _, err := s.Update(ctx, "c", signal.Update{}, 1)
 			return err
 		},
-		"recall": func(ctx context.Context, s signal.Store) error { _, err := s.Recall(ctx, "c", 0); return err },
-		"drop":   func(ctx context.Context, s signal.Store) error { _, err := s.Drop(ctx, "c"); return err },
+		"get ended": func(ctx context.Context, s signal.Store) error { _, err := s.GetEnded(ctx, "c", 0); return err },
+		"end":       func(ctx context.Context, s signal.Store) error { _, err := s.End(ctx, "c"); return err },
 		"each": func(ctx context.Context, s signal.Store) error {
-			return s.Each(ctx, signal.Segment{Of: 1}, 1, func(signal.Connection) {})
+			return s.Scan(ctx, signal.Segment{Of: 1}, 1, func(signal.Connection) {})
 		},
 		"claim":   func(ctx context.Context, s signal.Store) error { _, err := s.Claim(ctx, signal.Claim{}); return err },
 		"release": func(ctx context.Context, s signal.Store) error { _, err := s.Release(ctx, "u", "c", 0); return err },
@@ -65,14 +65,14 @@ func TestSlowStoreEffects(t *testing.T) {
 		s := inject(faults.Spec{SlowStore: faults.MaxDelay, Seed: 1}).Store(records)
 		effects := 0
 		for range 100 {
-			_, _ = records.Drop(t.Context(), "c")
+			_, _ = records.End(t.Context(), "c")
 			ctx, cancel := context.WithTimeout(t.Context(), time.Microsecond)
-			err := s.Admit(ctx, signal.Connection{Peer: signal.Peer{ID: "c"}, Expires: 2})
+			err := s.Create(ctx, signal.Connection{Peer: signal.Peer{ID: "c"}, Expires: 2})
 			cancel()
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatal(err)
 			}
-			if _, err := records.Inspect(t.Context(), "c", 1); err == nil {
+			if _, err := records.Get(t.Context(), "c", 1); err == nil {
 				effects++
 			}
 		}

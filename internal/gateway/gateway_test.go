@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds what should happen at once, for a machine under load.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 type (
 	event    = events.APIGatewayWebsocketProxyRequest

@@ -13,6 +13,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/rawjson"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // The types of frames. Messages, pings and presence go both ways.
@@ -34,37 +35,84 @@ const (
 // maxMembers is how many members a client's frame may have.
 const maxMembers = 16
 
-// Protocol implements apigw.Protocol. Idle and MaxPayload are told to clients.
+// Protocol implements apigw.Protocol. Clients learn Idle and MaxPayload from the
+// first frame.
 type Protocol struct {
 	Idle       time.Duration // after which a silent connection is closed
 	MaxPayload int           // bytes in one frame
 }
+
+// What the query of a handshake may say of a session.
+const (
+	querySession = "session"
+	queryResume  = "resume"
+	queryFirst   = "first"
+)
+
+// maxConnectionID bounds the name of a connection that a client gives, in
+// bytes. API Gateway's have 16.
+const maxConnectionID = 128
+
+var errSession = errors.New("resume, a connection, and first, a whole number from 1, go with a session")
+
+// Handshake reads the session of a client that has one. All clients
+// authenticate with the handshake, and number their messages from 1.
+func (p Protocol) Handshake(query map[string]string, hs *signal.Handshake) error {
+	if hs.Token == nil {
+		hs.Token = new(string)
+	}
+	hs.Start = lane.StartAfter(0)
+	id, there := query[querySession]
+	first, given := query[queryFirst]
+	s := signal.Session{ID: id, Resume: signal.ConnectionID(query[queryResume])}
+	if !there {
+		if s.Resume != "" || given {
+			return errSession
+		}
+		return nil
+	}
+	if given {
+		n, err := strconv.ParseInt(first, 10, 64)
+		if err != nil || n < 1 || n > signal.MaxNumber {
+			return errSession
+		}
+		hs.Start = lane.StartAfter(n - 1)
+	}
+	if len(s.Resume) > maxConnectionID {
+		return errSession
+	}
+	hs.Session = &s
+	return signal.CheckSessionID(s.ID)
+}
+
+// ServerPings reports that the clients ping.
+func (p Protocol) ServerPings() bool { return false }
 
 // Decode reads a frame. What is wrong with one is answered, and costs nothing
 // else.
 func (p Protocol) Decode(frame []byte) (signal.Input, []byte, error) {
 	f, err := read(frame)
 	if err != nil {
-		return nil, failure(0, signal.CodeClient, false), err
+		return nil, failure(0, lane.CodeClient, false), err
 	}
 	switch f.kind {
 	case typeMessage:
 		in, err := f.message()
 		if err != nil && in.Number == signal.NoNumber {
-			return nil, failure(0, signal.CodeClient, false), err
+			return nil, failure(0, lane.CodeClient, false), err
 		}
 		return in, nil, err
 	case typePing:
 		return nil, object(typePong).end(), nil
 	case typePresence:
 		if err := signal.CheckUserName(f.user); err != nil {
-			return nil, failure(0, signal.CodeClient, false), err
+			return nil, failure(0, lane.CodeClient, false), err
 		}
 		return signal.Query{User: f.user}, nil, nil
 	case typeLeave:
 		return signal.Leave{}, nil, nil
 	default:
-		return nil, failure(0, signal.CodeUnsupported, false), errors.New("unknown type of frame")
+		return nil, failure(0, lane.CodeUnsupported, false), errors.New("unknown type of frame")
 	}
 }
 
@@ -104,10 +152,10 @@ func read(b []byte) (frame, error) {
 	return f, nil
 }
 
-// message is a message, whose number is valid if there is one. One that cannot
+// message returns a message, whose number is valid if there is one. One that cannot
 // be delivered still has its place in the order.
 func (f frame) message() (signal.Send, error) {
-	in := signal.Send{Number: signal.NoNumber, Frame: signal.Frame{To: f.to, Data: f.data}}
+	in := signal.Send{Number: signal.NoNumber, Frame: lane.Frame{To: string(f.to), Data: f.data}}
 	if f.id != nil {
 		n, err := strconv.ParseInt(string(f.id), 10, 64)
 		if err != nil || n < 1 || n > signal.MaxNumber {
@@ -120,12 +168,12 @@ func (f frame) message() (signal.Send, error) {
 		err = errors.New("message without data")
 	}
 	if err != nil {
-		in.Frame = signal.Frame{Code: signal.CodeClient}
+		in.Frame = lane.Frame{Code: lane.CodeClient}
 	}
 	return in, err
 }
 
-// Encode is the frame that tells a client of an event.
+// Encode returns the frame by which a client learns of an event.
 func (p Protocol) Encode(e signal.Event) [][]byte {
 	if b := p.encode(e); b != nil {
 		return [][]byte{b}
@@ -138,7 +186,7 @@ func (p Protocol) encode(e signal.Event) []byte {
 	case signal.Opened:
 		return object(typeOpen).text("connection", string(e.Connection)).text("protocol", string(signal.JSON)).
 			number("idle", int64(p.Idle.Seconds())).number("maxPayload", int64(p.MaxPayload)).
-			number("maxInFlight", signal.MaxHeld).end()
+			number("maxInFlight", lane.MaxHeld).end()
 	case signal.Welcome:
 		o := object(typeWelcome).text("user", string(e.User)).text("epoch", e.Epoch).number("seq", e.Seq)
 		if e.Session != "" {
@@ -146,7 +194,7 @@ func (p Protocol) encode(e signal.Event) []byte {
 		}
 		return o.end()
 	case signal.Ack:
-		if e.Code != signal.OK {
+		if e.Code != lane.OK {
 			return failure(e.Number, e.Code, false)
 		}
 		return object(typeAck).number("id", e.Number).end()
@@ -162,11 +210,11 @@ func (p Protocol) encode(e signal.Event) []byte {
 		return object(typeSuperseded).end()
 	case signal.Closing:
 		return failure(0, e.Code, true)
-	case signal.Refused:
+	case signal.ConnectionRefused:
 		return failure(0, e.Code, true)
 	case signal.Presence:
 		return object(typePresence).text("user", string(e.User)).raw("online", strconv.AppendBool(nil, e.Online)).end()
-	case signal.Failed:
+	case signal.RequestFailed:
 		return failure(0, e.Code, false)
 	case signal.Ping:
 		return object(typePing).end()
@@ -175,12 +223,12 @@ func (p Protocol) encode(e signal.Event) []byte {
 	}
 }
 
-// Nothing is a frame that says nothing.
+// Nothing returns a frame that says nothing.
 func (p Protocol) Nothing() []byte { return object(typeNothing).end() }
 
-// failure is an error frame: for the message with that id, or, with zero, for
+// failure returns an error frame: for the message with that id, or, with zero, for
 // whatever came before; closing, if it is the connection's last.
-func failure(id int64, code signal.Code, closing bool) []byte {
+func failure(id int64, code lane.Code, closing bool) []byte {
 	o := object(typeError)
 	if id > 0 {
 		o = o.number("id", id)
@@ -197,7 +245,7 @@ type builder []byte
 
 func object(kind string) builder { return sized(kind, 0) }
 
-// sized is an object with room for so much, in bytes, beside what most have.
+// sized returns an object with room for so much, in bytes, beside what most have.
 func sized(kind string, bytes int) builder {
 	const most = 192
 	return append(append(append(make(builder, 0, most+bytes), `{"type":"`...), kind...), '"')

@@ -9,6 +9,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/jsonproto"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 var protocol = jsonproto.Protocol{Idle: 10 * time.Minute, MaxPayload: 131072}
@@ -17,7 +18,7 @@ const malformed = `{"type":"error","code":2110,"message":"client error"}`
 
 func TestDecode(t *testing.T) {
 	send := func(n int64, to, data string) signal.Send {
-		return signal.Send{Number: n, Frame: signal.Frame{To: signal.UserName(to), Data: json.RawMessage(data)}}
+		return signal.Send{Number: n, Frame: lane.Frame{To: to, Data: json.RawMessage(data)}}
 	}
 	for _, c := range []struct {
 		frame  string
@@ -27,8 +28,8 @@ func TestDecode(t *testing.T) {
 		{`{"type":"message","id":1,"to":"bob","data":{"z":1.10, "a":[]}}`, send(1, "bob", `{"z":1.10, "a":[]}`), ""},
 		{`{"data":null,"to":"bob","type":"message","id":9007199254740991}`, send(signal.MaxNumber, "bob", "null"), ""},
 		{`{"type":"message","to":"bob","data":""}`, send(signal.NoNumber, "bob", `""`), ""},
-		{`{"type":"message","id":1,"data":""}`, signal.Send{Number: 1, Frame: signal.Frame{Code: signal.CodeClient}}, ""},
-		{`{"type":"message","id":1,"to":"bob"}`, signal.Send{Number: 1, Frame: signal.Frame{Code: signal.CodeClient}}, ""},
+		{`{"type":"message","id":1,"data":""}`, signal.Send{Number: 1, Frame: lane.Frame{Code: lane.CodeClient}}, ""},
+		{`{"type":"message","id":1,"to":"bob"}`, signal.Send{Number: 1, Frame: lane.Frame{Code: lane.CodeClient}}, ""},
 		{`{"type":"message","data":""}`, nil, malformed},
 		{`{"type":"message","id":0,"to":"bob","data":1}`, nil, malformed},
 		{`{"type":"message","id":-1,"to":"bob","data":1}`, nil, malformed},
@@ -74,16 +75,16 @@ func TestEncode(t *testing.T) {
 		{signal.Welcome{User: "a", Epoch: "e", Session: "s"}, `{"type":"welcome","user":"a","epoch":"e","seq":0,"session":"s","resumed":false}`},
 		{signal.Welcome{User: "a", Epoch: "e", Session: "s", Resumed: true}, `{"type":"welcome","user":"a","epoch":"e","seq":0,"session":"s","resumed":true}`},
 		{signal.Ack{Number: 5}, `{"type":"ack","id":5}`},
-		{signal.Ack{Number: 5, Code: signal.CodeUnreachable}, `{"type":"error","id":5,"code":2201,"message":"target unreachable"}`},
+		{signal.Ack{Number: 5, Code: lane.CodeUnreachable}, `{"type":"error","id":5,"code":2201,"message":"target unreachable"}`},
 		{signal.Stored{Number: 5}, `{"type":"stored","id":5}`},
 		{signal.Delivery{From: "a\"b", Data: []byte(`{"<":1.10}`), Epoch: "e", Seq: 7}, `{"type":"message","from":"a\"b","epoch":"e","seq":7,"data":{"<":1.10}}`},
 		{signal.Delivery{From: "a", Data: []byte(`1`), Epoch: "e", Seq: 7, Session: "s", Number: 5}, `{"type":"message","from":"a","epoch":"e","seq":7,"session":"s","number":5,"data":1}`},
 		{signal.Delivery{From: "a", Data: []byte(`1`), Epoch: "e", Seq: 7, Session: "s", Number: signal.NoNumber}, `{"type":"message","from":"a","epoch":"e","seq":7,"data":1}`},
 		{signal.Superseded{}, `{"type":"superseded"}`},
-		{signal.Closing{Code: signal.CodeWrongToken}, `{"type":"error","code":2121,"message":"wrong user name or token","closing":true}`},
-		{signal.Refused{Number: 0, Code: signal.CodeWrongToken}, `{"type":"error","code":2121,"message":"wrong user name or token","closing":true}`},
+		{signal.Closing{Code: lane.CodeWrongToken}, `{"type":"error","code":2121,"message":"wrong user name or token","closing":true}`},
+		{signal.ConnectionRefused{Number: 0, Code: lane.CodeWrongToken}, `{"type":"error","code":2121,"message":"wrong user name or token","closing":true}`},
 		{signal.Presence{User: "bob", Online: true}, `{"type":"presence","user":"bob","online":true}`},
-		{signal.Failed{Code: signal.CodeUnknownUser}, `{"type":"error","code":2120,"message":"not authenticated"}`},
+		{signal.RequestFailed{Code: lane.CodeUnknownUser}, `{"type":"error","code":2120,"message":"not authenticated"}`},
 		{signal.Ping{}, `{"type":"ping"}`},
 	} {
 		var got string
@@ -111,7 +112,7 @@ func FuzzDecode(f *testing.F) {
 		if (in == nil) == (answer == nil) {
 			t.Fatalf("%q: input %+v, answer %q", frame, in, answer)
 		}
-		if s, ok := in.(signal.Send); ok && s.Frame.Code == signal.OK && !json.Valid(s.Frame.Data) {
+		if s, ok := in.(signal.Send); ok && s.Frame.Code == lane.OK && !json.Valid(s.Frame.Data) {
 			t.Errorf("%q: data %q", frame, s.Frame.Data)
 		}
 	})

@@ -11,7 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/secret"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // The bounds of the settings.
@@ -20,19 +21,24 @@ const (
 	MinAuthenticateWithin     = time.Second
 	MaxAuthenticateWithin     = time.Hour
 	DefaultAuthenticateWithin = time.Minute
+	MaxPingRate               = 10_000
 	maxOrigins                = 64
 )
 
 // Config is the limits that may be set.
 type Config struct {
 	// Rate is how fast a user sends; zero: as fast as it likes.
-	Rate signal.Rate
+	Rate lane.Rate
 	// AuthenticateWithin is how long a connection may be nobody's.
 	AuthenticateWithin time.Duration
 	// Origins are the pages that browsers may connect from; nil: any.
 	Origins []string
-	// LogKey, if not empty, has users logged by a hash with this key.
-	LogKey string
+	// PingRate is how many connections keepalive visits per second; zero:
+	// signal.PingRate.
+	PingRate int
+	// LogKey, if not empty, has users logged by a hash with this key;
+	// LogKeySecret is the ARN or name of a secret that has it instead.
+	LogKey, LogKeySecret string
 }
 
 // NewConfig is the limits before anything is set.
@@ -41,7 +47,7 @@ func NewConfig() Config { return Config{AuthenticateWithin: DefaultAuthenticateW
 // Setting is one parameter.
 type Setting struct {
 	Variable string // in the environment of a function; empty there: not set
-	Flag     string // of owt-signal
+	Flag     string // of owt-signal; empty: none
 	Usage    string // of the flag
 	Set      func(c *Config, value string) error
 }
@@ -50,7 +56,7 @@ type Setting struct {
 var Settings = []Setting{
 	{"MESSAGE_RATE", "message-rate", "`messages` per second that a user may send in the long run, past which they are answered 2102 (default no limit)",
 		func(c *Config, v string) (err error) {
-			c.Rate.PerSecond, err = number(v, 0, signal.MaxPerSecond)
+			c.Rate.PerSecond, err = number(v, 0, lane.MaxPerSecond)
 			return err
 		}},
 	{"MESSAGE_BURST", "message-burst", "`messages` that a user may send at once, with -message-rate (default 1)",
@@ -71,10 +77,20 @@ var Settings = []Setting{
 			c.Origins, err = origins(v)
 			return err
 		}},
+	{"PING_RATE", "", "",
+		func(c *Config, v string) (err error) {
+			c.PingRate, err = number(v, 1, MaxPingRate)
+			return err
+		}},
 	{"LOG_USER_KEY", "log-user-key", "secret `key` by whose hash users are logged instead of by their names",
 		func(c *Config, v string) error {
 			c.LogKey = v
 			return nil
+		}},
+	{"LOG_USER_KEY_ARN", "", "",
+		func(c *Config, v string) error {
+			c.LogKeySecret = v
+			return secret.CheckID(v)
 		}},
 }
 
@@ -87,6 +103,9 @@ func FromEnvironment(getenv func(string) string) (Config, error) {
 				return c, fmt.Errorf("read environment: %s: %w", s.Variable, err)
 			}
 		}
+	}
+	if c.LogKey != "" && c.LogKeySecret != "" {
+		return c, errors.New("read environment: LOG_USER_KEY and LOG_USER_KEY_ARN exclude one another")
 	}
 	return c, nil
 }

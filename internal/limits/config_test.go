@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/limits"
-	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 func TestEnvironment(t *testing.T) {
@@ -22,16 +22,17 @@ func TestEnvironment(t *testing.T) {
 		"MESSAGE_RATE": "10", "MESSAGE_BURST": "30", "AUTHENTICATE_WITHIN": "10s",
 		"ALLOWED_ORIGINS": "https://B.example, http://a.example:8080 https://b.example", "LOG_USER_KEY": "k",
 	})
-	if err != nil || c.Rate != (signal.Rate{PerSecond: 10, Burst: 30}) || c.AuthenticateWithin != 10*time.Second || c.LogKey != "k" ||
+	if err != nil || c.Rate != (lane.Rate{PerSecond: 10, Burst: 30}) || c.AuthenticateWithin != 10*time.Second || c.LogKey != "k" ||
 		!slices.Equal(c.Origins, []string{"http://a.example:8080", "https://b.example"}) {
 		t.Errorf("all set: %+v, %v", c, err)
 	}
 	for name, values := range map[string]map[string]bool{
-		"MESSAGE_RATE": {"0": true, "1": true, strconv.Itoa(signal.MaxPerSecond): true, strconv.Itoa(signal.MaxPerSecond + 1): false, "-1": false, "x": false},
+		"MESSAGE_RATE": {"0": true, "1": true, strconv.Itoa(lane.MaxPerSecond): true, strconv.Itoa(lane.MaxPerSecond + 1): false, "-1": false, "x": false},
 		"MESSAGE_BURST": {
 			"1": true, strconv.Itoa(limits.MaxBurst): true, strconv.Itoa(limits.MaxBurst + 1): false, "0": false,
 		},
 		"AUTHENTICATE_WITHIN": {"1s": true, "1h": true, "999ms": false, "1h1s": false, "60": false},
+		"LOG_USER_KEY_ARN":    {"arn:aws:ssm:eu-west-1:123456789012:parameter/k": true, "arn:aws:s3:::k": false},
 		"ALLOWED_ORIGINS": {
 			"https://a.example": true, "app://local": true, "a.example": false, "https://a.example/": false, "https://a.example/x": false,
 			"null": false, ",": false, "https://u@a.example": false, strings.Repeat("https://a.example,", 65): false,
@@ -42,5 +43,8 @@ func TestEnvironment(t *testing.T) {
 				t.Errorf("%s=%s: %v", name, value, err)
 			}
 		}
+	}
+	if _, err := read(map[string]string{"LOG_USER_KEY": "k", "LOG_USER_KEY_ARN": "/k"}); err == nil || !strings.Contains(err.Error(), "exclude") {
+		t.Errorf("two keys: %v", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // Store implements [signal.Store]. Its records end with the process; those
@@ -26,14 +27,14 @@ var _ signal.Store = (*Store)(nil)
 // user is the record of a user.
 type user struct {
 	owner     *signal.Peer // nil: released
-	claimedAt signal.Instant
-	until     signal.Instant // the ownership's end
+	claimedAt lane.Instant
+	until     lane.Instant // the ownership's end
 	epoch     string
 	seq       int64
-	fullAt    signal.FullAt // what the last owner has left
+	fullAt    lane.TAT // what the last owner has left
 }
 
-// New is an empty store.
+// New returns an empty Store.
 func New() *Store {
 	return &Store{
 		connections: make(map[signal.ConnectionID]*signal.Connection),
@@ -42,8 +43,8 @@ func New() *Store {
 	}
 }
 
-// Admit implements [signal.ConnectionStore].
-func (s *Store) Admit(_ context.Context, c signal.Connection) error {
+// Create implements [signal.ConnectionStore].
+func (s *Store) Create(_ context.Context, c signal.Connection) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.connections[c.ID]; !ok {
@@ -53,8 +54,8 @@ func (s *Store) Admit(_ context.Context, c signal.Connection) error {
 	return nil
 }
 
-// Inspect implements [signal.ConnectionStore].
-func (s *Store) Inspect(_ context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
+// Get implements [signal.ConnectionStore].
+func (s *Store) Get(_ context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.connection(id, now)
@@ -64,8 +65,8 @@ func (s *Store) Inspect(_ context.Context, id signal.ConnectionID, now signal.In
 	return copied(c), nil
 }
 
-// Recall implements [signal.ConnectionStore].
-func (s *Store) Recall(_ context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
+// GetEnded implements [signal.ConnectionStore].
+func (s *Store) GetEnded(_ context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.connection(id, now)
@@ -75,23 +76,23 @@ func (s *Store) Recall(_ context.Context, id signal.ConnectionID, now signal.Ins
 	return copied(c), nil
 }
 
-// Move implements [signal.ConnectionStore].
-func (s *Store) Move(_ context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
+// Update implements [signal.ConnectionStore].
+func (s *Store) Update(_ context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.connection(id, now)
-	if !ok || c.Ended && !m.Guard.Ended {
+	if !ok || c.Ended && !u.Ended {
 		return signal.Connection{}, false, signal.ErrNoConnection
 	}
-	if !c.Allows(m, now) {
+	if !c.Allows(u, now) {
 		return copied(c), false, nil
 	}
-	*c = c.Applied(m)
+	*c = c.Applied(u)
 	return copied(c), true, nil
 }
 
-// Drop implements [signal.ConnectionStore].
-func (s *Store) Drop(_ context.Context, id signal.ConnectionID) (signal.Connection, error) {
+// End implements [signal.ConnectionStore].
+func (s *Store) End(_ context.Context, id signal.ConnectionID) (signal.Connection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.connections[id]
@@ -107,8 +108,8 @@ func (s *Store) Drop(_ context.Context, id signal.ConnectionID) (signal.Connecti
 	return was, nil
 }
 
-// Each implements [signal.ConnectionStore].
-func (s *Store) Each(ctx context.Context, of signal.Segment, now signal.Instant, f func(signal.Connection)) error {
+// Scan implements [signal.ConnectionStore].
+func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) error {
 	for _, c := range s.segment(of, now) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -118,7 +119,7 @@ func (s *Store) Each(ctx context.Context, of signal.Segment, now signal.Instant,
 	return nil
 }
 
-func (s *Store) segment(of signal.Segment, now signal.Instant) []signal.Connection {
+func (s *Store) segment(of signal.Segment, now lane.Instant) []signal.Connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make([]signal.Connection, 0, len(s.connections)/of.Of)
@@ -128,7 +129,7 @@ func (s *Store) segment(of signal.Segment, now signal.Instant) []signal.Connecti
 		}
 		if c, ok := s.connection(id, now); ok && !c.Ended {
 			without := *c
-			without.Lane, without.Client, without.Attributes = signal.Lane{}, signal.Client{}, nil
+			without.Lane, without.Client, without.Attributes = lane.Lane{}, signal.Client{}, nil
 			all = append(all, without)
 		}
 	}
@@ -145,9 +146,9 @@ func (s *Store) within(of signal.Segment, key string) bool {
 	return maphash.String(s.seed, key)%uint64(of.Of) == uint64(of.Index)
 }
 
-// connection is the record of a connection, unless its time has passed. The
+// connection returns the record of a connection, unless its time has passed. The
 // lock is held.
-func (s *Store) connection(id signal.ConnectionID, now signal.Instant) (*signal.Connection, bool) {
+func (s *Store) connection(id signal.ConnectionID, now lane.Instant) (*signal.Connection, bool) {
 	c, ok := s.connections[id]
 	if ok && c.Expires <= now {
 		delete(s.connections, id)
@@ -156,7 +157,7 @@ func (s *Store) connection(id signal.ConnectionID, now signal.Instant) (*signal.
 	return c, ok
 }
 
-// copied is a record that shares nothing that changes.
+// copied returns a copy of a record that shares nothing that changes.
 func copied(c *signal.Connection) signal.Connection {
 	out := *c
 	out.Lane.Held = maps.Clone(c.Lane.Held)
@@ -187,11 +188,11 @@ func (s *Store) Claim(_ context.Context, c signal.Claim) (signal.Claimed, error)
 }
 
 func (u *user) claimed() signal.Claimed {
-	return signal.Claimed{Owner: *u.owner, Epoch: u.epoch, Seq: u.seq, FullAt: u.fullAt}
+	return signal.Claimed{Owner: *u.owner, Epoch: u.epoch, Seq: u.seq, TAT: u.fullAt}
 }
 
 // Release implements [signal.UserStore].
-func (s *Store) Release(_ context.Context, name signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
+func (s *Store) Release(_ context.Context, name signal.UserName, id signal.ConnectionID, full lane.TAT) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u, ok := s.users[name]
@@ -203,7 +204,7 @@ func (s *Store) Release(_ context.Context, name signal.UserName, id signal.Conne
 }
 
 // Route implements [signal.UserStore].
-func (s *Store) Route(_ context.Context, name signal.UserName, now signal.Instant) (signal.Route, error) {
+func (s *Store) Route(_ context.Context, name signal.UserName, now lane.Instant) (signal.Route, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u, ok := s.online(name, now)
@@ -215,7 +216,7 @@ func (s *Store) Route(_ context.Context, name signal.UserName, now signal.Instan
 }
 
 // Owner implements [signal.UserStore].
-func (s *Store) Owner(_ context.Context, name signal.UserName, now signal.Instant) (signal.Peer, error) {
+func (s *Store) Owner(_ context.Context, name signal.UserName, now lane.Instant) (signal.Peer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u, ok := s.online(name, now)
@@ -225,8 +226,8 @@ func (s *Store) Owner(_ context.Context, name signal.UserName, now signal.Instan
 	return *u.owner, nil
 }
 
-// online is the record of a user who is. The lock is held.
-func (s *Store) online(name signal.UserName, now signal.Instant) (*user, bool) {
+// online returns the record of a user who is. The lock is held.
+func (s *Store) online(name signal.UserName, now lane.Instant) (*user, bool) {
 	u, ok := s.users[name]
 	return u, ok && u.owner != nil && u.until > now
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // authenticator answers as it is told, and remembers what it was asked.
@@ -42,20 +43,20 @@ func TestWhoIsLetIn(t *testing.T) {
 	}{
 		"a name":              {"t", authenticator{identity: signal.Identity{User: "alice"}}, "welcome alice"},
 		"longest token":       {strings.Repeat("x", signal.MaxToken), authenticator{identity: signal.Identity{User: "alice"}}, "welcome alice"},
-		"token too long":      {strings.Repeat("x", signal.MaxToken+1), authenticator{identity: signal.Identity{User: "alice"}}, "refused 0 2121"},
-		"token is not UTF-8":  {"\xff", authenticator{identity: signal.Identity{User: "alice"}}, "refused 0 2121"},
-		"no token":            {"", authenticator{identity: signal.Identity{User: "alice"}}, "refused 0 2120"},
-		"refused":             {"t", authenticator{err: fmt.Errorf("no: %w", signal.ErrRefused)}, "refused 0 2121"},
-		"busy":                {"t", authenticator{err: signal.ErrBusy}, "refused 0 2102"},
-		"unavailable":         {"t", authenticator{identity: signal.Identity{User: "alice"}, err: errors.New("down")}, "refused 0 2101"},
-		"no name":             {"t", authenticator{}, "refused 0 2121"},
-		"name too long":       {"t", authenticator{identity: signal.Identity{User: signal.UserName(strings.Repeat("x", signal.MaxUserName+1))}}, "refused 0 2121"},
-		"expired":             {"t", authenticator{identity: signal.Identity{User: "alice", Expires: 1}}, "refused 0 2121"},
+		"token too long":      {strings.Repeat("x", signal.MaxToken+1), authenticator{identity: signal.Identity{User: "alice"}}, "refused 2121"},
+		"token is not UTF-8":  {"\xff", authenticator{identity: signal.Identity{User: "alice"}}, "refused 2121"},
+		"no token":            {"", authenticator{identity: signal.Identity{User: "alice"}}, "refused 2120"},
+		"refused":             {"t", authenticator{err: fmt.Errorf("no: %w", signal.ErrRefused)}, "refused 2121"},
+		"busy":                {"t", authenticator{err: signal.ErrBusy}, "refused 2102"},
+		"unavailable":         {"t", authenticator{identity: signal.Identity{User: "alice"}, err: errors.New("down")}, "refused 2101"},
+		"no name":             {"t", authenticator{}, "refused 2121"},
+		"name too long":       {"t", authenticator{identity: signal.Identity{User: signal.UserName(strings.Repeat("x", signal.MaxUserName+1))}}, "refused 2121"},
+		"expired":             {"t", authenticator{identity: signal.Identity{User: "alice", Expires: 1}}, "refused 2121"},
 		"attributes":          {"t", authenticator{identity: signal.Identity{User: "alice", Attributes: attributes(16, 64)}}, "welcome alice"},
-		"too many attributes": {"t", authenticator{identity: signal.Identity{User: "alice", Attributes: attributes(17, 3)}}, "refused 0 2121"},
-		"attributes too long": {"t", authenticator{identity: signal.Identity{User: "alice", Attributes: attributes(16, 65)}}, "refused 0 2121"},
-		"nameless attribute":  {"t", authenticator{identity: signal.Identity{User: "alice", Attributes: map[string]string{"": "x"}}}, "refused 0 2121"},
-		"attribute not UTF-8": {"t", authenticator{identity: signal.Identity{User: "alice", Attributes: map[string]string{"x": "\xff"}}}, "refused 0 2121"},
+		"too many attributes": {"t", authenticator{identity: signal.Identity{User: "alice", Attributes: attributes(17, 3)}}, "refused 2121"},
+		"attributes too long": {"t", authenticator{identity: signal.Identity{User: "alice", Attributes: attributes(16, 65)}}, "refused 2121"},
+		"nameless attribute":  {"t", authenticator{identity: signal.Identity{User: "alice", Attributes: map[string]string{"": "x"}}}, "refused 2121"},
+		"attribute not UTF-8": {"t", authenticator{identity: signal.Identity{User: "alice", Attributes: map[string]string{"x": "\xff"}}}, "refused 2121"},
 	} {
 		inWorld(t, func(w *world) {
 			w.Access = signal.Access{Authenticator: &c.a}
@@ -65,8 +66,8 @@ func TestWhoIsLetIn(t *testing.T) {
 			if _, err := w.Store.Owner(w.t.Context(), "alice", w.Clock.Now()); (err == nil) != in {
 				t.Errorf("%s: alice's owner: %v", name, err)
 			}
-			record, err := w.Store.Inspect(w.t.Context(), "a", w.Clock.Now())
-			if err != nil || record.Barred(w.Clock.Now()) == in || in && !reflect.DeepEqual(record.Attributes, c.a.identity.Attributes) {
+			record, err := w.Store.Get(w.t.Context(), "a", w.Clock.Now())
+			if err != nil || record.Revoked(w.Clock.Now()) == in || in && !reflect.DeepEqual(record.Attributes, c.a.identity.Attributes) {
 				t.Errorf("%s: record %+v, %v", name, record, err)
 			}
 		})
@@ -78,8 +79,8 @@ func TestTheZeroAccessLetsNobodyIn(t *testing.T) {
 		w.Access = signal.Access{}
 		w.json("a", "alice")
 		w.json("b", "")
-		w.expect("a", "opened", "admitted", "refused 0 2121")
-		w.expect("b", "opened", "admitted", "refused 0 2120")
+		w.expect("a", "opened", "admitted", "refused 2121")
+		w.expect("b", "opened", "admitted", "refused 2120")
 	})
 }
 
@@ -94,7 +95,7 @@ func TestAnonymousBesideAnAuthenticator(t *testing.T) {
 		if got := w.events("a"); len(got) != 3 || !strings.HasSuffix(got[2], "@anonymous") {
 			t.Errorf("without a token: %q", got)
 		}
-		w.expect("b", "opened", "admitted", "refused 0 2121")
+		w.expect("b", "opened", "admitted", "refused 2121")
 		w.expect("c", "opened", "admitted", "refused 0 2121")
 		if len(a.asked) != 1 {
 			t.Errorf("asked of %d tokens, of which there was one", len(a.asked))
@@ -115,7 +116,7 @@ func TestWhatTheAuthenticatorNeeds(t *testing.T) {
 				t.Fatal(err)
 			}
 			after(w.t.Context())
-			record, err := w.Store.Inspect(w.t.Context(), "a", w.Clock.Now())
+			record, err := w.Store.Get(w.t.Context(), "a", w.Clock.Now())
 			if err != nil || (record.Client.Len() > 0) != needs {
 				t.Errorf("needed %v: record %+v, %v", needs, record, err)
 			}
@@ -127,7 +128,7 @@ func TestWhatTheAuthenticatorNeeds(t *testing.T) {
 			if len(a.asked) != 1 || !reflect.DeepEqual(a.asked[0], signal.Credentials{Token: "secret", Client: want}) {
 				t.Errorf("needed %v, asked %+v", needs, a.asked)
 			}
-			record, err = w.Store.Inspect(w.t.Context(), "a", w.Clock.Now())
+			record, err = w.Store.Get(w.t.Context(), "a", w.Clock.Now())
 			if err != nil || strings.Contains(fmt.Sprintf("%+v", record), "secret") {
 				t.Errorf("record %+v, %v", record, err)
 			}
@@ -168,14 +169,14 @@ func TestJoinWaitsForTheHandshake(t *testing.T) {
 	}{
 		"let in":         {2 * time.Second, nil, []string{"opened", "admitted", "welcome alice", "joined"}},
 		"refused":        {2 * time.Second, signal.ErrRefused, []string{"opened", "admitted", "refused 2121"}},
-		"nobody can say": {2 * time.Second, errors.New("down"), []string{"opened", "admitted", "refused 2101"}},
+		"not known":      {2 * time.Second, errors.New("down"), []string{"opened", "admitted", "refused 2101"}},
 		"never answered": {time.Hour, nil, []string{"opened", "admitted"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.Access = signal.Access{Authenticator: late{&authenticator{identity: signal.Identity{User: "alice"}, err: c.err}, c.takes}}
 				token := "t"
-				after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: "a", Protocol: signal.EIO4}, Token: &token})
+				after, err := w.Connect(w.t.Context(), handshake("a", signal.EIO4, &token))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -221,7 +222,7 @@ func TestFramesOfARefusedClient(t *testing.T) {
 		w.receive("a", signal.Authenticate{Number: 3, Token: "t"})
 		w.receive("a", signal.Join{})
 		w.expect("a", "opened", "admitted", "stored", "ack 0 2120", "refused 1 2121", "ack 2 2120", "denied 3 2121")
-		time.Sleep(signal.Patience + time.Millisecond) // whoever refused it must have died before it could close it
+		time.Sleep(lane.LeaseTimeout + time.Millisecond) // whoever refused it must have died before it could close it
 		w.send("a", 4, "bob")
 		w.expect("a", "opened", "admitted", "stored", "ack 0 2120", "refused 1 2121", "ack 2 2120", "denied 3 2121", "ack 4 2120", "closing 2121")
 	})

@@ -6,36 +6,35 @@ import (
 	"fmt"
 	"log/slog"
 	"unicode/utf8"
-)
 
-// errOpened: the lane is open; a repeated invocation got there first.
-var errOpened = errors.New("connection has authenticated already")
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+)
 
 // claimTries bounds how often a claim meets a new owner. Each time means that
 // another connection has got the name meanwhile.
 const claimTries = 64
 
-// authenticate makes a connection somebody. The one that owned the name before
+// authenticate makes a connection a user's. The one that owned the name before
 // is fenced off, told, and closed.
 func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Reply {
-	c, err := s.Store.Inspect(ctx, p.ID, s.Clock.Now())
+	c, err := s.Store.Get(ctx, p.ID, s.Clock.Now())
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.nobody(ctx, p, in.Number)
+		return s.rejectUnknown(ctx, p, in.Number)
 	case err != nil:
-		return s.fail(ctx, p, "", in, err)
-	case s.leftToOthers(c) && in.Number != NoNumber:
-		return reply(Denied{in.Number, c.Bar.Code})
-	case c.Barred(s.Clock.Now()):
-		return s.expire(ctx, c, answering(in.Number))
+		return s.refuseAuthentication(ctx, p, "", in, err)
+	case s.revokedByAnother(c) && in.Number != NoNumber:
+		return reply(AuthenticationDenied{in.Number, c.Revocation.Code})
+	case c.Revoked(s.Clock.Now()):
+		return s.endRevoked(ctx, c, answering(in.Number))
 	case c.Lane.Opened():
 		return s.authenticateAgain(ctx, c, in)
 	}
 	id, err := s.identify(ctx, c, in)
 	if err != nil {
-		return s.fail(ctx, c.Peer, "", in, err)
+		return s.refuseAuthentication(ctx, c.Peer, "", in, err)
 	}
-	return s.enter(ctx, c, id, in)
+	return s.claimAndOpen(ctx, c, id, in)
 }
 
 // identify asks the authenticator whose token it is.
@@ -48,7 +47,7 @@ func (s *Service) identify(ctx context.Context, c Connection, in Authenticate) (
 	case in.Token == "":
 		return Identity{}, errNoToken
 	case s.Access.Authenticator == nil:
-		return Identity{}, fmt.Errorf("nobody is let in: %w", ErrRefused)
+		return Identity{}, fmt.Errorf("nobody may connect: %w", ErrRefused)
 	}
 	id, err := s.Access.Authenticator.Authenticate(ctx, Credentials{Token: in.Token, Client: c.Client})
 	if err != nil {
@@ -63,9 +62,9 @@ func (s *Service) identify(ctx context.Context, c Connection, in Authenticate) (
 	return id, nil
 }
 
-// enter claims the name and opens the lane.
-func (s *Service) enter(ctx context.Context, c Connection, id Identity, in Authenticate) Reply {
-	number, user := in.Number, id.User
+// claimAndOpen claims the name and opens the lane.
+func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, in Authenticate) Reply {
+	user := id.User
 	if id.Expires >= c.Expires { // no connection lasts that long
 		id.Expires = 0
 	}
@@ -78,58 +77,55 @@ func (s *Service) enter(ctx context.Context, c Connection, id Identity, in Authe
 		s.supersede(ctx, c.Peer)
 		return Reply{}
 	case err != nil:
-		return s.fail(ctx, c.Peer, user, in, err)
+		return s.refuseAuthentication(ctx, c.Peer, user, in, err)
 	}
-	if number > 0 { // a reconnect: frames sent just before may still be on their way
-		_ = s.Clock.Sleep(ctx, Settle)
+	if in.Number > 0 { // a reconnect: frames sent just before may still be on their way
+		_ = s.Clock.Sleep(ctx, lane.ReorderWindow)
 	}
-	from, resumed := startAt(number), false
-	if in.Session != nil {
-		from, resumed, err = s.lane(ctx, c, user, *in.Session)
-	}
-	from.FullAt = max(from.FullAt, claimed.FullAt)
-	w := s.work(c)
-	var opened Move
+	from, resumed, err := s.startLane(ctx, c, user, in)
+	from.TAT = max(from.TAT, claimed.TAT)
+	v := s.invocation(c)
+	var opened lane.Move
 	if err == nil {
-		opened, err = w.open(ctx, id, from)
+		opened, err = v.open(ctx, id, from)
 	}
 	switch {
 	case errors.Is(err, errOpened):
-		if w.conn.User != user {
-			_, _ = s.Store.Release(ctx, user, c.ID, claimed.FullAt)
+		if v.conn.User != user {
+			_, _ = s.Store.Release(ctx, user, c.ID, claimed.TAT)
 		}
 		s.supersede(ctx, superseded...)
-		return s.authenticateAgain(ctx, w.conn, in)
-	case errors.Is(err, errBarred): // refused by a repeated invocation
-		_, _ = s.Store.Release(ctx, user, c.ID, claimed.FullAt)
+		return s.authenticateAgain(ctx, v.conn, in)
+	case errors.Is(err, errRevoked): // refused by a repeated invocation
+		_, _ = s.Store.Release(ctx, user, c.ID, claimed.TAT)
 		s.supersede(ctx, superseded...)
-		return s.expire(ctx, w.conn, answering(number))
+		return s.endRevoked(ctx, v.conn, answering(in.Number))
 	case err != nil:
 		s.supersede(ctx, superseded...)
-		return s.fail(ctx, c.Peer, user, in, err)
+		return s.refuseAuthentication(ctx, c.Peer, user, in, err)
 	}
 	s.Log.InfoContext(ctx, "authenticated", "connection", c.ID, "user", user)
 	return Reply{
-		Events: []Event{Welcome{number, user, claimed.Epoch, claimed.Seq, c.Session, resumed}},
+		Events: []Event{Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed}},
 		After: func(ctx context.Context) {
 			s.supersede(ctx, superseded...)
 			for _, f := range opened.Repeated {
-				w.toSender(ctx, w.ack(f, from.Outcome(f.N)))
+				v.postToSender(ctx, v.ack(f, from.Outcome(f.N)))
 			}
-			w.carry(ctx, opened.Run)
+			v.drain(ctx, opened.Run)
 		},
 	}
 }
 
-// claim claims the name for the connection. Whoever owns it is made nobody
-// before, so that from the moment the claim commits the name has one owner, even
-// if this invocation gets no further; and is returned, to be told.
+// claim claims the name for the connection. Whoever owns it is ended before, so
+// that from the moment the claim commits the name has one owner, even if this
+// invocation gets no further; and is returned, to be told.
 func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed Claimed, superseded []Peer, err error) {
 	claim := Claim{User: id.User, Peer: c.Peer, At: c.Since, Until: c.Expires, Epoch: s.randomID()}
 	if id.Expires != 0 {
 		claim.Until = id.Expires
 	}
-	var full FullAt // the fullest account of what the user has sent
+	var tat lane.TAT // the latest of those that the user's connections have left
 	for range claimTries {
 		claimed, err = s.Store.Claim(ctx, claim)
 		switch {
@@ -137,68 +133,88 @@ func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed
 			return claimed, superseded, err
 		case claimed.Owner.ID == c.ID:
 			s.Count(MetricClaims, 1)
-			claimed.FullAt = max(full, claimed.FullAt)
+			claimed.TAT = max(tat, claimed.TAT)
 			return claimed, superseded, nil
 		}
 		owner := claimed.Owner
 		s.Log.InfoContext(ctx, "takeover", "connection", owner.ID, "user", id.User)
-		was, err := s.Store.Drop(ctx, owner.ID)
+		was, err := s.Store.End(ctx, owner.ID)
 		if err != nil && !errors.Is(err, ErrNoConnection) {
 			return claimed, superseded, fmt.Errorf("fence connection %s: %w", owner.ID, err)
 		}
 		s.Count(MetricTakeovers, 1)
 		superseded = append(superseded, owner)
-		full = max(full, was.Lane.FullAt)
+		tat = max(tat, was.Lane.TAT)
 		claim.Expect = owner.ID
 	}
-	return claimed, superseded, fmt.Errorf("claim name: %w", ErrBusy)
+	return claimed, superseded, fmt.Errorf("claim name: %w", ErrContended)
+}
+
+// open opens the lane for a user where from stands. The move tells what was
+// sent before and is to be posted now. errOpened if the lane is open already.
+func (v *invocation) open(ctx context.Context, id Identity, from lane.Lane) (lane.Move, error) {
+	for range decideTries {
+		m := v.conn.Lane.Start(from, v.id, v.Clock.Now())
+		u := updateBy(m)
+		u.Opening = &Opening{User: id.User, Until: id.Expires, Attributes: id.Attributes}
+		made, err := v.update(ctx, u)
+		switch {
+		case err != nil:
+			return lane.Move{}, err
+		case made:
+			return m, nil
+		case v.conn.Lane.Opened():
+			return lane.Move{}, errOpened
+		}
+	}
+	return lane.Move{}, ErrContended
 }
 
 // supersede tells connections that they have lost their name, and closes them.
 func (s *Service) supersede(ctx context.Context, peers ...Peer) {
 	for _, p := range peers {
-		if _, err := s.Store.Drop(ctx, p.ID); err != nil && !errors.Is(err, ErrNoConnection) {
-			s.Log.ErrorContext(ctx, "drop failed", "connection", p.ID, "error", err)
+		if _, err := s.Store.End(ctx, p.ID); err != nil && !errors.Is(err, ErrNoConnection) {
+			s.Log.ErrorContext(ctx, "end failed", "connection", p.ID, "error", err)
 		}
 		s.post(ctx, p, Superseded{})
 		s.close(ctx, p)
 	}
 }
 
-// fail refuses a connection that could not authenticate.
-func (s *Service) fail(ctx context.Context, p Peer, user UserName, in Authenticate, err error) Reply {
+// refuseAuthentication refuses a connection that could not authenticate.
+func (s *Service) refuseAuthentication(ctx context.Context, p Peer, user UserName, in Authenticate, err error) Reply {
 	level := slog.LevelInfo
-	if codeOf(err) == CodeUnavailable {
+	if codeOf(err) == lane.CodeUnavailable {
 		level = slog.LevelError // a fault of ours, or of whom we ask
 	}
 	s.Log.Log(ctx, level, "authentication failed", "connection", p.ID, "error", err)
-	var last Event = Refused{in.Number, codeOf(err)}
-	if in.Number == NoNumber && !in.Early {
+	var last Event = ConnectionRefused{in.Number, codeOf(err)}
+	if in.Number == NoNumber && !in.Handshake {
 		last = Closing{codeOf(err)}
 	}
 	return s.refuse(ctx, p, user, last, codeOf(err))
 }
 
 // authenticateAgain answers an authentication on a connection that has one: it
-// is one user for its life. Being numbered, the frame has its place in the
-// order.
+// belongs to one user for its life. Being numbered, the frame has its place in
+// the order.
 func (s *Service) authenticateAgain(ctx context.Context, c Connection, in Authenticate) Reply {
-	again := Frame{Confirm: true}
-	repeated := in.Number == c.Lane.Open && in.Number != NoNumber
+	again := lane.Frame{Confirm: true}
+	repeated := in.start().Began(c.Lane)
 	if !repeated && (in.Malformed || in.Token != "") {
 		switch id, err := s.identify(ctx, c, in); {
-		case err != nil && codeOf(err) != CodeWrongToken:
+		case err != nil && codeOf(err) != lane.CodeWrongToken:
 			again.Code = codeOf(err)
 		case err != nil, id.User != c.User:
-			again.Code = CodeUnsupported
+			again.Code = lane.CodeUnsupported
 		}
 	}
 	switch {
 	case in.Number != NoNumber && in.Number != c.Lane.Open:
 		return s.send(ctx, c.Peer, Send{in.Number, again})
-	case again.Code == OK:
+	case again.Code == lane.OK:
 		return reply(Welcome{Number: in.Number, User: c.User})
 	default:
-		return reply(Failed{again.Code})
+		return reply(RequestFailed{again.Code})
 	}
 }

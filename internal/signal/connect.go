@@ -5,35 +5,42 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// Handshake is what a client brings when it connects.
+// Handshake is what a client sends when it connects, as its protocol has read
+// it.
 type Handshake struct {
 	Peer   Peer
 	Client Client
-	Token  *string // nil if the client authenticates later
+	Token  *string // nil if the client authenticates later, by [Authenticate]
 	// Malformed: there was a token that could not be read.
 	Malformed bool
+	// JoinsLate: the client asks to join ([Join]), and is answered only once its
+	// token was accepted.
+	JoinsLate bool
+	Start     lane.Start // where its numbers begin, if it authenticates now
 	Session   *Session
 }
 
-// greetings is how long to wait before each new try to greet a connection: it
-// cannot be reached before API Gateway has taken the answer to its handshake.
-var greetings = []time.Duration{
+// openPauses are the pauses before each new try to send the first frame: a
+// connection cannot be reached before API Gateway has taken the answer to its
+// handshake.
+var openPauses = []time.Duration{
 	5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond,
 	80 * time.Millisecond, 160 * time.Millisecond, 320 * time.Millisecond, 640 * time.Millisecond,
 }
 
-// Connect admits a client. An error means that the handshake must fail; what
-// is wrong with the client itself it is told afterwards, in its protocol,
-// because browsers cannot read the status of a failed handshake.
+// Connect creates the record of a connection. An error means that the handshake
+// must fail; what is wrong with the client itself it is told afterwards, in its
+// protocol, because browsers cannot read the status of a failed handshake.
 func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
-	if !s.Access.Versions.Accept(h.Client) {
-		return func(ctx context.Context) { s.turnAway(ctx, h) }, nil
+	if !s.Access.Versions.Accept(h.Client.Type, h.Client.Version) {
+		return func(ctx context.Context) { s.rejectVersion(ctx, h) }, nil
 	}
 	now := s.Clock.Now()
-	c := Connection{Peer: h.Peer, Since: now, Expires: now.Add(ConnectionLife), Lane: NewLane()}
-	c.Early = h.Token != nil && h.Peer.Protocol == EIO4
+	c := Connection{Peer: h.Peer, JoinsLate: h.JoinsLate, Since: now, Expires: now.Add(ConnectionLife), Lane: lane.New()}
 	if s.AuthenticateWithin > 0 {
 		c.Until = now.Add(s.AuthenticateWithin)
 	}
@@ -43,84 +50,29 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	if h.Session != nil {
 		c.Session = h.Session.ID
 	}
-	if err := s.Store.Admit(ctx, c); err != nil {
+	if err := s.Store.Create(ctx, c); err != nil {
 		s.Count(MetricFailures, 1)
-		return nil, fmt.Errorf("admit connection %s: %w", h.Peer.ID, err)
+		return nil, fmt.Errorf("create connection %s: %w", h.Peer.ID, err)
 	}
 	s.Count(MetricConnects, 1)
-	return func(ctx context.Context) { s.begin(ctx, h) }, nil
+	return func(ctx context.Context) { s.afterConnect(ctx, h) }, nil
 }
 
-// turnAway tells a client that its version is not served.
-func (s *Service) turnAway(ctx context.Context, h Handshake) {
-	s.Log.InfoContext(ctx, "version not supported", "connection", h.Peer.ID, "type", brief(h.Client.Type), "version", brief(h.Client.Version))
-	s.Count(MetricRefusals, 1)
-	if s.greet(ctx, h.Peer) {
-		s.post(ctx, h.Peer, Refused{NoNumber, CodeUnsupported})
-	}
-	s.close(ctx, h.Peer)
-}
-
-// brief is what a log needs of a client's word for itself.
-func brief(value string) string {
-	if len(value) > MaxClientValue {
-		return value[:MaxClientValue] + "…"
-	}
-	return value
-}
-
-// joinWithin bounds how long a client waits to be let in that authenticates with
-// its handshake: longer than an authenticator may take, and well below the 29 s
-// that API Gateway waits for the answer to a frame.
-const joinWithin = 15 * time.Second
-
-// join lets a client in that was admitted, once it has authenticated, if it does
-// so with its handshake: one that is refused must not take itself for connected
-// before it is told. So must not one without a record.
-func (s *Service) join(ctx context.Context, p Peer) Reply {
-	began := s.Clock.Now()
-	for pause := watchFirst; ; pause = min(2*pause, watchMost) {
-		c, err := s.Store.Inspect(ctx, p.ID, s.Clock.Now())
-		now := s.Clock.Now()
-		switch {
-		case errors.Is(err, ErrNoConnection), err == nil && c.Bar.Code != OK:
-			return Reply{} // told by others why it is not served
-		case err == nil && c.Barred(now):
-			return s.expire(ctx, c, closing)
-		case err == nil && (!c.Early || c.Lane.Opened()):
-			return reply(Joined{p.ID})
-		case err == nil && now.Sub(began) >= joinWithin:
-			err = ErrBusy
-		}
-		if err == nil {
-			err = s.Clock.Sleep(ctx, pause)
-		}
-		if err != nil {
-			s.Log.ErrorContext(ctx, "join failed", "connection", p.ID, "error", err)
-			s.Count(MetricFailures, 1)
-			s.close(ctx, p) // its client comes again
-			return Reply{}
-		}
-	}
-}
-
-// begin greets a client whose socket is just being opened, and authenticates
-// it if it brought a token.
-func (s *Service) begin(ctx context.Context, h Handshake) {
-	if !s.greet(ctx, h.Peer) {
-		s.close(ctx, h.Peer) // first, lest it is taken for superseded: it is to come again
-		s.vanish(ctx, "", h.Peer.ID)
+// afterConnect sends the first frames on a connection whose socket is just
+// being opened, and authenticates its client if that has sent a token.
+func (s *Service) afterConnect(ctx context.Context, h Handshake) {
+	if !s.sendOpen(ctx, h.Peer) {
+		s.close(ctx, h.Peer) // first, lest it is taken for superseded: it is to connect again
+		s.endGone(ctx, "", h.Peer.ID)
 		return
 	}
 	s.post(ctx, h.Peer, Admitted{h.Peer.ID})
 	if h.Token == nil {
 		return
 	}
-	in := Authenticate{Number: NoNumber, Token: *h.Token, Malformed: h.Malformed, Early: true, Session: h.Session}
-	if h.Peer.Protocol == JSON {
-		in.Number = 0 // its messages are numbered from 1
-	}
-	r := s.authenticate(ctx, h.Peer, in)
+	r := s.authenticate(ctx, h.Peer, Authenticate{
+		Number: NoNumber, Token: *h.Token, Malformed: h.Malformed, Handshake: true, Start: h.Start, Session: h.Session,
+	})
 	for _, e := range r.Events {
 		s.post(ctx, h.Peer, e)
 	}
@@ -129,68 +81,54 @@ func (s *Service) begin(ctx context.Context, h Handshake) {
 	}
 }
 
-// greet says the first words on a connection.
-func (s *Service) greet(ctx context.Context, p Peer) bool {
+// sendOpen sends the first frame on a connection, and reports whether it was
+// accepted.
+func (s *Service) sendOpen(ctx context.Context, p Peer) bool {
 	for try := 0; ; try++ {
 		err := s.Pusher.Post(ctx, p, Opened{p.ID})
 		switch {
 		case err == nil:
 			return true
-		case !errors.Is(err, ErrGone) || try == len(greetings):
-			s.Log.InfoContext(ctx, "greet failed", "connection", p.ID, "error", err)
+		case !errors.Is(err, ErrGone) || try == len(openPauses):
+			s.Log.InfoContext(ctx, "first frame failed", "connection", p.ID, "error", err)
 			return false
-		case s.Clock.Sleep(ctx, greetings[try]) != nil:
+		case s.Clock.Sleep(ctx, openPauses[try]) != nil:
 			return false
 		}
 	}
 }
 
-// Disconnect ends a connection, if that has not been done.
-func (s *Service) Disconnect(ctx context.Context, id ConnectionID) error {
-	_, err := s.end(ctx, "", id)
-	return err
-}
+// joinWithin bounds how long a client waits to join that authenticates with
+// its handshake: longer than an authenticator may take, and well below the 29 s
+// that API Gateway waits for the answer to a frame.
+const joinWithin = 15 * time.Second
 
-// end ends a connection: first it is nobody, then its name is free. The other
-// way round, one that dies in between would leave a connection that can send
-// under a name that another may claim. The user may be empty if it is not
-// known; then it is that of the record, if there is one. It returns that record.
-func (s *Service) end(ctx context.Context, user UserName, id ConnectionID) (Connection, error) {
-	c, err := s.Store.Drop(ctx, id)
-	if err != nil && !errors.Is(err, ErrNoConnection) {
-		return c, fmt.Errorf("drop connection %s: %w", id, err)
-	}
-	if user == "" {
-		user = c.User
-	}
-	if user == "" {
-		return c, nil
-	}
-	released, err := s.Store.Release(ctx, user, id, c.Lane.FullAt)
-	if err != nil {
-		return c, fmt.Errorf("release the name of connection %s: %w", id, err)
-	}
-	s.Log.InfoContext(ctx, "connection ended", "connection", id, "user", user, "released", released)
-	return c, nil
-}
-
-// leave ends a connection as its client wishes.
-func (s *Service) leave(ctx context.Context, p Peer) Reply {
-	if err := s.Disconnect(ctx, p.ID); err != nil {
-		s.Log.WarnContext(ctx, "leave failed", "connection", p.ID, "error", err)
-	}
-	s.close(ctx, p)
-	return Reply{}
-}
-
-// vanish ends a connection that was found gone. What fails of it is tried again
-// by whoever finds it next.
-func (s *Service) vanish(ctx context.Context, user UserName, id ConnectionID) {
-	c, err := s.end(ctx, user, id)
-	if err != nil {
-		s.Log.WarnContext(ctx, "ending a connection that is gone failed", "connection", id, "user", user, "error", err)
-	}
-	if c.ID != "" { // otherwise somebody else found it
-		s.Count(MetricGone, 1)
+// join answers a client that asks to join. One that authenticates with its
+// handshake is answered once it has: it must not take itself for connected
+// before it is told that it was refused. Nor must one without a record.
+func (s *Service) join(ctx context.Context, p Peer) Reply {
+	began := s.Clock.Now()
+	for pause := watchFirst; ; pause = min(2*pause, watchMost) {
+		c, err := s.Store.Get(ctx, p.ID, s.Clock.Now())
+		now := s.Clock.Now()
+		switch {
+		case errors.Is(err, ErrNoConnection), err == nil && c.Revocation.Code != lane.OK:
+			return Reply{} // whoever refused it tells it why
+		case err == nil && c.Revoked(now):
+			return s.endRevoked(ctx, c, closing)
+		case err == nil && (!c.JoinsLate || c.Lane.Opened()):
+			return reply(Joined{p.ID})
+		case err == nil && now.Sub(began) >= joinWithin:
+			err = errNotAuthenticated
+		}
+		if err == nil {
+			err = s.Clock.Sleep(ctx, pause)
+		}
+		if err != nil {
+			s.Log.ErrorContext(ctx, "join failed", "connection", p.ID, "error", err)
+			s.Count(MetricFailures, 1)
+			s.close(ctx, p) // its client connects again
+			return Reply{}
+		}
 	}
 }

@@ -1,11 +1,16 @@
 package signal
 
-import "time"
+import (
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+)
 
 // ConnectionID is API Gateway's name for a connection.
 type ConnectionID string
 
-// Protocol is what a connection speaks.
+// Protocol names what a connection speaks. The service itself does nothing
+// that depends on it.
 type Protocol string
 
 // The protocols.
@@ -26,50 +31,70 @@ type Peer struct {
 // Gateway's longest connection of 2 hours, and a margin.
 const ConnectionLife = 2*time.Hour + 10*time.Minute
 
-// Connection is the record of a connection. That it exists is what makes a
-// connection somebody: a superseded one has none.
+// Connection is the record of a connection. A superseded connection has none.
 type Connection struct {
 	Peer
 	Client     Client            // what its handshake said, if the authenticator [Needs] it; never the token
-	Early      bool              // it authenticates with its handshake, and waits for that to be let in
+	JoinsLate  bool              // its client asks to join, which is answered once the handshake has authenticated it
 	User       UserName          // empty until it has authenticated
-	Until      Instant           // when its token ends, or its time to bring one, if that is before Expires; zero: not before
-	Bar        Bar               // why it is barred, if it is
+	Until      lane.Instant      // when its token ends, or its time to bring one, if that is before Expires; zero: not before
+	Revocation Revocation        // zero: none
 	Attributes map[string]string // of the identity
-	Since      Instant           // when it was admitted: of two connections of a user the later owns the name
-	Expires    Instant           // from then on the record counts as absent
-	Session    string            // empty: none; a later connection may go on with it
-	Ended      bool              // the connection is nobody; what is left is what its session goes on with
-	Lane       Lane
+	Since      lane.Instant      // when it was created: of two connections of a user the later owns the name
+	Expires    lane.Instant      // from then on the record counts as absent
+	Session    string            // empty: none; a later connection may resume it
+	Ended      bool              // the connection has ended; the record is kept for its session
+	Lane       lane.Lane
 }
 
-// Bar keeps a connection from taking on anything new, whatever clock it is
+// Revocation keeps a connection from doing anything new, whatever clock it is
 // judged by.
-type Bar struct {
-	Code Code // why: it was refused, or its token has ended
-	By   string
-	At   Instant
+type Revocation struct {
+	Code lane.Code // why: it was refused, or its token has ended
+	By   string    // the invocation that tells the client, and closes the connection
+	At   lane.Instant
 }
 
-// Barred reports whether the connection may take on nothing new: it has a bar,
-// or the token by which it has authenticated has ended.
-func (c Connection) Barred(now Instant) bool {
-	return c.Bar.Code != OK || c.Until != 0 && c.Until <= now
+// Revoked reports whether the connection may do nothing new: it was revoked, or
+// the token by which it has authenticated has ended.
+func (c Connection) Revoked(now lane.Instant) bool {
+	return c.Revocation.Code != lane.OK || c.Until != 0 && c.Until <= now
 }
 
-// Allows reports whether m may be made now.
-func (c Connection) Allows(m Move, now Instant) bool {
-	return c.Ended == m.Guard.Ended && (!m.Guard.Valid || !c.Barred(now)) && c.Lane.Allows(m)
+// Update is one conditional write on the record of a connection: a move of its
+// lane, and what the record itself asks and changes besides.
+type Update struct {
+	lane.Move
+	Ended      bool        // asks that the connection has ended; otherwise, that it has not
+	NotRevoked bool        // asks that the connection is not revoked
+	Opening    *Opening    // nil: stays
+	Revocation *Revocation // nil: stays
 }
 
-// Applied is the connection after the move, which it must allow.
-func (c Connection) Applied(m Move) Connection {
-	c.Lane.Apply(m)
-	if o := m.Change.Opening; o != nil {
+// Opening is what the authentication sets for good.
+type Opening struct {
+	User       UserName
+	Until      lane.Instant
+	Attributes map[string]string
+}
+
+// updateBy returns the update that makes a move and changes nothing else.
+func updateBy(m lane.Move) Update { return Update{Move: m, NotRevoked: m.NewWork()} }
+
+// Allows reports whether u may be made now.
+func (c Connection) Allows(u Update, now lane.Instant) bool {
+	return c.Ended == u.Ended && (!u.NotRevoked || !c.Revoked(now)) && c.Lane.Allows(u.Move)
+}
+
+// Applied returns the connection after the update, which it must allow. It
+// changes the lane's map of held frames in place.
+func (c Connection) Applied(u Update) Connection {
+	c.Lane.Apply(u.Move)
+	if o := u.Opening; o != nil {
 		c.User, c.Until, c.Attributes = o.User, o.Until, o.Attributes
 	}
-	if m.Change.Bar != nil {
-		c.Bar = *m.Change.Bar
+	if u.Revocation != nil {
+		c.Revocation = *u.Revocation
 	}
 	return c
 }

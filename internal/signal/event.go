@@ -1,7 +1,14 @@
 package signal
 
-// NoNumber marks what a client did not number.
-const NoNumber int64 = -1
+import (
+	"math"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+)
+
+// NoNumber is the number of what a client did not number. It is none that a
+// lane knows.
+const NoNumber int64 = math.MinInt64
 
 // MaxNumber is the highest number of a frame: 2^53-1, the largest integer that
 // every JavaScript client can count to (Number.MAX_SAFE_INTEGER).
@@ -20,8 +27,8 @@ type (
 	Admitted struct{ Connection ConnectionID }
 	// Joined answers [Join].
 	Joined struct{ Connection ConnectionID }
-	// Welcome ends the authentication: as Number, if that was numbered. Resumed:
-	// the session goes on, and what was answered before would be again.
+	// Welcome answers an authentication, under its Number, if it has one. Resumed:
+	// the session continues, and what was answered before is answered alike.
 	Welcome struct {
 		Number  int64
 		User    UserName
@@ -33,7 +40,7 @@ type (
 	// Ack tells a sender how a numbered frame ended.
 	Ack struct {
 		Number int64
-		Code   Code
+		Code   lane.Code
 	}
 	// Stored tells a sender that a numbered frame came early; its [Ack] follows.
 	Stored struct{ Number int64 }
@@ -52,45 +59,45 @@ type (
 	Superseded struct{}
 	// Closing tells a client why its connection ends. It is the last thing
 	// before it is closed.
-	Closing struct{ Code Code }
-	// Refused tells a client why it is not served. It is the last thing before
-	// the connection is closed. Number is that of the authentication, if that
-	// is what was refused, and numbered.
-	Refused struct {
+	Closing struct{ Code lane.Code }
+	// ConnectionRefused tells a client why it is not served. It is the last thing
+	// before the connection is closed. Number is that of the authentication, if
+	// that is what was refused, and numbered.
+	ConnectionRefused struct {
 		Number int64
-		Code   Code
+		Code   lane.Code
 	}
-	// Denied answers a numbered authentication that changes nothing: the
-	// connection is another user's.
-	Denied struct {
+	// AuthenticationDenied answers a numbered authentication that changes
+	// nothing: the connection is another user's.
+	AuthenticationDenied struct {
 		Number int64
-		Code   Code
+		Code   lane.Code
 	}
 	// Presence answers whether a user is online.
 	Presence struct {
 		User   UserName
 		Online bool
 	}
-	// Failed answers what has no number.
-	Failed struct{ Code Code }
+	// RequestFailed answers what has no number.
+	RequestFailed struct{ Code lane.Code }
 	// Ping keeps a connection alive whose client waits for the server's.
 	Ping struct{}
 )
 
-func (Opened) event()     {}
-func (Admitted) event()   {}
-func (Joined) event()     {}
-func (Welcome) event()    {}
-func (Ack) event()        {}
-func (Stored) event()     {}
-func (Delivery) event()   {}
-func (Superseded) event() {}
-func (Closing) event()    {}
-func (Refused) event()    {}
-func (Denied) event()     {}
-func (Presence) event()   {}
-func (Failed) event()     {}
-func (Ping) event()       {}
+func (Opened) event()               {}
+func (Admitted) event()             {}
+func (Joined) event()               {}
+func (Welcome) event()              {}
+func (Ack) event()                  {}
+func (Stored) event()               {}
+func (Delivery) event()             {}
+func (Superseded) event()           {}
+func (Closing) event()              {}
+func (ConnectionRefused) event()    {}
+func (AuthenticationDenied) event() {}
+func (Presence) event()             {}
+func (RequestFailed) event()        {}
+func (Ping) event()                 {}
 
 // Input is what a client asks of the server, read from a frame by its
 // protocol.
@@ -98,32 +105,33 @@ type Input interface{ input() }
 
 // The inputs.
 type (
-	// Join asks to be let in, where the protocol has its clients ask.
+	// Join asks to be admitted, where the protocol has its clients ask.
 	Join struct{}
-	// Authenticate brings a token, after the handshake.
+	// Authenticate authenticates the client by a token, after the handshake.
 	Authenticate struct {
 		Number int64 // or NoNumber
 		Token  string
 		// Malformed: there was no token that could be read.
 		Malformed bool
-		// Early: it came with the handshake.
-		Early bool
-		// Session, if the client has one. Only a handshake brings it.
-		Session *Session
+		// Handshake: it came with the handshake, which alone brings the two that
+		// follow.
+		Handshake bool
+		Start     lane.Start // where the client's numbers begin
+		Session   *Session   // nil: none
 	}
 	// Send is a message for another user, or, with Frame.Code, something that
 	// has a number and cannot be understood.
 	Send struct {
 		Number int64 // or NoNumber
-		Frame  Frame
+		Frame  lane.Frame
 	}
 	// Query asks for the presence of a user.
 	Query struct{ User UserName }
-	// Leave says that the client goes.
+	// Leave ends the connection at its client's wish.
 	Leave struct{}
-	// Reject stands for a frame for which the protocol has no other answer than
-	// to end the connection.
-	Reject struct{ Code Code }
+	// Unreadable is a frame for which the protocol has no other answer than to end
+	// the connection.
+	Unreadable struct{ Code lane.Code }
 )
 
 func (Join) input()         {}
@@ -131,4 +139,13 @@ func (Authenticate) input() {}
 func (Send) input()         {}
 func (Query) input()        {}
 func (Leave) input()        {}
-func (Reject) input()       {}
+func (Unreadable) input()   {}
+
+// start returns where the numbers begin of a client that authenticates so: an
+// event that is numbered is the first itself.
+func (in Authenticate) start() lane.Start {
+	if in.Handshake || in.Number == NoNumber {
+		return in.Start
+	}
+	return lane.StartAt(in.Number)
+}

@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+	"github.com/owt-signal/owt-signal/internal/versions"
 )
 
-// What an authenticator is told and may answer, at most, in bytes where not
+// What an authenticator is asked and may answer, at most, in bytes where not
 // said otherwise.
 const (
 	// MaxToken is the longest token. The longest that large issuers are known to
 	// make, with hundreds of groups in them, stay below it.
 	MaxToken = 8 << 10
 	// MaxClientValue is the longest type or version that a client may say it is.
-	MaxClientValue = 64
+	MaxClientValue = versions.MaxValue
 	// MaxClient is what is kept of a handshake together. With it the record of a
 	// connection still fits into one of DynamoDB's write units of 1 KB, or two.
 	MaxClient = 1 << 10
@@ -41,7 +44,7 @@ type Client struct {
 	Headers map[string]string // those that were asked for, by their names in lower case
 }
 
-// Len is how much is to be kept of c, in bytes.
+// Len returns how much is to be kept of c, in bytes.
 func (c Client) Len() int {
 	n := len(c.Type) + len(c.Version) + len(c.Address)
 	for name, value := range c.Headers {
@@ -63,13 +66,13 @@ type Identity struct {
 	User UserName
 	// Expires is when the connection must end, at the latest; zero: with the
 	// socket.
-	Expires Instant
+	Expires lane.Instant
 	// Attributes are kept in the connection's record. The service itself makes
 	// no use of them.
 	Attributes map[string]string
 }
 
-// Check says what keeps id from being one, if anything does, at any time.
+// Check returns an error if id is not an identity that the service accepts.
 func (id Identity) Check() error {
 	if err := CheckUserName(id.User); err != nil {
 		return err
@@ -88,21 +91,21 @@ func (id Identity) Check() error {
 	return nil
 }
 
-// Access is who may connect, and as what. The zero value lets nobody in.
+// Access is who may connect, and as what. The zero value refuses everybody.
 type Access struct {
 	Authenticator Authenticator // nil: no token is accepted
-	// Anonymous lets those in who bring no token, each under a name made up.
+	// Anonymous accepts clients without a token, each under a name made up.
 	Anonymous bool
-	Sources   Sources  // nil: all
-	Versions  Versions // zero: DefaultVersions
-	// Caution is what whoever runs the service is to be told of it, once.
+	Sources   Sources         // nil: all
+	Versions  versions.Policy // zero: versions.Default
+	// Caution is a warning for whoever runs the service, logged once.
 	Caution string
 }
 
 // OpenAccess is that of OWT's reference server: anyone can be anyone.
 var OpenAccess = Access{Authenticator: TokenIsName{}, Anonymous: true}
 
-// Needs is what the authenticator wants to know beside the token.
+// Needs returns what the authenticator wants to know beside the token.
 func (a Access) Needs() Needs {
 	if a.Authenticator == nil {
 		return Needs{}

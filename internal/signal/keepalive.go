@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // How a round of keepalive goes about its work; docs/decisions/0004-keepalive.md
@@ -21,9 +24,10 @@ const (
 	Segments = 64
 	// SegmentsAtOnce is how many of them are read at a time.
 	SegmentsAtOnce = 4
-	// PingRate is how many connections a round visits per second: a request
-	// each, and requests count against the 10,000 per second of the account,
-	// which the messages of clients need ("Amazon API Gateway quotas").
+	// PingRate is how many connections a round visits per second, unless the
+	// service says otherwise: a request each, and requests count against the
+	// 10,000 per second of the account, in some Regions 2,500, which the messages
+	// of clients need ("Amazon API Gateway quotas").
 	PingRate = 1000
 	// PingsAtOnce is how many visits are under way at a time: PingRate is
 	// reached as long as they take 128 ms on average.
@@ -47,7 +51,7 @@ const (
 type round struct {
 	*Service
 	pace  *rate.Limiter
-	began Instant
+	began lane.Instant
 	first int          // the segment at which it begins
 	next  atomic.Int64 // segments begun
 	read  atomic.Int64 // segments read to their end
@@ -62,11 +66,11 @@ type round struct {
 
 // Keepalive visits every connection once. Those whose client waits for it are
 // pinged; the others are only looked at, for one that is gone was perhaps never
-// reported so. What is gone ends, and so does what is barred, such as a
+// reported so. What is gone ends, and so does what is revoked, such as a
 // connection whose token has ended. A round that its context cuts short says so,
 // and how far it got; the next one begins at another place.
 func (s *Service) Keepalive(ctx context.Context) error {
-	r := &round{Service: s, pace: rate.NewLimiter(PingRate, pingBurst), began: s.Clock.Now(), first: s.anySegment()}
+	r := &round{Service: s, pace: rate.NewLimiter(rate.Limit(cmp.Or(s.PingRate, PingRate)), pingBurst), began: s.Clock.Now(), first: s.anySegment()}
 	begin, stop := before(ctx, RoundMargin)
 	defer stop()
 	work, stop := before(ctx, roundEnd)
@@ -79,7 +83,7 @@ func (s *Service) Keepalive(ctx context.Context) error {
 	for range PingsAtOnce {
 		visitors.Go(func() {
 			for c := range due {
-				r.visit(begin, work, c)
+				r.visit(work, begin, c)
 			}
 		})
 	}
@@ -89,14 +93,14 @@ func (s *Service) Keepalive(ctx context.Context) error {
 	return r.end(ctx, begin)
 }
 
-// anySegment is a random segment.
+// anySegment returns a random segment.
 func (s *Service) anySegment() int {
 	var b [4]byte
 	s.Random(b[:])
 	return int(binary.BigEndian.Uint32(b[:]) % Segments)
 }
 
-// before is a context that ends so long before ctx must.
+// before returns a context that ends so long before ctx must.
 func before(ctx context.Context, margin time.Duration) (context.Context, context.CancelFunc) {
 	if end, ok := ctx.Deadline(); ok {
 		return context.WithDeadline(ctx, end.Add(-margin))
@@ -112,7 +116,7 @@ func (r *round) readSegments(ctx context.Context, due chan<- Connection) {
 		if n >= Segments {
 			return
 		}
-		err := r.Store.Each(ctx, Segment{(r.first + n) % Segments, Segments}, r.Clock.Now(), func(c Connection) {
+		err := r.Store.Scan(ctx, Segment{(r.first + n) % Segments, Segments}, r.Clock.Now(), func(c Connection) {
 			select {
 			case due <- c:
 			case <-ctx.Done():
@@ -130,29 +134,29 @@ func (r *round) readSegments(ctx context.Context, due chan<- Connection) {
 	}
 }
 
-// visit visits a connection, if begin has not ended.
-func (r *round) visit(begin, ctx context.Context, c Connection) {
+// visit visits a connection, unless begin has ended.
+func (r *round) visit(ctx, begin context.Context, c Connection) {
 	var err error
 	switch {
-	case c.Barred(r.Clock.Now()):
-		err = r.inTurn(begin, &r.ended, func() error {
-			c.Lane = NewLane() // it was not read
-			r.expire(ctx, c, closing)
+	case c.Revoked(r.Clock.Now()):
+		err = r.paced(begin, &r.ended, func() error {
+			c.Lane = lane.New() // it was not read
+			r.endRevoked(ctx, c, closing)
 			return nil
 		})
 	case c.User == "" && r.Clock.Now().Sub(c.Since) < MaxHandshake:
-	case c.Protocol == EIO4:
-		err = r.inTurn(begin, &r.pinged, func() error { return r.Pusher.Post(ctx, c.Peer, Ping{}) })
+	case r.Pings != nil && r.Pings(c.Protocol):
+		err = r.paced(begin, &r.pinged, func() error { return r.Pusher.Post(ctx, c.Peer, Ping{}) })
 	case r.Prober != nil:
-		err = r.inTurn(begin, &r.probed, func() error { return r.Prober.Probe(ctx, c.Peer) })
+		err = r.paced(begin, &r.probed, func() error { return r.Prober.Probe(ctx, c.Peer) })
 	}
 	switch {
-	case errors.Is(err, errNoTurn):
+	case errors.Is(err, errNoTime):
 		r.cut.Store(true)
 		return
 	case errors.Is(err, ErrGone):
 		r.gone.Add(1)
-		r.vanish(ctx, c.User, c.ID)
+		r.endGone(ctx, c.User, c.ID)
 	case err != nil:
 		r.failed.Add(1)
 		r.note(&r.failure, err)
@@ -160,15 +164,15 @@ func (r *round) visit(begin, ctx context.Context, c Connection) {
 	r.scanned.Add(1)
 }
 
-// errNoTurn: there is no time left to begin.
-var errNoTurn = errors.New("no time left")
+// errNoTime: there is no time left to begin.
+var errNoTime = errors.New("no time left")
 
-// inTurn does something at the round's pace, and once more if it may not have
+// paced does something at the round's pace, and once more if it may not have
 // worked. It counts what has.
-func (r *round) inTurn(ctx context.Context, count *atomic.Int64, do func() error) error {
-	err := errNoTurn
+func (r *round) paced(ctx context.Context, count *atomic.Int64, do func() error) error {
+	err := errNoTime
 	for try := range pingTries {
-		if try > 0 && r.Clock.Sleep(ctx, pingRetry) != nil || !r.turn(ctx) {
+		if try > 0 && r.Clock.Sleep(ctx, pingRetry) != nil || !r.pause(ctx) {
 			return err
 		}
 		switch err = do(); {
@@ -182,9 +186,9 @@ func (r *round) inTurn(ctx context.Context, count *atomic.Int64, do func() error
 	return err
 }
 
-// turn waits for the next place in the round's pace, and reports whether
+// pause waits for the next place in the round's pace, and reports whether
 // there is one before ctx ends.
-func (r *round) turn(ctx context.Context) bool {
+func (r *round) pause(ctx context.Context) bool {
 	now := r.Clock.Now().Time()
 	if wait := r.pace.ReserveN(now, 1).DelayFrom(now); wait > 0 && r.Clock.Sleep(ctx, wait) != nil {
 		return false
@@ -201,7 +205,7 @@ func (r *round) note(first *error, err error) {
 	}
 }
 
-// end tells what came of the round. It is an error if a connection was left
+// end logs what came of the round. It is an error if a connection was left
 // out.
 func (r *round) end(ctx, begin context.Context) error {
 	read, err := r.read.Load(), r.unread
@@ -212,14 +216,14 @@ func (r *round) end(ctx, begin context.Context) error {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		level = slog.LevelWarn
 	}
-	told := []any{
+	figures := []any{
 		"scanned", r.scanned.Load(), "pinged", r.pinged.Load(), "probed", r.probed.Load(), "ended", r.ended.Load(), "gone", r.gone.Load(), "failed", r.failed.Load(),
 		"first", r.first, "segments", read, "took", r.Clock.Now().Sub(r.began).String(),
 	}
 	if failed := errors.Join(err, r.failure); failed != nil {
-		told = append(told, "error", failed)
+		figures = append(figures, "error", failed)
 	}
-	r.Log.Log(ctx, level, "keepalive", told...)
+	r.Log.Log(ctx, level, "keepalive", figures...)
 	r.Count(MetricPinged, int(r.pinged.Load()))
 	if err != nil {
 		return fmt.Errorf("keep connections alive: %d of %d segments read: %w", read, Segments, err)

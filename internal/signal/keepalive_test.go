@@ -16,6 +16,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 func TestKeepalive(t *testing.T) {
@@ -37,7 +38,7 @@ func TestKeepalive(t *testing.T) {
 		w.expect("json", "opened", "admitted", "welcome json")
 		for _, user := range []signal.UserName{"3", "4", "json", "gone 3", "gone 4", "gone json"} {
 			_, online := w.Store.Owner(w.t.Context(), user, w.Clock.Now())
-			_, there := w.Store.Inspect(w.t.Context(), signal.ConnectionID(user), w.Clock.Now())
+			_, there := w.Store.Get(w.t.Context(), signal.ConnectionID(user), w.Clock.Now())
 			if gone := user[0] == 'g'; errors.Is(online, signal.ErrOffline) != gone || errors.Is(there, signal.ErrNoConnection) != gone {
 				t.Errorf("%s: owner %v, connection %v", user, online, there)
 			}
@@ -140,7 +141,7 @@ func (n *network) visit(ctx context.Context, p signal.Peer, visits map[signal.Co
 	switch {
 	case n.gone != nil && n.gone(p.ID):
 		return signal.ErrGone
-	case took >= signal.PostWithin:
+	case took >= lane.PostWithin:
 		return context.DeadlineExceeded
 	default:
 		return nil
@@ -164,18 +165,18 @@ func (n *network) Close(context.Context, signal.Peer) error { return errors.New(
 func crowd(t *testing.T, connections int) signal.Store {
 	t.Helper()
 	store, ctx := memory.New(), t.Context()
-	now := signal.At(time.Now())
+	now := lane.At(time.Now())
 	for i := range connections {
-		c := signal.Connection{Peer: signal.Peer{ID: numbered(i), Protocol: protocolOf(i)}, Since: now, Expires: now.Add(signal.ConnectionLife), Lane: signal.NewLane()}
-		err := store.Admit(ctx, c)
+		c := signal.Connection{Peer: signal.Peer{ID: numbered(i), Protocol: protocolOf(i)}, Since: now, Expires: now.Add(signal.ConnectionLife), Lane: lane.New()}
+		err := store.Create(ctx, c)
 		if err == nil && i%20 != 0 {
 			user := signal.UserName(c.ID)
 			_, err = store.Claim(ctx, signal.Claim{User: user, Peer: c.Peer, At: now, Until: c.Expires, Epoch: "e"})
-			_, _, moved := store.Move(ctx, c.ID, signal.Move{
-				Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: signal.Any},
-				Change: signal.Change{Opening: &signal.Opening{User: user}},
+			_, _, opened := store.Update(ctx, c.ID, signal.Update{
+				Move:    c.Lane.Start(lane.StartAfter(0).Lane(), "opener", now),
+				Opening: &signal.Opening{User: user},
 			}, now)
-			err = errors.Join(err, moved)
+			err = errors.Join(err, opened)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -201,7 +202,7 @@ func protocolOf(i int) signal.Protocol {
 func keeper(store signal.Store, n *network, random func([]byte)) (*signal.Service, *bytes.Buffer) {
 	logs := &bytes.Buffer{}
 	return &signal.Service{
-		Store: store, Pusher: n, Prober: n, Clock: signal.SystemClock{}, Random: random,
+		Store: store, Pusher: n, Prober: n, Pings: pings, Clock: signal.SystemClock{}, Random: random,
 		Log: slog.New(slog.NewJSONHandler(logs, nil)),
 	}, logs
 }
@@ -242,7 +243,7 @@ func TestKeepaliveOf100000(t *testing.T) {
 		n := newNetwork(func() time.Duration {
 			switch p := random.Float64(); {
 			case p < 0.001:
-				return signal.PostWithin
+				return lane.PostWithin
 			case p < 0.01:
 				return 50*time.Millisecond + time.Duration(random.Float64()*float64(450*time.Millisecond))
 			default:
@@ -281,7 +282,7 @@ func TestKeepaliveOf100000(t *testing.T) {
 			if pings < 1 || pings > 2 || probes != 0 {
 				t.Fatalf("connection %d, %s, was pinged %d times and probed %d times", i, protocolOf(i), n.pings[id], n.probes[id])
 			}
-			_, err := store.Inspect(ctx, id, s.Clock.Now())
+			_, err := store.Get(ctx, id, s.Clock.Now())
 			if errors.Is(err, signal.ErrNoConnection) {
 				dropped++
 			}
@@ -316,9 +317,10 @@ func TestKeepaliveIsCutShort(t *testing.T) {
 		store := crowd(t, connections)
 		time.Sleep(signal.MaxHandshake)
 		var visited []map[signal.ConnectionID]bool
-		for _, first := range []int{0, signal.Segments / 2} {
+		for first, rate := range map[int]int{0: signal.PingRate, signal.Segments / 2: signal.PingRate / 2} {
 			n := newNetwork(func() time.Duration { return 10 * time.Millisecond })
 			s, logs := keeper(store, n, func(b []byte) { clear(b); b[len(b)-1] = byte(first) })
+			s.PingRate = rate
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			began := time.Now()
 			err := s.Keepalive(ctx)
@@ -334,7 +336,7 @@ func TestKeepaliveIsCutShort(t *testing.T) {
 				t.Errorf("a visit began after %v", latest)
 			}
 			l := readRound(t, logs)
-			want := int((timeout - signal.RoundMargin).Seconds()) * signal.PingRate
+			want := int((timeout - signal.RoundMargin).Seconds()) * rate
 			if l.Level != "WARN" || l.First != first || l.Scanned < want*9/10 || l.Scanned > want*11/10 || l.Segments == 0 || l.Segments >= signal.Segments/2 || l.Error == "" {
 				t.Errorf("logged %+v", l)
 			}
@@ -406,26 +408,26 @@ func TestKeepaliveEnds(t *testing.T) {
 
 type hangingStore struct{ signal.Store }
 
-func (hangingStore) Each(ctx context.Context, _ signal.Segment, _ signal.Instant, _ func(signal.Connection)) error {
+func (hangingStore) Scan(ctx context.Context, _ signal.Segment, _ lane.Instant, _ func(signal.Connection)) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
 
 type undroppableStore struct{ signal.Store }
 
-func (undroppableStore) Drop(ctx context.Context, _ signal.ConnectionID) (signal.Connection, error) {
+func (undroppableStore) End(ctx context.Context, _ signal.ConnectionID) (signal.Connection, error) {
 	<-ctx.Done()
 	return signal.Connection{}, ctx.Err()
 }
 
-// A segment that cannot be read keeps nobody from the others.
+// The other segments are read although one cannot be.
 func TestKeepaliveOfAnUnreadableSegment(t *testing.T) {
 	const connections = 1000
 	synctest.Test(t, func(t *testing.T) {
 		store := crowd(t, connections)
 		time.Sleep(signal.MaxHandshake)
 		unread := 0
-		err := store.Each(t.Context(), signal.Segment{Index: 5, Of: signal.Segments}, signal.At(time.Now()), func(signal.Connection) { unread++ })
+		err := store.Scan(t.Context(), signal.Segment{Index: 5, Of: signal.Segments}, lane.At(time.Now()), func(signal.Connection) { unread++ })
 		if err != nil || unread == 0 {
 			t.Fatalf("%d connections in the segment: %v", unread, err)
 		}
@@ -441,11 +443,11 @@ var errSegment = errors.New("unreadable")
 
 type brokenSegment struct{ signal.Store }
 
-func (b brokenSegment) Each(ctx context.Context, s signal.Segment, now signal.Instant, f func(signal.Connection)) error {
+func (b brokenSegment) Scan(ctx context.Context, s signal.Segment, now lane.Instant, f func(signal.Connection)) error {
 	if s.Index == 5 {
 		return errSegment
 	}
-	return b.Store.Each(ctx, s, now, f)
+	return b.Store.Scan(ctx, s, now, f)
 }
 
 // Without a prober, what is not pinged is left alone.

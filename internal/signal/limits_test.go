@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // Past a user's rate messages are refused, in their place in the order, and
 // those that follow are not held up.
 func TestRateOfMessages(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.Rate = signal.Rate{PerSecond: 10, Burst: 3}
+		w.Rate = lane.Rate{PerSecond: 10, Burst: 3}
 		w.json("b", "bob")
 		w.json("a", "alice")
 		for n := range int64(5) {
@@ -30,7 +31,7 @@ func TestRateOfMessages(t *testing.T) {
 // Held frames that are taken along count like others.
 func TestRateOfARun(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.Rate = signal.Rate{PerSecond: 1, Burst: 3}
+		w.Rate = lane.Rate{PerSecond: 1, Burst: 3}
 		w.json("b", "bob")
 		w.json("a", "alice")
 		for _, n := range []int64{5, 4, 3, 2, 1} {
@@ -53,7 +54,7 @@ func TestRateGoesOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
-				w.Rate = signal.Rate{PerSecond: 1, Burst: 2}
+				w.Rate = lane.Rate{PerSecond: 1, Burst: 2}
 				w.json("a", "alice")
 				w.send("a", 1, "nobody")
 				w.send("a", 2, "nobody")
@@ -72,7 +73,7 @@ func TestRateGoesOn(t *testing.T) {
 // exceed the limit, and is paid for later.
 func TestRateOfWhatHasNoNumber(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.Rate = signal.Rate{PerSecond: 1, Burst: 5}
+		w.Rate = lane.Rate{PerSecond: 1, Burst: 5}
 		w.json("b", "bob")
 		w.json("a", "alice")
 		for n := range int64(20) {
@@ -82,7 +83,7 @@ func TestRateOfWhatHasNoNumber(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		came := func() int { return len(w.events("b")) - 3 }
 		first := came()
-		if first < 5 || first > 5+signal.MaxHeld/16 {
+		if first < 5 || first > 5+lane.MaxHeld/16 {
 			t.Errorf("%d messages came", first)
 		}
 		for range 20 {
@@ -95,7 +96,7 @@ func TestRateOfWhatHasNoNumber(t *testing.T) {
 	})
 }
 
-// A connection that does not say who it is in time is nobody: at its next frame,
+// A connection that does not authenticate in time is refused: at its next frame,
 // or at the next round of keepalive.
 func TestAuthenticateWithin(t *testing.T) {
 	for name, then := range map[string]func(w *world){

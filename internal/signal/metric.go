@@ -1,5 +1,7 @@
 package signal
 
+import "github.com/owt-signal/owt-signal/internal/signal/lane"
+
 // Metric is something that a [Meter] counts.
 type Metric string
 
@@ -14,7 +16,7 @@ const (
 	MetricHeld      Metric = "Held"      // frames that came early and were held
 	MetricLingered  Metric = "Lingered"  // invocations that stayed to watch over a held frame
 	MetricSkipped   Metric = "Skipped"   // numbers given up, because they did not come
-	MetricOvertaken Metric = "Overtaken" // dead owners of a turn
+	MetricExpired   Metric = "Overtaken" // leases that expired
 	MetricGone      Metric = "Gone"      // connections found gone
 	MetricFailures  Metric = "Failures"  // panics, and failures of the store or of sockets that a client was told of
 	MetricPinged    Metric = "Pinged"    // connections kept alive by a ping
@@ -22,16 +24,16 @@ const (
 
 // answers are the metrics of what clients are told, by code. What the server
 // never says itself is not among them.
-var answers = map[Code]Metric{
-	OK:              "Acks",
-	CodeServer:      "Acks2100",
-	CodeUnavailable: "Acks2101",
-	CodeBusy:        "Acks2102",
-	CodeUnsupported: "Acks2103",
-	CodeClient:      "Acks2110",
-	CodeUnknownUser: "Acks2120",
-	CodeWrongToken:  "Acks2121",
-	CodeUnreachable: "Acks2201",
+var answers = map[lane.Code]Metric{
+	lane.OK:              "Acks",
+	lane.CodeServer:      "Acks2100",
+	lane.CodeUnavailable: "Acks2101",
+	lane.CodeBusy:        "Acks2102",
+	lane.CodeUnsupported: "Acks2103",
+	lane.CodeClient:      "Acks2110",
+	lane.CodeUnknownUser: "Acks2120",
+	lane.CodeWrongToken:  "Acks2121",
+	lane.CodeUnreachable: "Acks2201",
 }
 
 // Count counts what happened n times, if there is a meter.
@@ -41,22 +43,22 @@ func (s *Service) Count(m Metric, n int) {
 	}
 }
 
-// told counts what a client is told: that a message was delivered, or an error.
-func (s *Service) told(e Event) {
+// countAnswer counts what a client is told: that a message was delivered, or an error.
+func (s *Service) countAnswer(e Event) {
 	if s.Meter == nil {
 		return
 	}
-	var code Code
+	var code lane.Code
 	switch e := e.(type) {
 	case Ack:
 		code = e.Code
-	case Denied:
+	case AuthenticationDenied:
 		code = e.Code
-	case Refused:
+	case ConnectionRefused:
 		code = e.Code
 	case Closing:
 		code = e.Code
-	case Failed:
+	case RequestFailed:
 		code = e.Code
 	default:
 		return
@@ -64,7 +66,7 @@ func (s *Service) told(e Event) {
 	if m, ok := answers[code]; ok {
 		s.Meter.Count(m, 1)
 	}
-	if code == CodeUnavailable { // what no limit, no user and no client is to blame for
+	if code == lane.CodeUnavailable { // what no limit, no user and no client is to blame for
 		s.Meter.Count(MetricFailures, 1)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // meter counts in memory.
@@ -49,7 +50,7 @@ func (w *world) counted(want string, act func()) {
 		w.Meter = m
 	}
 	act()
-	time.Sleep(2 * signal.Patience)
+	time.Sleep(2 * lane.LeaseTimeout)
 	synctest.Wait()
 	if got := m.take(); got != want {
 		w.t.Errorf("counted %q, want %q", got, want)
@@ -93,8 +94,8 @@ func TestCounts(t *testing.T) {
 	})
 }
 
-// An owner that has died is overtaken, and its number told.
-func TestOvertakenCounts(t *testing.T) {
+// A lease that is not renewed expires, and its number is acknowledged.
+func TestExpiredLeaseCounts(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.connect("a", signal.EIO4, nil)
 		w.counted("Claims 1, Held 1, Messages 1", func() {
@@ -104,13 +105,13 @@ func TestOvertakenCounts(t *testing.T) {
 		w.counted("Acks 1, Acks2100 1, Messages 1, Overtaken 1", func() { w.send("a", 8, "alice") })
 	})
 	inWorld(t, func(w *world) { // of the connection that a session goes on with
-		w.session("a1", "alice", signal.Session{ID: "s", First: 1})
-		take := signal.Take(1, signal.Frame{To: "alice"}, "dead", w.Clock.Now())
-		if _, made, err := w.Store.Move(t.Context(), "a1", take, w.Clock.Now()); !made || err != nil {
+		w.session("a1", "alice", signal.Session{ID: "s"})
+		take := lane.Take(1, lane.Frame{To: "alice"}, "dead", w.Clock.Now())
+		if _, made, err := w.Store.Update(t.Context(), "a1", signal.Update{Move: take}, w.Clock.Now()); !made || err != nil {
 			t.Fatal(made, err)
 		}
 		w.counted("Claims 1, Connects 1, Overtaken 1, Takeovers 1", func() {
-			w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1", First: 1})
+			w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})
 		})
 	})
 }
@@ -124,8 +125,8 @@ func TestSkippedCounts(t *testing.T) {
 		want         string
 	}{
 		"the first number is not known":     {signal.NoNumber, 422, linger},
-		"as many as can be on their way":    {0, signal.MaxHeld + 1, linger + ", Skipped 128"},
-		"more than can be on their way":     {0, signal.MaxHeld + 2, linger + ", Skipped 128"},
+		"as many as can be on their way":    {0, lane.MaxHeld + 1, linger + ", Skipped 128"},
+		"more than can be on their way":     {0, lane.MaxHeld + 2, linger + ", Skipped 128"},
 		"a number that cannot be":           {0, signal.MaxNumber, linger + ", Skipped 128"},
 		"after a reconnect":                 {424, 427, linger + ", Skipped 2"},
 		"after a reconnect, right after it": {424, 425, "Acks 1, Messages 1"},
@@ -144,7 +145,7 @@ func TestRefusalsCounts(t *testing.T) {
 	inWorld(t, func(w *world) {
 		long := strings.Repeat("x", signal.MaxUserName+1)
 		w.counted("Acks2121 1, Connects 1, Refusals 1", func() { w.json("a", long) })
-		w.counted("Acks2110 1, Refusals 1", func() { w.receive("b", signal.Reject{Code: signal.CodeClient}) })
+		w.counted("Acks2110 1, Refusals 1", func() { w.receive("b", signal.Unreadable{Code: lane.CodeClient}) })
 		w.counted("Acks2103 1, Refusals 1", func() {
 			after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: "c"}, Client: signal.Client{Version: "3.0"}})
 			if err != nil {
@@ -195,4 +196,4 @@ func TestFailuresCounts(t *testing.T) {
 
 type brokenStore struct{ signal.Store }
 
-func (brokenStore) Admit(context.Context, signal.Connection) error { return errors.New("broken") }
+func (brokenStore) Create(context.Context, signal.Connection) error { return errors.New("broken") }

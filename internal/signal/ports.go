@@ -3,6 +3,8 @@ package signal
 import (
 	"context"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // Store keeps the records of connections and users. Its reads and conditions
@@ -16,28 +18,29 @@ type Store interface {
 
 // ConnectionStore keeps a record for each connection.
 type ConnectionStore interface {
-	// Admit records a new connection, or the same again.
-	Admit(ctx context.Context, c Connection) error
-	// Inspect reads a record; [ErrNoConnection] if there is none.
-	Inspect(ctx context.Context, id ConnectionID, now Instant) (Connection, error)
-	// Move makes a conditional write on the connection's lane, if
-	// [Connection.Allows] it. It returns the record as it is after the move, and
-	// true; or, where it is not allowed, the record that does not allow it, and
-	// false. [ErrNoConnection] if there is none.
-	Move(ctx context.Context, id ConnectionID, m Move, now Instant) (Connection, bool, error)
-	// Drop ends a connection and returns its record; [ErrNoConnection] if there
+	// Create writes the record of a new connection, unless there is one.
+	Create(ctx context.Context, c Connection) error
+	// Get reads the record of a connection; [ErrNoConnection] if there is none.
+	Get(ctx context.Context, id ConnectionID, now lane.Instant) (Connection, error)
+	// GetEnded reads a record, whether the connection has ended or not;
+	// [ErrNoConnection] if there is none.
+	GetEnded(ctx context.Context, id ConnectionID, now lane.Instant) (Connection, error)
+	// Update makes a conditional write on a record, if [Connection.Allows] it. It
+	// returns the record as it is after the write, and true; or, where it is not
+	// allowed, the record that does not allow it, and false. [ErrNoConnection] if
+	// there is none.
+	Update(ctx context.Context, id ConnectionID, u Update, now lane.Instant) (Connection, bool, error)
+	// End ends a connection and returns its record; [ErrNoConnection] if there
 	// is none. The record is deleted; or, if the connection has a session, kept
 	// until it expires, without held frames and as [Connection.Ended]: to all
-	// but Recall, and moves with [Guard.Ended], it is absent.
-	Drop(ctx context.Context, id ConnectionID) (Connection, error)
-	// Recall reads a record, ended or not; [ErrNoConnection] if there is none.
-	Recall(ctx context.Context, id ConnectionID, now Instant) (Connection, error)
-	// Each calls f with every connection of a segment of the records, in no
+	// but GetEnded, and updates with [Update.Ended], it is absent.
+	End(ctx context.Context, id ConnectionID) (Connection, error)
+	// Scan calls f with every connection of a segment of the records, in no
 	// order and without its lane, what is known of its client and its attributes,
-	// until that is done or ctx ends. What it reads
-	// may be a little old, unlike all other reads: a connection that came or
-	// went just before may be missed or still be there.
-	Each(ctx context.Context, s Segment, now Instant, f func(Connection)) error
+	// until that is done or ctx ends. What it reads may be a little old, unlike
+	// all other reads: a connection that came or went just before may be missed or
+	// still be there.
+	Scan(ctx context.Context, s Segment, now lane.Instant, f func(Connection)) error
 }
 
 // Segment is one of several parts of the records, which together hold every
@@ -46,7 +49,7 @@ type Segment struct{ Index, Of int }
 
 // UserStore keeps a record for each user.
 type UserStore interface {
-	// Claim makes a connection the owner of a name that nobody owns, or whose
+	// Claim makes a connection the owner of a name that is free, or whose
 	// owner is the one that the claim expects. If another connection owns it, or
 	// did so less than [FenceAfter] ago, the claim is not made, and that one is
 	// returned; [ErrNewerClaim] if its claim is newer. A repeated claim of one
@@ -55,20 +58,20 @@ type UserStore interface {
 	// Release ends the ownership of a connection. It reports false, and changes
 	// nothing, if another connection owns the name, or none.
 	// It leaves the connection's bucket for the next one.
-	Release(ctx context.Context, user UserName, id ConnectionID, full FullAt) (bool, error)
-	// Route says which connection owns the name and counts one message for it;
+	Release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (bool, error)
+	// Route returns which connection owns the name and counts one message for it;
 	// [ErrOffline] if none does.
-	Route(ctx context.Context, user UserName, now Instant) (Route, error)
-	// Owner says which connection owns the name; [ErrOffline] if none does.
-	Owner(ctx context.Context, user UserName, now Instant) (Peer, error)
+	Route(ctx context.Context, user UserName, now lane.Instant) (Route, error)
+	// Owner returns which connection owns the name; [ErrOffline] if none does.
+	Owner(ctx context.Context, user UserName, now lane.Instant) (Peer, error)
 }
 
 // Claim is a connection's claim of a name.
 type Claim struct {
 	User   UserName
 	Peer   Peer
-	At     Instant      // since when the connection is: the later wins; at the same instant, the claim that is made last
-	Until  Instant      // the ownership's end: from then on nothing is routed to its connection
+	At     lane.Instant // since when the connection is: the later wins; at the same instant, the claim that is made last
+	Until  lane.Instant // the ownership's end: from then on nothing is routed to its connection
 	Epoch  string       // the record's epoch if the claim begins one
 	Expect ConnectionID // the owner to replace; empty: none
 }
@@ -79,8 +82,8 @@ type Claimed struct {
 	// Epoch and Seq are where the user's sequence numbers stand.
 	Epoch string
 	Seq   int64
-	// FullAt is the bucket that the name's last release has left.
-	FullAt FullAt
+	// TAT is that of the bucket that the name's last release has left.
+	TAT lane.TAT
 }
 
 // Route is where a message for a user goes, and its place among the user's
@@ -104,7 +107,7 @@ const EpochLife = 24 * time.Hour
 // Pusher sends to sockets.
 type Pusher interface {
 	// Post sends the event to the peer in its protocol, and gives up after
-	// [PostWithin]. Nil means that the service in between has accepted it,
+	// [lane.PostWithin]. Nil means that the service in between has accepted it,
 	// [ErrGone] that there is no such socket, [ErrBusy] that a limit was reached
 	// and nothing sent, [ErrTooLarge] that the event is; any other error means that the outcome is not known. It
 	// must not send again what may have been accepted.
@@ -126,12 +129,12 @@ type Meter interface {
 	Count(m Metric, n int)
 }
 
-// Authenticator says who a client is by what it brings. Its methods may be
+// Authenticator identifies clients by their credentials. Its methods may be
 // called concurrently.
 type Authenticator interface {
-	// Authenticate says whose token it is, which is not empty and at most
+	// Authenticate returns whose token it is, which is not empty and at most
 	// [MaxToken] bytes of UTF-8. [ErrRefused] if the token is not accepted; any
-	// other error means that nobody can say, and lets nobody in, either. Errors
+	// other error means that this is not known, and refuses the client, too. Errors
 	// are logged, so they must not quote the token.
 	Authenticate(ctx context.Context, c Credentials) (Identity, error)
 	// Needs is what it wants to know beside the token. It does not change.

@@ -3,154 +3,502 @@ package signal
 import (
 	"context"
 	"errors"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// routeTries is how often a message is routed: once more if the receiver's
-// connection is found gone, for it may have come back on another.
-const routeTries = 2
+// The path of a message, from the top down: send submits it to the sender's
+// lane; if the lane has given it to this invocation, postRun posts it and what
+// follows it, and drain continues with what came meanwhile. Otherwise the frame
+// is held on the lane for the invocation that holds the lease, and is watched.
 
-// send brings a message on its way. What has a number goes in the order of
-// the numbers, and its ack may come from another invocation; what has none
-// goes at once, and nobody is told how it ends.
+// How an invocation works.
+const (
+	// updateTries is how often one write is tried whose outcome is not known.
+	updateTries = 3
+	updateRetry = 20 * time.Millisecond
+	// decideTries bounds how often an invocation decides anew because the lane
+	// has changed meanwhile. Each time means that another one got on.
+	decideTries = 64
+	// watchFirst and watchMost are the pauses between two looks at a lane.
+	watchFirst = 20 * time.Millisecond
+	watchMost  = 250 * time.Millisecond
+	// maxDrain is how long an invocation posts frames of others before it leaves
+	// what follows to them; handover is how long it gives them.
+	maxDrain = 20 * time.Second
+	handover = 50 * time.Millisecond
+	// routeTries is how often a message is routed: once more if the receiver's
+	// connection is found gone, for it may have come back on another.
+	routeTries = 2
+)
+
+// send sends a message. One with a number goes in the order of the numbers,
+// and its ack may come from another invocation; one without goes at once, and
+// is answered only if it fails.
 func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	if in.Number == NoNumber {
 		return s.sendUnnumbered(ctx, p, in.Frame)
 	}
-	w := s.work(Connection{Peer: p, Lane: NewLane()})
-	run, step, err := w.bring(ctx, in.Number, in.Frame)
+	v := s.invocation(Connection{Peer: p, Lane: lane.New()})
+	run, decision, err := v.submit(ctx, in.Number, in.Frame)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.nobody(ctx, p, in.Number)
-	case errors.Is(err, errBarred):
-		return w.tooLate(ctx, in, step)
+		return s.rejectUnknown(ctx, p, in.Number)
+	case errors.Is(err, errRevoked):
+		return v.answerRevoked(ctx, in, decision)
 	case err != nil:
 		s.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
-		return reply(w.ack(Numbered{in.Number, in.Frame}, codeOf(err)))
-	case step.Settled:
-		return reply(w.ack(Numbered{in.Number, in.Frame}, step.Code))
+		return reply(v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, codeOf(err)))
+	case decision.Action == lane.Finished:
+		return reply(v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, decision.Code))
 	case len(run) == 0:
-		return w.stored(in.Number)
+		return v.stored(in.Number)
 	}
-	return w.sendRun(ctx, run, in.Number)
+	return v.postFirstRun(ctx, run, in.Number)
 }
 
-// sendRun posts the run that begins with, or holds, the frame own, and answers
-// for that; all others are acked by post.
-func (w *work) sendRun(ctx context.Context, run []Numbered, own int64) Reply {
-	codes, next, ok := w.turn(ctx, run, true)
+// invocation is what one invocation of a function does on the lane of one
+// connection.
+type invocation struct {
+	*Service
+	id       string     // as a holder of the lease
+	conn     Connection // the record as last seen
+	expired  bool       // its lease may have expired: it posts no more
+	lingered bool       // it has stayed to watch over a held frame
+}
+
+func (s *Service) invocation(c Connection) *invocation {
+	return &invocation{Service: s, id: s.randomID(), conn: c}
+}
+
+// submit brings frame n to the lane. It returns the run that is now this
+// invocation's to post, or, if there is none, the decision that says why.
+func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.Numbered, lane.Decision, error) {
+	m := lane.Take(n, f, v.id, v.Clock.Now())
+	var takes []lane.Move
+	for range decideTries {
+		before := v.conn.Lane
+		made, err := v.update(ctx, updateBy(m))
+		if err != nil && !errors.Is(err, errRevoked) {
+			return nil, lane.Decision{}, err
+		}
+		for _, take := range takes { // one may have taken effect late, after it was refused
+			if !made && take.Made(v.conn.Lane) {
+				return take.Run, lane.Decision{}, nil
+			}
+		}
+		if err != nil {
+			return nil, v.conn.Lane.DecideArrival(n, f, v.id, v.Clock.Now()), err
+		}
+		if m.Kind == lane.KindTake && !made {
+			takes = append(takes, m)
+		}
+		if made {
+			switch m.Kind {
+			case lane.KindTake:
+				return m.Run, lane.Decision{}, nil
+			case lane.KindHold:
+				v.Count(MetricHeld, 1)
+				return nil, lane.Decision{Action: lane.Pending}, nil
+			case lane.KindExpire:
+				v.ackExpired(ctx, before)
+			}
+		}
+		d := v.conn.Lane.DecideArrival(n, f, v.id, v.Clock.Now())
+		if d.Action != lane.MakeMove {
+			return nil, d, nil
+		}
+		m = *d.Move
+	}
+	return nil, lane.Decision{Action: lane.Finished, Code: lane.CodeBusy}, nil
+}
+
+// update makes an update, once, even if an answer is lost. Either way conn is
+// the record as it is now. errRevoked if the connection may not make it any
+// more.
+func (v *invocation) update(ctx context.Context, u Update) (made bool, err error) {
+	for try := range updateTries {
+		if try > 0 {
+			if err := v.Clock.Sleep(ctx, updateRetry<<try); err != nil {
+				return false, err
+			}
+		}
+		var c Connection
+		c, made, err = v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
+		if err == nil {
+			v.conn = c
+			made = made || u.Made(c.Lane)
+			if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
+				return false, errRevoked
+			}
+			return made, nil
+		}
+		if errors.Is(err, ErrNoConnection) {
+			return false, err
+		}
+	}
+	return false, err
+}
+
+// postFirstRun posts the run that submitting frame own has given to this
+// invocation. The ack of own is the answer; those of all others are posted.
+func (v *invocation) postFirstRun(ctx context.Context, run []lane.Numbered, own int64) Reply {
+	codes, next, ok := v.postRun(ctx, run, true)
 	var r Reply
-	var others []Numbered
-	var theirs []Code
+	var others []lane.Numbered
+	var theirs []lane.Code
 	for i, f := range run {
 		if f.N == own {
-			r.Events = []Event{w.ack(f, codes[i])}
+			r.Events = []Event{v.ack(f, codes[i])}
 			continue
 		}
 		others, theirs = append(others, f), append(theirs, codes[i])
 	}
-	if len(others) > 0 || len(next) > 0 || ok && len(w.conn.Lane.Held) > 0 {
+	if len(others) > 0 || len(next) > 0 || ok && len(v.conn.Lane.Held) > 0 {
 		r.After = func(ctx context.Context) {
-			w.tell(ctx, others, theirs)
+			v.ackAll(ctx, others, theirs)
 			if ok {
-				w.carry(ctx, next)
+				v.drain(ctx, next)
 			}
 		}
 	}
 	return r
 }
 
-// stored answers for frame n, which is held or in another invocation's hands.
-// If this invocation holds it, and it is the lowest or the lane needs help at
-// once, it watches over it.
-func (w *work) stored(n int64) Reply {
-	r := reply(Stored{n})
-	if w.conn.Lane.Held[n].By != w.me {
-		return r
-	}
-	lowest, _ := w.conn.Lane.lowest()
-	if lowest == n || w.conn.Lane.Watch(n, w.me, w.Clock.Now()).Move != nil {
-		r.After = func(ctx context.Context) {
-			if run := w.watch(ctx, n); len(run) > 0 {
-				w.carry(ctx, run)
-			}
+// postRun posts a run and finishes it. It returns how each frame ended, and the
+// run that was taken with that, if any; ok is false if the lease is not this
+// invocation's any more.
+func (v *invocation) postRun(ctx context.Context, run []lane.Numbered, more bool) (codes []lane.Code, next []lane.Numbered, ok bool) {
+	codes = make([]lane.Code, len(run))
+	var undelivered []lane.Undelivered
+	spent := 0
+	for i, f := range run {
+		codes[i] = lane.CodeServer
+		switch {
+		case v.expired:
+		case !v.Rate.Allows(v.conn.Lane.TAT, spent, v.Clock.Now()):
+			codes[i] = lane.CodeBusy
+		default:
+			spent++
+			codes[i] = v.deliver(ctx, v.conn, f, v.mayPost)
+		}
+		if codes[i] != lane.OK {
+			undelivered = append(undelivered, lane.Undelivered{From: f.N, To: f.N, Code: codes[i]})
 		}
 	}
-	return r
+	next, ok = v.finish(ctx, run, codes, undelivered, spent, more)
+	return codes, next, ok
 }
 
-// sendUnnumbered sends a message without a place in any order.
-func (s *Service) sendUnnumbered(ctx context.Context, p Peer, f Frame) Reply {
-	c, err := s.Store.Inspect(ctx, p.ID, s.Clock.Now())
-	if errors.Is(err, ErrNoConnection) {
-		return s.nobody(ctx, p, NoNumber)
-	}
-	if err != nil {
-		return reply(Failed{codeOf(err)})
-	}
-	if c.Barred(s.Clock.Now()) {
-		return s.expire(ctx, c, closing)
-	}
-	if c.User == "" {
-		return reply(Failed{CodeUnknownUser})
-	}
-	switch ok, err := s.work(c).spendOne(ctx); {
-	case err != nil:
-		return reply(Failed{codeOf(err)})
-	case !ok:
-		return reply(Failed{CodeBusy})
-	}
-	if code := s.deliver(ctx, c, Numbered{NoNumber, f}, func(context.Context) bool { return true }); code != OK {
-		return reply(Failed{code})
-	}
-	return Reply{}
-}
-
-// deliver posts one frame to its receiver and says how that ended. It asks
-// ready just before it posts.
-func (s *Service) deliver(ctx context.Context, from Connection, f Numbered, ready func(context.Context) bool) Code {
-	if f.Code != OK || f.Confirm {
+// deliver posts one frame to its receiver and returns how that ended. It asks
+// mayPost just before it posts.
+func (s *Service) deliver(ctx context.Context, from Connection, f lane.Numbered, mayPost func(context.Context) bool) lane.Code {
+	if f.Code != lane.OK || f.Confirm {
 		return f.Code
 	}
+	to := UserName(f.To)
 	for range routeTries {
-		r, err := s.Store.Route(ctx, f.To, s.Clock.Now())
+		r, err := s.Store.Route(ctx, to, s.Clock.Now())
 		if err != nil {
 			if !errors.Is(err, ErrOffline) {
-				s.Log.ErrorContext(ctx, "route failed", "user", f.To, "error", err)
+				s.Log.ErrorContext(ctx, "route failed", "user", to, "error", err)
 			}
 			return codeOf(err)
 		}
-		if !ready(ctx) {
-			return CodeServer
+		if !mayPost(ctx) {
+			return lane.CodeServer
 		}
 		err = s.Pusher.Post(ctx, r.Peer, Delivery{from.User, f.Data, r.Epoch, r.Seq, from.Session, f.N})
 		if !errors.Is(err, ErrGone) {
 			if err != nil {
-				s.Log.WarnContext(ctx, "delivery failed", "user", f.To, "connection", r.Peer.ID, "error", err)
+				s.Log.WarnContext(ctx, "delivery failed", "user", to, "connection", r.Peer.ID, "error", err)
 			}
 			return codeOf(err)
 		}
-		s.vanish(ctx, f.To, r.Peer.ID)
+		s.endGone(ctx, to, r.Peer.ID)
 	}
-	return CodeUnreachable
+	return lane.CodeUnreachable
 }
 
-// query answers whether a user is online, to those who have authenticated.
-func (s *Service) query(ctx context.Context, p Peer, in Query) Reply {
-	now := s.Clock.Now()
-	c, err := s.Store.Inspect(ctx, p.ID, now)
+// mayPost reports whether the lease lasts long enough to start a post now, and
+// renews it where it must.
+func (v *invocation) mayPost(ctx context.Context) bool {
+	for range updateTries {
+		now := v.Clock.Now()
+		if now.Sub(v.conn.Lane.LeasedAt) <= lane.PostStartWithin {
+			return true
+		}
+		if made, err := v.renew(ctx, now); err != nil || !made {
+			break
+		}
+	}
+	v.expired = true
+	return false
+}
+
+// renew renews the lease, if need be on the lane of a connection that has ended
+// meanwhile: its session may be resumed, and waits for what was taken.
+func (v *invocation) renew(ctx context.Context, now lane.Instant) (made bool, err error) {
+	u := updateBy(v.conn.Lane.Renew(v.id, now))
+	u.Ended = v.conn.Ended
+	made, err = v.update(ctx, u)
+	if errors.Is(err, ErrNoConnection) && v.conn.Session != "" && !u.Ended {
+		u.Ended = true
+		return v.update(ctx, u)
+	}
+	return made, err
+}
+
+// finish finishes a run that was posted, and takes the run that follows, unless
+// more is false. What another invocation has recorded, because it found the
+// lease expired, goes into codes.
+func (v *invocation) finish(
+	ctx context.Context, run []lane.Numbered, codes []lane.Code, undelivered []lane.Undelivered, spent int, more bool,
+) (next []lane.Numbered, ok bool) {
+	taken := v.conn.Lane.Taken
+	for range decideTries {
+		now := v.Clock.Now()
+		m := v.conn.Lane.Spending(v.conn.Lane.Finish(undelivered, more, v.id, now), v.Rate, spent, now)
+		made, err := v.update(ctx, updateBy(m))
+		switch {
+		case errors.Is(err, ErrNoConnection) && v.conn.Session != "":
+			v.finishEnded(ctx, undelivered, spent)
+			return nil, false
+		case errors.Is(err, errRevoked):
+			more = false // what is held is given up
+		case err != nil:
+			return nil, false
+		case made:
+			return m.Run, true
+		case v.conn.Lane.Holder != v.id || v.conn.Lane.Taken != taken:
+			for i, f := range run {
+				if f.N <= v.conn.Lane.Done {
+					codes[i] = v.conn.Lane.Outcome(f.N)
+				}
+			}
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+// finishEnded finishes a run on the lane of a connection that has ended
+// meanwhile: its session may be resumed.
+func (v *invocation) finishEnded(ctx context.Context, undelivered []lane.Undelivered, spent int) {
+	l, now := v.conn.Lane, v.Clock.Now()
+	l.Held = nil // given up with the connection
+	u := updateBy(l.Finish(undelivered, false, v.id, now))
+	u.Ended, u.Change.TAT = true, v.Rate.Take(l.TAT, spent, now)
+	if _, err := v.update(ctx, u); err != nil && !errors.Is(err, ErrNoConnection) {
+		v.Log.WarnContext(ctx, "finish failed", "connection", v.conn.ID, "error", err)
+	}
+}
+
+// drain posts run and what follows, until nothing is held that this invocation
+// answers for.
+func (v *invocation) drain(ctx context.Context, run []lane.Numbered) {
+	began := v.Clock.Now()
+	for {
+		more := v.Clock.Now().Sub(began) < maxDrain
+		for len(run) > 0 {
+			codes, next, ok := v.postRun(ctx, run, more)
+			v.ackAll(ctx, run, codes)
+			if !ok {
+				return
+			}
+			run, more = next, v.Clock.Now().Sub(began) < maxDrain
+		}
+		n, held := v.conn.Lane.Lowest()
+		if !held {
+			return
+		}
+		if !more {
+			began = v.Clock.Now()
+			if v.Clock.Sleep(ctx, handover) != nil || v.reload(ctx) != nil {
+				return
+			}
+		}
+		if run = v.watch(ctx, n); len(run) == 0 {
+			return
+		}
+	}
+}
+
+// stored answers for frame n, which is held, or another invocation has it. If
+// this invocation holds it, and it is the lowest or the lane needs help at
+// once, it watches over it.
+func (v *invocation) stored(n int64) Reply {
+	r := reply(Stored{n})
+	if v.conn.Lane.Held[n].By != v.id {
+		return r
+	}
+	lowest, _ := v.conn.Lane.Lowest()
+	if lowest == n || v.conn.Lane.DecideWatch(n, v.id, v.Clock.Now()).Action == lane.MakeMove {
+		r.After = func(ctx context.Context) {
+			if run := v.watch(ctx, n); len(run) > 0 {
+				v.drain(ctx, run)
+			}
+		}
+	}
+	return r
+}
+
+// watch answers for the held frame n until it is finished, whatever fails
+// meanwhile. It returns a run that this invocation has taken, if it had to.
+func (v *invocation) watch(ctx context.Context, n int64) []lane.Numbered {
+	pause := watchFirst
+	for ctx.Err() == nil {
+		d := v.conn.Lane.DecideWatch(n, v.id, v.Clock.Now())
+		switch d.Action {
+		case lane.Pending, lane.Finished:
+			return nil
+		case lane.MakeMove:
+			run, done, err := v.help(ctx, *d.Move)
+			if done {
+				return run
+			}
+			if err == nil {
+				continue
+			}
+			d.Wait = pause
+		}
+		if !v.lingered {
+			v.lingered = true
+			v.Count(MetricLingered, 1)
+		}
+		if v.Clock.Sleep(ctx, min(d.Wait, pause)) != nil || errors.Is(v.reload(ctx), ErrNoConnection) {
+			return nil
+		}
+		pause = min(2*pause, watchMost)
+	}
+	return nil
+}
+
+// help makes a move of one that watches. It is done if that has taken a run, or
+// if the connection has ended or is revoked.
+func (v *invocation) help(ctx context.Context, m lane.Move) (run []lane.Numbered, done bool, err error) {
+	before := v.conn.Lane
+	made, err := v.update(ctx, updateBy(m))
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.nobody(ctx, p, NoNumber)
+		return nil, true, nil
+	case errors.Is(err, errRevoked):
+		v.endRevoked(ctx, v.conn, closing)
+		return nil, true, nil
+	case !made:
+	case m.Kind == lane.KindExpire:
+		v.ackExpired(ctx, before)
+	case m.Kind == lane.KindSkip:
+		v.Count(MetricSkipped, before.Skipped(m))
+	case m.Kind == lane.KindAdopt:
+		return m.Run, true, nil
+	}
+	return nil, false, err
+}
+
+// reload reads the record anew.
+func (v *invocation) reload(ctx context.Context) error {
+	c, err := v.Store.Get(ctx, v.conn.ID, v.Clock.Now())
+	if err != nil {
+		return err
+	}
+	v.conn = c
+	return nil
+}
+
+// ack returns the answer to a frame that ended with code.
+func (v *invocation) ack(f lane.Numbered, code lane.Code) Event {
+	switch {
+	case !f.Confirm:
+		return Ack{f.N, code}
+	case code == lane.OK:
+		return Welcome{Number: f.N, User: v.conn.User}
+	default:
+		return AuthenticationDenied{f.N, code}
+	}
+}
+
+// ackAll posts the acks of frames to their sender.
+func (v *invocation) ackAll(ctx context.Context, run []lane.Numbered, codes []lane.Code) {
+	for i, f := range run {
+		if l := v.conn.Lane; !l.Idle() && l.Holder == v.id && !v.expired { // the next run is taken already
+			v.mayPost(ctx)
+		}
+		if !v.postToSender(ctx, v.ack(f, codes[i])) {
+			return
+		}
+	}
+}
+
+// ackExpired acknowledges the numbers whose outcome was lost with a lease:
+// before is the lane as it was when that expired.
+func (v *invocation) ackExpired(ctx context.Context, before lane.Lane) {
+	v.Count(MetricExpired, 1)
+	v.Log.WarnContext(ctx, "lease expired", "connection", v.conn.ID, "from", before.Done+1, "to", before.Taken)
+	for _, n := range before.Lost() {
+		if !v.postToSender(ctx, Ack{n, lane.CodeServer}) {
+			return
+		}
+	}
+}
+
+// postToSender posts to the lane's own connection, and reports false if that is
+// gone.
+func (v *invocation) postToSender(ctx context.Context, e Event) bool {
+	v.countAnswer(e)
+	err := v.Pusher.Post(ctx, v.conn.Peer, e)
+	if errors.Is(err, ErrGone) {
+		v.endGone(ctx, v.conn.User, v.conn.ID)
+		return false
+	}
+	if err != nil {
+		v.Log.WarnContext(ctx, "ack failed", "connection", v.conn.ID, "error", err)
+	}
+	return true
+}
+
+// sendUnnumbered sends a message without a place in any order.
+func (s *Service) sendUnnumbered(ctx context.Context, p Peer, f lane.Frame) Reply {
+	c, err := s.Store.Get(ctx, p.ID, s.Clock.Now())
+	if errors.Is(err, ErrNoConnection) {
+		return s.rejectUnknown(ctx, p, NoNumber)
+	}
+	if err != nil {
+		return reply(RequestFailed{codeOf(err)})
+	}
+	if c.Revoked(s.Clock.Now()) {
+		return s.endRevoked(ctx, c, closing)
+	}
+	if c.User == "" {
+		return reply(RequestFailed{lane.CodeUnknownUser})
+	}
+	switch ok, err := s.invocation(c).spend(ctx); {
 	case err != nil:
-		return reply(Failed{codeOf(err)})
-	case c.Barred(now):
-		return s.expire(ctx, c, closing)
-	case c.User == "":
-		return reply(Failed{CodeUnknownUser})
+		return reply(RequestFailed{codeOf(err)})
+	case !ok:
+		return reply(RequestFailed{lane.CodeBusy})
 	}
-	_, err = s.Store.Owner(ctx, in.User, now)
-	if err != nil && !errors.Is(err, ErrOffline) {
-		return reply(Failed{codeOf(err)})
+	if code := s.deliver(ctx, c, lane.Numbered{N: NoNumber, Frame: f}, func(context.Context) bool { return true }); code != lane.OK {
+		return reply(RequestFailed{code})
 	}
-	return reply(Presence{in.User, err == nil})
+	return Reply{}
+}
+
+// spend takes one message from the sender's bucket. It reports false if there
+// was none.
+func (v *invocation) spend(ctx context.Context) (bool, error) {
+	for range decideTries {
+		now := v.Clock.Now()
+		if !v.Rate.Allows(v.conn.Lane.TAT, 0, now) {
+			return false, nil
+		}
+		if !v.Rate.Limited() {
+			return true, nil
+		}
+		if made, err := v.update(ctx, updateBy(v.conn.Lane.Spend(v.Rate, now))); err != nil || made {
+			return made, err
+		}
+	}
+	return false, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // world is the service on a store in memory, with sockets that remember what
@@ -32,7 +33,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, got: make(map[signal.ConnectionID][]signal.Event), closed: make(map[signal.ConnectionID]bool)}
 	w.Service = &signal.Service{
-		Store: memory.New(), Pusher: w, Prober: w, Access: signal.OpenAccess,
+		Store: memory.New(), Pusher: w, Prober: w, Pings: pings, Access: signal.OpenAccess,
 		Clock: signal.SystemClock{}, Random: counter(), Log: slog.New(slog.DiscardHandler),
 	}
 	return w
@@ -107,15 +108,17 @@ func line(e signal.Event) string {
 			return fmt.Sprintf("welcome %s, session %s begins", e.User, e.Session)
 		}
 		return fmt.Sprintf("welcome %s", e.User)
-	case signal.Denied:
+	case signal.AuthenticationDenied:
 		return fmt.Sprintf("denied %d %d", e.Number, int(e.Code))
 	case signal.Closing:
 		return fmt.Sprintf("closing %d", int(e.Code))
-	case signal.Refused:
+	case signal.ConnectionRefused:
 		if e.Number != signal.NoNumber {
 			return fmt.Sprintf("refused %d %d", e.Number, int(e.Code))
 		}
 		return fmt.Sprintf("refused %d", int(e.Code))
+	case signal.RequestFailed:
+		return "failed"
 	default:
 		return strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", e), "signal."))
 	}
@@ -123,12 +126,25 @@ func line(e signal.Event) string {
 
 func (w *world) connect(id signal.ConnectionID, protocol signal.Protocol, token *string) {
 	w.t.Helper()
-	after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: id, Protocol: protocol}, Token: token})
+	after, err := w.Connect(w.t.Context(), handshake(id, protocol, token))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	after(w.t.Context())
 }
+
+// handshake is what the protocols make of one that brings a token.
+func handshake(id signal.ConnectionID, protocol signal.Protocol, token *string) signal.Handshake {
+	h := signal.Handshake{Peer: signal.Peer{ID: id, Protocol: protocol}, Token: token}
+	h.JoinsLate = token != nil && protocol == signal.EIO4
+	if protocol == signal.JSON {
+		h.Start = lane.StartAfter(0)
+	}
+	return h
+}
+
+// pings reports whether the clients of a protocol expect the server to ping.
+func pings(p signal.Protocol) bool { return p == signal.EIO4 }
 
 // json connects a JSON client, who authenticates with the handshake.
 func (w *world) json(id signal.ConnectionID, user string) { w.connect(id, signal.JSON, &user) }
@@ -147,7 +163,7 @@ func (w *world) receive(id signal.ConnectionID, in signal.Input) {
 }
 
 func (w *world) send(id signal.ConnectionID, n int64, to signal.UserName) {
-	w.receive(id, signal.Send{Number: n, Frame: signal.Frame{To: to, Data: fmt.Appendf(nil, "%d", n)}})
+	w.receive(id, signal.Send{Number: n, Frame: lane.Frame{To: string(to), Data: fmt.Appendf(nil, "%d", n)}})
 }
 
 func (w *world) expect(id signal.ConnectionID, want ...string) {
@@ -220,7 +236,7 @@ func TestMissingNumberIsWaitedForAndSkipped(t *testing.T) {
 		w.json("a", "alice")
 		w.json("b", "bob")
 		w.send("a", 2, "bob")
-		time.Sleep(signal.Patience - time.Millisecond)
+		time.Sleep(lane.LeaseTimeout - time.Millisecond)
 		w.expect("b", "opened", "admitted", "welcome bob")
 		time.Sleep(time.Second)
 		w.expect("b", "opened", "admitted", "welcome bob", "2 from alice")
@@ -252,7 +268,7 @@ func TestOvertakenOpener(t *testing.T) {
 		w.connect("a", signal.EIO4, nil)
 		w.send("a", 5, "alice")
 		w.Receive(w.t.Context(), signal.Peer{ID: "a"}, signal.Authenticate{Number: 7, Token: "alice"}) // and no more
-		time.Sleep(signal.Patience + time.Second)
+		time.Sleep(lane.LeaseTimeout + time.Second)
 		w.send("a", 8, "alice")
 		w.expect("a", "opened", "admitted", "stored", "ack 5 2100", "8 from alice", "ack 8 0")
 	})
@@ -301,7 +317,7 @@ func TestGoneReceiverIsOffline(t *testing.T) {
 		if _, err := w.Store.Owner(w.t.Context(), "bob", w.Clock.Now()); !errors.Is(err, signal.ErrOffline) {
 			t.Errorf("bob's owner: %v", err)
 		}
-		if _, err := w.Store.Inspect(w.t.Context(), "b", w.Clock.Now()); !errors.Is(err, signal.ErrNoConnection) {
+		if _, err := w.Store.Get(w.t.Context(), "b", w.Clock.Now()); !errors.Is(err, signal.ErrNoConnection) {
 			t.Errorf("bob's connection: %v", err)
 		}
 	})
@@ -331,10 +347,10 @@ func TestReceiverMovesWhileRouted(t *testing.T) {
 }
 
 func TestPostFailuresAreTold(t *testing.T) {
-	for err, code := range map[error]signal.Code{
-		signal.ErrBusy:           signal.CodeBusy,
-		signal.ErrTooLarge:       signal.CodeClient,
-		context.DeadlineExceeded: signal.CodeUnavailable,
+	for err, code := range map[error]lane.Code{
+		signal.ErrBusy:           lane.CodeBusy,
+		signal.ErrTooLarge:       lane.CodeClient,
+		context.DeadlineExceeded: lane.CodeUnavailable,
 	} {
 		inWorld(t, func(w *world) {
 			w.json("a", "alice")
@@ -436,7 +452,7 @@ func TestJoin(t *testing.T) {
 
 type unreadableStore struct{ signal.Store }
 
-func (unreadableStore) Inspect(context.Context, signal.ConnectionID, signal.Instant) (signal.Connection, error) {
+func (unreadableStore) Get(context.Context, signal.ConnectionID, lane.Instant) (signal.Connection, error) {
 	return signal.Connection{}, errors.New("unreadable")
 }
 
@@ -457,7 +473,7 @@ func TestGreetingIsTriedAgain(t *testing.T) {
 			}
 			w.json("a", "alice")
 			w.expect("a", c.want...)
-			_, err := w.Store.Inspect(w.t.Context(), "a", w.Clock.Now())
+			_, err := w.Store.Get(w.t.Context(), "a", w.Clock.Now())
 			if there := err == nil; there != (c.want != nil) {
 				t.Errorf("after %d tries in vain the record is there: %v", c.gone, there)
 			}
@@ -487,4 +503,20 @@ func TestUserNames(t *testing.T) {
 			t.Errorf("%.20q: %v", name, err)
 		}
 	}
+}
+
+// An authentication without a number says nothing about where the others begin:
+// the first ones are sorted for a moment, and the lowest is first.
+func TestUnnumberedAuthentication(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.json("b", "bob")
+		w.connect("a", signal.EIO4, nil)
+		w.receive("a", signal.Authenticate{Number: signal.NoNumber, Token: "alice"})
+		w.send("a", 7, "bob")
+		w.send("a", 6, "bob")
+		time.Sleep(lane.ReorderWindow)
+		w.expect("b", "opened", "admitted", "welcome bob")
+		time.Sleep(lane.GapTimeout / 10) // the watcher's next look
+		w.expect("b", "opened", "admitted", "welcome bob", "6 from alice", "7 from alice")
+	})
 }

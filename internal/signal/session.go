@@ -5,27 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// Session is what a client has that goes on with its numbers on a connection
-// after the one before: what it sends again there, under the same number, is
-// delivered once.
+// Session is that of a client whose numbers continue on its next connection:
+// what it sends again there, under the same number, is delivered once.
 type Session struct {
 	// ID names the session, and is the same on each of its connections:
-	// [CheckSessionID]. Receivers are told, so that they know a message again
-	// that was sent again where the server has forgotten the session.
+	// [CheckSessionID]. Receivers get it, so that they recognise a message that
+	// was sent again where the server has forgotten the session.
 	ID string
-	// Resume is the connection to go on with; empty: none.
+	// Resume is the connection to resume; empty: none. Where that is not possible
+	// the client's numbers begin at the handshake's Start.
 	Resume ConnectionID
-	// First is the lowest number that the client may send, where there is
-	// nothing to go on with.
-	First int64
 }
 
 // MaxSessionID is the longest session id, in bytes: a UUID, and some room.
 const MaxSessionID = 64
 
-// CheckSessionID says what keeps id from being one, if anything does.
+// CheckSessionID returns an error if id does not name a session.
 func CheckSessionID(id string) error {
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 	switch {
@@ -39,67 +38,65 @@ func CheckSessionID(id string) error {
 	return nil
 }
 
-// lane is where a client's session stands, and whether that is where it stood
-// before.
-func (s *Service) lane(ctx context.Context, c Connection, user UserName, in Session) (Lane, bool, error) {
-	if in.Resume != "" {
-		if lane, ok, err := s.resume(ctx, c, user, in.Resume); ok || err != nil {
-			return lane, ok, err
+// startLane returns the lane that a connection begins with, idle, and whether
+// that is where its session stands.
+func (s *Service) startLane(ctx context.Context, c Connection, user UserName, in Authenticate) (l lane.Lane, resumed bool, err error) {
+	if in.Session != nil && in.Session.Resume != "" {
+		if l, resumed, err = s.resume(ctx, c, user, in.Session.Resume); resumed || err != nil {
+			return l, resumed, err
 		}
 	}
-	return startAfter(in.First - 1), false, nil
+	return in.start().Lane(), false, nil
 }
 
-// resume is the lane of the session's connection before, at rest, and whether
+// resume returns the lane of the session's connection before, idle, and whether
 // there is one. Whatever that connection had under way is over then: it has
-// ended, so it takes nothing more on, and its last owner has finished or was
-// dead and overtaken.
-func (s *Service) resume(ctx context.Context, c Connection, user UserName, before ConnectionID) (Lane, bool, error) {
-	old, err := s.Store.Recall(ctx, before, s.Clock.Now())
+// ended, so it does nothing new, and its last lease was finished or has expired.
+func (s *Service) resume(ctx context.Context, c Connection, user UserName, before ConnectionID) (lane.Lane, bool, error) {
+	old, err := s.Store.GetEnded(ctx, before, s.Clock.Now())
 	switch {
 	case errors.Is(err, ErrNoConnection), err == nil && (old.User != user || old.Session != c.Session || !old.Lane.Opened()):
-		return Lane{}, false, nil
+		return lane.Lane{}, false, nil
 	case err != nil:
-		return Lane{}, false, fmt.Errorf("recall connection %s: %w", before, err)
+		return lane.Lane{}, false, fmt.Errorf("get connection %s: %w", before, err)
 	}
 	if !old.Ended {
-		if _, err := s.end(ctx, user, before); err != nil {
-			return Lane{}, false, err
+		if _, err := s.endAndRelease(ctx, user, before); err != nil {
+			return lane.Lane{}, false, err
 		}
 	}
-	w := s.work(old)
-	err = w.rest(ctx)
+	v := s.invocation(old)
+	err = v.awaitIdle(ctx)
 	if errors.Is(err, ErrNoConnection) {
-		return Lane{}, false, nil
+		return lane.Lane{}, false, nil
 	}
-	return w.conn.Lane, err == nil, err
+	return v.conn.Lane, err == nil, err
 }
 
-// rest waits until the lane of a connection that has ended is idle, and
-// overtakes an owner that is dead.
-func (w *work) rest(ctx context.Context) error {
+// awaitIdle waits until the lane of a connection that has ended is idle, and
+// expires its lease if that is not renewed.
+func (v *invocation) awaitIdle(ctx context.Context) error {
 	for pause := watchFirst; ; pause = min(2*pause, watchMost) {
-		c, err := w.Store.Recall(ctx, w.conn.ID, w.Clock.Now())
+		c, err := v.Store.GetEnded(ctx, v.conn.ID, v.Clock.Now())
 		if err != nil {
-			return fmt.Errorf("recall connection %s: %w", w.conn.ID, err)
+			return fmt.Errorf("get connection %s: %w", v.conn.ID, err)
 		}
-		w.conn = c
-		now := w.Clock.Now()
+		v.conn = c
 		switch {
 		case c.Lane.Idle():
 			return nil
-		case c.Lane.dead(now):
-			m := c.Lane.overtake(w.me)
-			m.Guard.Ended = true
-			made, err := w.move(ctx, m)
+		case c.Lane.Expired(v.Clock.Now()):
+			u := updateBy(c.Lane.Expire(v.id))
+			u.Ended = true
+			made, err := v.update(ctx, u)
 			if err != nil {
 				return err
 			}
 			if made {
-				w.Count(MetricOvertaken, 1)
+				v.Count(MetricExpired, 1)
 			}
 		default:
-			if err := w.Clock.Sleep(ctx, pause); err != nil {
+			if err := v.Clock.Sleep(ctx, pause); err != nil {
 				return err
 			}
 		}

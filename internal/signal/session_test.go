@@ -8,12 +8,20 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// session connects a JSON client that has one.
+// session connects a JSON client that has one, and whose numbers begin at 1.
 func (w *world) session(id signal.ConnectionID, user string, s signal.Session) {
 	w.t.Helper()
-	after, err := w.Connect(w.t.Context(), signal.Handshake{Peer: signal.Peer{ID: id, Protocol: signal.JSON}, Token: &user, Session: &s})
+	w.sessionAt(id, user, s, 1)
+}
+
+func (w *world) sessionAt(id signal.ConnectionID, user string, s signal.Session, first int64) {
+	w.t.Helper()
+	h := handshake(id, signal.JSON, &user)
+	h.Session, h.Start = &s, lane.StartAfter(first-1)
+	after, err := w.Connect(w.t.Context(), h)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -30,12 +38,12 @@ func TestSessionGoesOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.json("b", "bob")
-				w.session("a1", "alice", signal.Session{ID: "s", First: 1})
+				w.session("a1", "alice", signal.Session{ID: "s"})
 				w.send("a1", 1, "bob")
 				w.send("a1", 2, "nobody")
 				w.send("a1", 4, "bob") // 3 is on its way
 				end(w)
-				w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1", First: 1})
+				w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})
 				for n := range int64(4) {
 					w.send("a2", n+1, "bob")
 				}
@@ -52,12 +60,12 @@ func TestSessionGoesOn(t *testing.T) {
 func TestRepeatsBeforeTheWelcome(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("b", "bob")
-		w.session("a1", "alice", signal.Session{ID: "s", First: 1})
+		w.session("a1", "alice", signal.Session{ID: "s"})
 		w.send("a1", 1, "bob")
 		token := "alice"
-		after, err := w.Connect(t.Context(), signal.Handshake{
-			Peer: signal.Peer{ID: "a2", Protocol: signal.JSON}, Token: &token, Session: &signal.Session{ID: "s", Resume: "a1", First: 1},
-		})
+		h := handshake("a2", signal.JSON, &token)
+		h.Session = &signal.Session{ID: "s", Resume: "a1"}
+		after, err := w.Connect(t.Context(), h)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,11 +95,10 @@ func TestSessionBeginsAnew(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.json("b", "bob")
-				w.session("a1", "alice", signal.Session{ID: "s", First: 1})
+				w.session("a1", "alice", signal.Session{ID: "s"})
 				w.send("a1", 1, "nobody")
 				user, s := resume(w)
-				s.First = 7
-				w.session("a2", user, s)
+				w.sessionAt("a2", user, s, 7)
 				w.send("a2", 7, signal.UserName(user))
 				w.send("a2", 6, signal.UserName(user))
 				got := strings.Join(w.events("a2"), ", ")
@@ -99,7 +106,7 @@ func TestSessionBeginsAnew(t *testing.T) {
 				if got != want {
 					t.Errorf("got %s\nwant %s", got, want)
 				}
-				if _, err := w.Store.Inspect(t.Context(), "b", w.Clock.Now()); name == "another user's" && err != nil {
+				if _, err := w.Store.Get(t.Context(), "b", w.Clock.Now()); name == "another user's" && err != nil {
 					t.Errorf("bob's connection: %v", err)
 				}
 			})
@@ -107,12 +114,12 @@ func TestSessionBeginsAnew(t *testing.T) {
 	}
 }
 
-// The owner at work when a connection ends may take longer than a turn lasts: it
-// renews its turn, and delivers what it has taken.
+// The holder of the lease when a connection ends may take longer than a lease lasts: it
+// renews its lease, and delivers what it has taken.
 func TestSessionOfASlowOwner(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("b", "bob")
-		w.session("a1", "alice", signal.Session{ID: "s", First: 1})
+		w.session("a1", "alice", signal.Session{ID: "s"})
 		w.Pusher = slowly{w, 100 * time.Millisecond, isDelivery}
 		const all = 40
 		for n := range int64(all - 1) {
@@ -121,7 +128,7 @@ func TestSessionOfASlowOwner(t *testing.T) {
 		go w.send("a1", 1, "bob")
 		time.Sleep(300 * time.Millisecond) // some are posted
 		_ = w.Disconnect(t.Context(), "a1")
-		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1", First: 1})
+		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})
 		want, acks := []string{"opened", "admitted", "welcome bob"}, []string{"opened", "admitted", "welcome alice, session s goes on"}
 		for n := range int64(all) {
 			w.send("a2", n+1, "bob")
@@ -136,12 +143,12 @@ func TestSessionOfASlowOwner(t *testing.T) {
 func TestSessionWaitsForItsLastOwner(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("b", "bob")
-		w.session("a1", "alice", signal.Session{ID: "s", First: 1})
+		w.session("a1", "alice", signal.Session{ID: "s"})
 		w.Pusher = slowly{w, 900 * time.Millisecond, isDelivery}
 		go w.send("a1", 1, "bob")
 		time.Sleep(10 * time.Millisecond)
 		began := time.Now()
-		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1", First: 1})
+		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})
 		if waited := time.Since(began); waited < 800*time.Millisecond || waited > 1500*time.Millisecond {
 			t.Errorf("waited %v", waited)
 		}
@@ -166,15 +173,16 @@ func (s slowly) Post(ctx context.Context, p signal.Peer, e signal.Event) error {
 	return s.Pusher.Post(ctx, p, e)
 }
 
-// An owner that died is overtaken first, and what it left is told as unknown.
-func TestSessionOfADeadOwner(t *testing.T) {
+// A lease that is not renewed expires first, and its numbers are acknowledged as
+// unknown.
+func TestSessionWithAnExpiredLease(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("b", "bob")
-		w.session("a1", "alice", signal.Session{ID: "s", First: 1})
-		if _, made, err := w.Store.Move(t.Context(), "a1", signal.Take(1, signal.Frame{To: "bob"}, "dead", w.Clock.Now()), w.Clock.Now()); !made || err != nil {
+		w.session("a1", "alice", signal.Session{ID: "s"})
+		if _, made, err := w.Store.Update(t.Context(), "a1", signal.Update{Move: lane.Take(1, lane.Frame{To: "bob"}, "dead", w.Clock.Now())}, w.Clock.Now()); !made || err != nil {
 			t.Fatal(made, err)
 		}
-		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1", First: 1})
+		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})
 		w.send("a2", 1, "bob")
 		w.send("a2", 2, "bob")
 		w.expect("a2", "opened", "admitted", "welcome alice, session s goes on", "ack 1 2100", "ack 2 0")
@@ -186,11 +194,11 @@ func TestSessionOfADeadOwner(t *testing.T) {
 func TestLastWordOfASession(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("b", "bob")
-		w.session("a1", "alice", signal.Session{ID: "s", First: 1})
+		w.session("a1", "alice", signal.Session{ID: "s"})
 		w.send("a1", 1, "bob")
-		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1", First: 1})
+		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})
 		time.Sleep(time.Second)
-		if _, err := w.Store.Drop(t.Context(), "a2"); err != nil { // as another device's claim does
+		if _, err := w.Store.End(t.Context(), "a2"); err != nil { // as another device's claim does
 			t.Fatal(err)
 		}
 		w.send("a2", 1, "bob")

@@ -17,7 +17,7 @@ const MaxUserName = 256
 // anonymous is what OWT's reference server appends to the names it makes up.
 const anonymous = "@anonymous"
 
-// CheckUserName says what keeps name from being one, if anything does.
+// CheckUserName returns an error if name is not a user's name.
 func CheckUserName(name UserName) error {
 	switch {
 	case name == "":

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // Burst is what it takes to bring a number of messages, sent at once, to their
@@ -39,8 +40,8 @@ func MeasureBurst(messages, worlds int) Burst {
 	all := spent{held: make(map[int]int)}
 	for seed := range uint64(worlds) {
 		s := newSim(seed, None, nil)
-		s.tokens.last = time.Hour                                  // as of an issuer: that a token has not ended costs no call
-		s.service.Rate = signal.Rate{PerSecond: 1000, Burst: 1000} // which costs nothing
+		s.tokens.last = time.Hour                                // as of an issuer: that a token has not ended costs no call
+		s.service.Rate = lane.Rate{PerSecond: 1000, Burst: 1000} // which costs nothing
 		s.faults = Faults{Invoke: InvokeTime, Store: StoreTime, Post: PostTime}
 		alice, bob := s.newClient("alice", generationB), s.newClient("bob", generationB)
 		alice.connect()
@@ -77,12 +78,12 @@ func MeasureBurst(messages, worlds int) Burst {
 
 // spent is what a burst took.
 type spent struct {
-	held map[int]int // writes by the frames that their record held; nil: nobody measures
+	held map[int]int // writes by the frames that their record held; nil: not measured
 	busy time.Duration
 }
 
 // weigh notes a write of a connection's record, which is c now.
-func (s *spent) weigh(c signal.Connection, m signal.Move, made bool) {
+func (s *spent) weigh(c signal.Connection, m lane.Move, made bool) {
 	if s.held == nil {
 		return
 	}
@@ -93,7 +94,7 @@ func (s *spent) weigh(c signal.Connection, m signal.Move, made bool) {
 	s.held[frames]++
 }
 
-// timed is an invocation whose time is taken.
+// timed returns an invocation whose time is taken.
 func (s *Sim) timed(body func()) func() {
 	return func() {
 		began := s.now
@@ -111,7 +112,7 @@ func (s *Sim) lastDelivery() (last time.Duration) {
 	return last
 }
 
-// String is the measurement for people.
+// String returns the measurement for people.
 func (b Burst) String() string {
 	return fmt.Sprintf("%3d messages at once: p50 %v, p99 %v to the last delivery; per message %.1f writes, %.1f reads, %.1f posts, acks included",
 		b.Messages, b.P50.Round(time.Millisecond), b.P99.Round(time.Millisecond), b.Writes, b.Reads, b.Posts)
@@ -119,5 +120,5 @@ func (b Burst) String() string {
 
 // writes tells the store calls that write from those that read.
 func writes(call string) bool {
-	return call != "inspect" && call != "recall" && call != "owner"
+	return call != "get" && call != "get ended" && call != "owner"
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // checker sees what really happened, and judges it.
@@ -43,7 +44,7 @@ func (s *Sim) violate(promise, format string, args ...any) {
 	s.violations = append(s.violations, v)
 }
 
-// accept is an event that API Gateway has accepted for a socket.
+// accept returns an event that API Gateway has accepted for a socket.
 func (s *Sim) accept(k *socket, e signal.Event) {
 	s.tracef("%s gets %s", k.id, show(e))
 	switch e := e.(type) {
@@ -54,7 +55,7 @@ func (s *Sim) accept(k *socket, e signal.Event) {
 			s.acked(k, e)
 		}
 	case signal.Closing:
-		if e.Code == signal.CodeWrongToken {
+		if e.Code == lane.CodeWrongToken {
 			s.count("ended tokens")
 		}
 	}
@@ -86,15 +87,15 @@ func (s *Sim) delivered(k *socket, d signal.Delivery) {
 func (s *Sim) acked(k *socket, a signal.Ack) {
 	m := s.sent(k, a.Number)
 	if m == nil {
-		return // an authentication's, or what an overtaker says of numbers that were never sent here
+		return // an authentication's, or what an expired lease says of numbers that were never sent here
 	}
 	m.acks = append(m.acks, ack{a.Code, s.now})
-	if a.Code == signal.OK && len(m.accepted) == 0 {
+	if a.Code == lane.OK && len(m.accepted) == 0 {
 		s.violate("truth", "%s was told that number %d was delivered", k.id, a.Number)
 	}
 }
 
-// lane is what a sender's order is kept in.
+// lane returns what a sender's order is kept in.
 func (k *socket) lane() string {
 	if k.client.session != "" {
 		return k.client.session
@@ -102,7 +103,7 @@ func (k *socket) lane() string {
 	return string(k.id)
 }
 
-// sent is the message that a connection sent under a number.
+// sent returns the message that a connection sent under a number.
 func (s *Sim) sent(k *socket, n int64) *message {
 	for _, m := range slices.Backward(s.messages) {
 		if m.from == k && m.n == n {
@@ -128,17 +129,17 @@ func (s *Sim) lost(in signal.Input, k *socket) {
 	}
 }
 
-// moved: whoever lost its name, or whose token has ended, takes nothing on any
+// moved: a connection that lost its name, or whose token has ended, does nothing new any
 // more. By which clock it has is open to doubt, and a write may take effect late.
-func (s *Sim) moved(c signal.Connection, m signal.Move) {
-	s.count(string(m.Kind))
+func (s *Sim) moved(c signal.Connection, u signal.Update) {
+	s.count(string(u.Kind))
 	id := c.ID
 	doubt := s.faults.Skew + s.faults.LateEffect + stepTime
-	if m.Change.Opening == nil && (len(m.Run) > 0 || m.Change.Hold != nil) && c.Barred(epoch.Add(s.now-doubt)) {
-		s.violate("expiry", "%s made the move %s, although its token ended at %v", id, m.Kind, c.Until.Sub(epoch))
+	if u.Opening == nil && (len(u.Run) > 0 || u.Change.Hold != nil) && c.Revoked(epoch.Add(s.now-doubt)) {
+		s.violate("expiry", "%s made the move %s, although its token ended at %v", id, u.Kind, c.Until.Sub(epoch))
 	}
-	if at, lost := s.superseded[id]; lost && len(m.Run) > 0 {
-		s.violate("owner", "%s made the move %s, although it lost its name at %v", id, m.Kind, at)
+	if at, lost := s.superseded[id]; lost && len(u.Run) > 0 {
+		s.violate("owner", "%s made the move %s, although it lost its name at %v", id, u.Kind, at)
 	}
 }
 
@@ -157,7 +158,7 @@ func (s *Sim) claimed(c signal.Claim) {
 	s.owner[c.User] = c.Peer.ID
 }
 
-// routed: messages go to the owner only.
+// routed: messages go to the name's owner only.
 func (s *Sim) routed(user signal.UserName, id signal.ConnectionID) {
 	if s.owner[user] != id {
 		s.violate("owner", "a message for %s was routed to %s, but %s owns the name", user, id, s.owner[user])
@@ -165,8 +166,8 @@ func (s *Sim) routed(user signal.UserName, id signal.ConnectionID) {
 }
 
 // stall is the longest that a frame may take where nothing fails but the one
-// number that never comes: it is waited for, and those that wait are carried.
-const stall = signal.Patience + 3*time.Second
+// number that never comes: it is waited for, and those that wait are posted.
+const stall = lane.GapTimeout + 3*time.Second
 
 // judge judges what can be judged only in the end.
 func (s *Sim) judge() {
@@ -190,7 +191,7 @@ func (s *Sim) judgeMessage(m *message) {
 	}
 	ok, failed := false, false
 	for _, a := range m.acks {
-		ok, failed = ok || a.code == signal.OK, failed || a.code != signal.OK
+		ok, failed = ok || a.code == lane.OK, failed || a.code != lane.OK
 	}
 	if s.gentle && failed && (ok || len(m.accepted) > 0) {
 		s.violate("truth", "number %d of %s was delivered, and an error told: %v", m.n, m.from.id, m.acks)
@@ -202,17 +203,17 @@ func (s *Sim) judgeMessage(m *message) {
 	}
 }
 
-// judgeSocket: in the end every lane is at rest.
+// judgeSocket: in the end every lane is idle.
 func (s *Sim) judgeSocket(k *socket) {
 	if _, lost := s.superseded[k.id]; k.told["signal.Superseded"] && !lost && s.gentle {
 		s.violate("owner", "%s was told that it lost its name, which nobody took", k.id)
 	}
-	c, err := s.records.Inspect(context.Background(), k.id, s.Now())
-	if err != nil || !k.open || !c.Lane.Opened() || c.Bar.Code != signal.OK {
+	c, err := s.records.Get(context.Background(), k.id, s.Now())
+	if err != nil || !k.open || !c.Lane.Opened() || c.Revocation.Code != lane.OK {
 		return
 	}
 	if atRest := c.Lane.Idle() && len(c.Lane.Held) == 0; !atRest && !k.client.left { // who has left sends nothing that would set it going
-		s.violate("stall", "the lane of %s does not come to rest: done %d, turn %d, held %d", k.id, c.Lane.Done, c.Lane.Turn, len(c.Lane.Held))
+		s.violate("stall", "the lane of %s does not come to rest: done %d, turn %d, held %d", k.id, c.Lane.Done, c.Lane.Taken, len(c.Lane.Held))
 	}
 	if _, lost := s.superseded[k.id]; lost && s.gentle {
 		s.violate("owner", "%s lost its name and was not closed", k.id)
@@ -235,14 +236,14 @@ func (s *Sim) judgeUser(c *client) {
 
 // over reports whether a connection's token has ended.
 func (s *Sim) over(k *socket) bool {
-	c, err := s.records.Inspect(context.Background(), k.id, s.Now())
-	return err == nil && c.Barred(s.Now())
+	c, err := s.records.Get(context.Background(), k.id, s.Now())
+	return err == nil && c.Revoked(s.Now())
 }
 
 // triedInVain reports whether a message for user was answered in the calm.
 func (s *Sim) triedInVain(user signal.UserName) bool {
 	for _, m := range s.messages {
-		if m.to == user && m.arrived >= s.nudged && len(m.acks) > 0 && m.acks[0].code == signal.CodeUnreachable {
+		if m.to == user && m.arrived >= s.nudged && len(m.acks) > 0 && m.acks[0].code == lane.CodeUnreachable {
 			return true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // generation is a kind of client: how it authenticates and how it numbers.
@@ -69,7 +70,7 @@ type acceptance struct {
 }
 
 type ack struct {
-	code signal.Code
+	code lane.Code
 	at   time.Duration
 }
 
@@ -111,16 +112,21 @@ func (c *client) connect() {
 	s.connect(k, token)
 }
 
-// goOn is what a client says of its session in a handshake.
-func (c *client) goOn() *signal.Session {
-	if c.kind != generationSession {
-		return nil
+// handshake is what a client says when it connects.
+func (c *client) handshake(token *string) signal.Handshake {
+	h := signal.Handshake{Peer: signal.Peer{ID: c.socket.id, Protocol: c.socket.protocol}, Token: token}
+	switch c.kind {
+	case generationJSON:
+		h.Start = lane.StartAfter(0)
+	case generationSession:
+		first := c.next
+		if len(c.unanswered) > 0 {
+			first = c.unanswered[0].n
+		}
+		h.Start = lane.StartAfter(first - 1)
+		h.Session = &signal.Session{ID: c.session, Resume: c.resume}
 	}
-	first := c.next
-	if len(c.unanswered) > 0 {
-		first = c.unanswered[0].n
-	}
-	return &signal.Session{ID: c.session, Resume: c.resume, First: first}
+	return h
 }
 
 // renew has a session go on with a new connection while the one before is open.
@@ -216,7 +222,7 @@ func (c *client) keep(to signal.UserName) {
 
 func (c *client) emit(m *message) {
 	m.from, m.arrived = c.socket, 0
-	in := signal.Send{Number: m.n, Frame: signal.Frame{To: m.to, Data: []byte(strconv.Itoa(m.id))}}
+	in := signal.Send{Number: m.n, Frame: lane.Frame{To: string(m.to), Data: []byte(strconv.Itoa(m.id))}}
 	c.sim.tracef("%s sends %d to %s: message %d", m.from.id, m.n, m.to, m.id)
 	c.sim.message(m.from, "message "+strconv.Itoa(m.id), in)
 }
@@ -238,11 +244,11 @@ func (c *client) receive(k *socket, e signal.Event) {
 			c.sim.acked(k, e)
 			c.unanswered = slices.DeleteFunc(c.unanswered, func(m *message) bool { return m.n == e.Number })
 		}
-	case signal.Superseded, signal.Refused:
+	case signal.Superseded, signal.ConnectionRefused:
 		if c.socket == k {
 			c.left = true // another device has the name; it does not fight for it
 		}
-		if r, ok := e.(signal.Refused); ok && r.Code != signal.CodeUnknownUser {
+		if r, ok := e.(signal.ConnectionRefused); ok && r.Code != lane.CodeUnknownUser {
 			c.left = false // a passing fault
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // Mutation is a deliberate fault in the service's world, one for each promise:
@@ -15,13 +16,13 @@ const (
 	None      Mutation = ""
 	LaneOff   Mutation = "lane off"  // messages go as they come
 	Eager     Mutation = "eager"     // a post is tried again although it may have been accepted
-	Forgetful Mutation = "forgetful" // the store forgets who holds the turn
+	Forgetful Mutation = "forgetful" // the store forgets who holds the lease
 	Liar      Mutation = "liar"      // posts are said to be accepted before they are
-	NoFence   Mutation = "no fence"  // superseded connections stay somebody
+	NoFence   Mutation = "no fence"  // superseded connections keep their records
 	Clinging  Mutation = "clinging"  // names are never released
-	Blind     Mutation = "blind"     // nobody who waits for a number ever looks again
+	Blind     Mutation = "blind"     // no watcher ever looks again
 	Amnesia   Mutation = "amnesia"   // sessions are forgotten
-	Hasty     Mutation = "hasty"     // a session goes on before its last owner has finished
+	Hasty     Mutation = "hasty"     // a session is resumed before its last lease is finished
 	Undying   Mutation = "undying"   // the store does not ask whether a token has ended
 )
 
@@ -58,54 +59,54 @@ type mutatedStore struct {
 	mutation Mutation
 }
 
-// Move takes a turn whoever has it, if the store is forgetful.
-func (s mutatedStore) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (signal.Connection, bool, error) {
+// Update takes a lease that is held, if the store is forgetful.
+func (s mutatedStore) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
 	if s.mutation == Undying {
-		m.Guard.Valid = false
+		u.NotRevoked = false
 	}
-	c, made, err := s.Store.Move(ctx, id, m, now)
-	if s.mutation == Forgetful && err == nil && !made && m.Kind == signal.KindTake {
+	c, made, err := s.Store.Update(ctx, id, u, now)
+	if s.mutation == Forgetful && err == nil && !made && u.Kind == lane.KindTake {
 		return c, true, nil
 	}
 	return c, made, err
 }
 
 // Inspect never sees anything change, if the store is blind.
-func (s mutatedStore) Inspect(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
-	c, err := s.Store.Inspect(ctx, id, now)
+func (s mutatedStore) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
+	c, err := s.Store.Get(ctx, id, now)
 	if s.mutation == Blind && err == nil && c.Lane.Opened() {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
 	return c, err
 }
 
-// Recall finds nothing, if sessions are forgotten, and every lane at rest, if
+// GetEnded finds nothing, if sessions are forgotten, and every lane idle, if
 // they are hasty.
-func (s mutatedStore) Recall(ctx context.Context, id signal.ConnectionID, now signal.Instant) (signal.Connection, error) {
-	c, err := s.Store.Recall(ctx, id, now)
+func (s mutatedStore) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
+	c, err := s.Store.GetEnded(ctx, id, now)
 	switch s.mutation {
 	case Amnesia:
 		return signal.Connection{}, signal.ErrNoConnection
 	case Hasty:
-		c.Lane.Turn = c.Lane.Done
+		c.Lane.Taken = c.Lane.Done
 	}
 	return c, err
 }
 
 // Drop leaves the record there, if there is no fence.
-func (s mutatedStore) Drop(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+func (s mutatedStore) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
 	if s.mutation == NoFence {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
-	return s.Store.Drop(ctx, id)
+	return s.Store.End(ctx, id)
 }
 
 // Release does nothing, if names cling.
-func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
+func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
 	if s.mutation == Clinging {
 		return false, nil
 	}
-	return s.Store.Release(ctx, user, id, full)
+	return s.Store.Release(ctx, user, id, tat)
 }
 
 // eager tries every post again that fails.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // Faults are the probabilities of what goes wrong, each per occasion, and how
@@ -21,7 +22,7 @@ type Faults struct {
 	PostLost     float64 // a post is accepted, and its answer is lost
 	PostFails    float64 // a post fails, and is not accepted
 	LoseLeave    float64 // $disconnect never comes
-	Vanish       float64 // a connection ends without anybody being told
+	Vanish       float64 // a connection ends without a $disconnect
 	Skew         time.Duration
 	Invoke       time.Duration // typical time until an invocation starts
 	Store        time.Duration // typical time of a store call
@@ -35,7 +36,7 @@ var (
 	errTimeout = errors.New("gave up waiting")
 )
 
-// step is a point at which an invocation may crash.
+// step returns a point at which an invocation may crash.
 func (s *Sim) step() {
 	if s.current.frail && s.chance(s.faults.Crash) {
 		s.count("crashes")
@@ -84,27 +85,27 @@ type store struct {
 	signal.Store
 }
 
-// Admit implements [signal.ConnectionStore].
-func (s store) Admit(ctx context.Context, c signal.Connection) (err error) {
-	return errors.Join(s.call("admit", func() { err = s.Store.Admit(ctx, c) }), err)
+// Create implements [signal.ConnectionStore].
+func (s store) Create(ctx context.Context, c signal.Connection) (err error) {
+	return errors.Join(s.call("create", func() { err = s.Store.Create(ctx, c) }), err)
 }
 
-// Inspect implements [signal.ConnectionStore].
-func (s store) Inspect(ctx context.Context, id signal.ConnectionID, now signal.Instant) (c signal.Connection, err error) {
-	if failed := s.call("inspect", func() { c, err = s.Store.Inspect(ctx, id, now) }); failed != nil {
+// Get implements [signal.ConnectionStore].
+func (s store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
+	if failed := s.call("get", func() { c, err = s.Store.Get(ctx, id, now) }); failed != nil {
 		return signal.Connection{}, failed
 	}
 	return c, err
 }
 
-// Move implements [signal.ConnectionStore].
-func (s store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, now signal.Instant) (c signal.Connection, made bool, err error) {
-	failed := s.call(string(m.Kind), func() {
-		c, made, err = s.Store.Move(ctx, id, m, now)
-		s.tracef("%s %s: made %v, done %d turn %d held %d %v", m.Kind, id, made, c.Lane.Done, c.Lane.Turn, len(c.Lane.Held), err)
-		s.weigh(c, m, made)
+// Update implements [signal.ConnectionStore].
+func (s store) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (c signal.Connection, made bool, err error) {
+	failed := s.call(string(u.Kind), func() {
+		c, made, err = s.Store.Update(ctx, id, u, now)
+		s.tracef("%s %s: made %v, done %d turn %d held %d %v", u.Kind, id, made, c.Lane.Done, c.Lane.Taken, len(c.Lane.Held), err)
+		s.weigh(c, u.Move, made)
 		if made {
-			s.moved(c, m)
+			s.moved(c, u)
 		}
 	})
 	if failed != nil {
@@ -113,19 +114,19 @@ func (s store) Move(ctx context.Context, id signal.ConnectionID, m signal.Move, 
 	return c, made, err
 }
 
-// Recall implements [signal.ConnectionStore].
-func (s store) Recall(ctx context.Context, id signal.ConnectionID, now signal.Instant) (c signal.Connection, err error) {
-	if failed := s.call("recall", func() { c, err = s.Store.Recall(ctx, id, now) }); failed != nil {
+// GetEnded implements [signal.ConnectionStore].
+func (s store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
+	if failed := s.call("get ended", func() { c, err = s.Store.GetEnded(ctx, id, now) }); failed != nil {
 		return signal.Connection{}, failed
 	}
 	return c, err
 }
 
-// Drop implements [signal.ConnectionStore].
-func (s store) Drop(ctx context.Context, id signal.ConnectionID) (c signal.Connection, err error) {
-	failed := s.call("drop", func() {
-		c, err = s.Store.Drop(ctx, id)
-		s.tracef("drop %s: %v", id, err)
+// End implements [signal.ConnectionStore].
+func (s store) End(ctx context.Context, id signal.ConnectionID) (c signal.Connection, err error) {
+	failed := s.call("end", func() {
+		c, err = s.Store.End(ctx, id)
+		s.tracef("end %s: %v", id, err)
 	})
 	if failed != nil {
 		return signal.Connection{}, failed
@@ -152,9 +153,9 @@ func (s store) Claim(ctx context.Context, c signal.Claim) (claimed signal.Claime
 }
 
 // Release implements [signal.UserStore].
-func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (released bool, err error) {
+func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (released bool, err error) {
 	failed := s.call("release", func() {
-		released, err = s.Store.Release(ctx, user, id, full)
+		released, err = s.Store.Release(ctx, user, id, tat)
 		s.tracef("release %s by %s: %v", user, id, released)
 	})
 	if failed != nil {
@@ -164,7 +165,7 @@ func (s store) Release(ctx context.Context, user signal.UserName, id signal.Conn
 }
 
 // Route implements [signal.UserStore].
-func (s store) Route(ctx context.Context, user signal.UserName, now signal.Instant) (r signal.Route, err error) {
+func (s store) Route(ctx context.Context, user signal.UserName, now lane.Instant) (r signal.Route, err error) {
 	failed := s.call("route", func() {
 		r, err = s.Store.Route(ctx, user, now)
 		if err == nil {
@@ -178,7 +179,7 @@ func (s store) Route(ctx context.Context, user signal.UserName, now signal.Insta
 }
 
 // Owner implements [signal.UserStore].
-func (s store) Owner(ctx context.Context, user signal.UserName, now signal.Instant) (p signal.Peer, err error) {
+func (s store) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (p signal.Peer, err error) {
 	if failed := s.call("owner", func() { p, err = s.Store.Owner(ctx, user, now) }); failed != nil {
 		return signal.Peer{}, failed
 	}
@@ -191,9 +192,9 @@ func (s *Sim) Post(_ context.Context, to signal.Peer, e signal.Event) error {
 	s.step()
 	s.count("posts")
 	took := s.latency(s.faults.Post)
-	if took/2 >= signal.PostWithin || s.chance(s.faults.PostFails) {
+	if took/2 >= lane.PostWithin || s.chance(s.faults.PostFails) {
 		s.count("failed posts")
-		s.wait(min(took, signal.PostWithin))
+		s.wait(min(took, lane.PostWithin))
 		return errTimeout
 	}
 	s.wait(took / 2)
@@ -210,10 +211,10 @@ func (s *Sim) Post(_ context.Context, to signal.Peer, e signal.Event) error {
 	}
 	s.accept(k, e)
 	s.step()
-	if took >= signal.PostWithin || s.chance(s.faults.PostLost) {
+	if took >= lane.PostWithin || s.chance(s.faults.PostLost) {
 		s.count("lost post answers")
 		s.tracef("post: answer lost")
-		s.wait(min(took/2, signal.PostWithin-took/2))
+		s.wait(min(took/2, lane.PostWithin-took/2))
 		return errTimeout
 	}
 	s.wait(took / 2)

@@ -80,7 +80,7 @@ func (r *Result) add(w Report) {
 	}
 }
 
-// String is the result for people: the figures, and how to see each failure
+// String returns the result for people: the figures, and how to see each failure
 // again.
 func (r Result) String() string {
 	var b strings.Builder

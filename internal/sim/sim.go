@@ -63,8 +63,8 @@ func Run(seed uint64, mutation Mutation, trace func(string)) Report {
 	return s.report(seed)
 }
 
-// quiet is how long a world has to come to rest: an owner that died just
-// before is overtaken, what it left is skipped, and both are told.
+// quiet is how long a world has to come to rest: a lease whose holder died just
+// before expires, a gap is skipped, and both are acknowledged.
 const quiet = 20 * time.Second
 
 func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
@@ -147,7 +147,7 @@ func (s *Sim) message(k *socket, name string, in signal.Input) {
 	})
 }
 
-// answer is a response on its way to the client.
+// answer returns a response on its way to the client.
 func (s *Sim) answer(k *socket, e signal.Event) {
 	s.after(s.latency(s.faults.Post)/2, func() {
 		if k.open {
@@ -160,7 +160,7 @@ func (s *Sim) answer(k *socket, e signal.Event) {
 // answered.
 func (s *Sim) connect(k *socket, token *string) {
 	s.sockets[k.id] = k
-	h := signal.Handshake{Peer: signal.Peer{ID: k.id, Protocol: k.protocol}, Token: token, Session: k.client.goOn()}
+	h := k.client.handshake(token)
 	s.invoke("connect "+string(k.id), 1, func() {
 		after, err := s.service.Connect(context.Background(), h)
 		s.step()

@@ -34,8 +34,8 @@ func TestWorlds(t *testing.T) {
 func judgeWorlds(t *testing.T, r sim.Result) {
 	t.Helper()
 	for _, what := range []string{
-		"adopt", "bar", "crashes", "ended tokens", "failed posts", "hold", "late store effects", "lost $disconnects", "lost frames", "lost post answers",
-		"lost store answers", "overtake", "repeated invocations", "skip", "store failures", "takeovers", "throttled posts",
+		"adopt", "revoke", "crashes", "ended tokens", "failed posts", "hold", "late store effects", "lost $disconnects", "lost frames", "lost post answers",
+		"lost store answers", "expire", "repeated invocations", "skip", "store failures", "takeovers", "throttled posts",
 	} {
 		if r.Counts[what] == 0 {
 			t.Errorf("no world had %s", what)

@@ -17,7 +17,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // World is the schedule: what is to happen, in the order of its time.
@@ -29,11 +29,11 @@ type World struct {
 	current *process
 	steps   int
 
-	trace func(string) // nil: nobody looks
+	trace func(string) // nil: none
 }
 
 // epoch is when a world begins; any time will do.
-const epoch = signal.Instant(1_800_000_000_000)
+const epoch = lane.Instant(1_800_000_000_000)
 
 // maxSteps ends a world that does not end by itself: a live-lock.
 const maxSteps = 1_000_000
@@ -152,7 +152,7 @@ func (w *World) crash() {
 
 // Now implements [signal.Clock], as the machine of the process that runs has
 // it.
-func (w *World) Now() signal.Instant {
+func (w *World) Now() lane.Instant {
 	now := w.now
 	if w.current != nil {
 		now += w.current.skew
@@ -169,7 +169,7 @@ func (w *World) Sleep(_ context.Context, d time.Duration) error {
 // chance is true with probability p.
 func (w *World) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
 
-// upTo is a random time below d.
+// upTo returns a random time below d.
 func (w *World) upTo(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0

@@ -24,17 +24,6 @@ const (
 	EIO4 Version = 4
 )
 
-// ParseVersion reads the query parameter EIO. It reports false for anything but "3" and "4".
-func ParseVersion(eio string) (Version, bool) {
-	switch eio {
-	case "3":
-		return EIO3, true
-	case "4":
-		return EIO4, true
-	}
-	return 0, false
-}
-
 // EngineType is the first character of an Engine.IO packet (Engine.IO protocol v4, section Packet encoding).
 type EngineType byte
 

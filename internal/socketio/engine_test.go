@@ -10,19 +10,6 @@ import (
 	"github.com/owt-signal/owt-signal/internal/socketio"
 )
 
-func TestParseVersion(t *testing.T) {
-	for eio, want := range map[string]socketio.Version{"3": socketio.EIO3, "4": socketio.EIO4} {
-		if v, ok := socketio.ParseVersion(eio); !ok || v != want {
-			t.Errorf("ParseVersion(%q) = %d, %v; want %d", eio, v, ok, want)
-		}
-	}
-	for _, eio := range []string{"", "2", "5", "04", "4 ", "４", "34"} {
-		if v, ok := socketio.ParseVersion(eio); ok {
-			t.Errorf("ParseVersion(%q) = %d, want none", eio, v)
-		}
-	}
-}
-
 func TestDecodeEngine(t *testing.T) {
 	full := strings.Repeat("x", socketio.MaxHeartbeatData)
 	tests := []struct {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/owt-signal/owt-signal/internal/need"
 	"github.com/owt-signal/owt-signal/internal/rawjson"
 	"github.com/owt-signal/owt-signal/internal/socketio"
 )
@@ -55,13 +56,9 @@ func ask(t *testing.T, q questions) answers {
 	if testing.Short() {
 		t.Skip("runs Node.js")
 	}
-	args := []string{filepath.Join("testdata", "oracle.mjs")}
+	program, args := need.Node(t), []string{filepath.Join("testdata", "oracle.mjs")}
 	for _, client := range clients {
-		folder := filepath.Join("..", "..", "e2e", "node_modules", client)
-		if _, err := os.Stat(folder); err != nil {
-			t.Fatalf("the JavaScript clients are not installed, run make test: %v", err)
-		}
-		args = append(args, folder)
+		args = append(args, filepath.Join(need.Root(), need.Clients, client))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -69,7 +66,7 @@ func ask(t *testing.T, q questions) answers {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := exec.CommandContext(ctx, "node", args...)
+	node := exec.CommandContext(ctx, program, args...)
 	node.Stdin = bytes.NewReader(input)
 	node.Stderr = os.Stderr
 	output, err := node.Output()

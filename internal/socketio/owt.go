@@ -9,6 +9,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/rawjson"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // The events that OWT's clients and server emit (owt-server-p2p,
@@ -44,9 +45,24 @@ var DefaultHeartbeat = Heartbeat{Interval: 5 * time.Minute, Timeout: 4 * time.Mi
 type OWT struct {
 	Version   Version
 	Heartbeat Heartbeat
-	// MaxPayload is told to clients: bytes in one message.
+	// MaxPayload is how many bytes a message may have, as clients learn it.
 	MaxPayload int
 }
+
+// Handshake completes a handshake. OWT's SDKs up to 4.3.1, which send their
+// version, never send a token later: without one in the handshake they have
+// none. Engine.IO 4 clients ask for their CONNECT, and one that authenticates
+// with the handshake gets it once that has succeeded.
+func (o OWT) Handshake(_ map[string]string, hs *signal.Handshake) error {
+	if hs.Token == nil && strings.HasPrefix(hs.Client.Version, "4.") {
+		hs.Token = new(string)
+	}
+	hs.JoinsLate = hs.Token != nil && o.Version == EIO4
+	return nil
+}
+
+// ServerPings reports whether the clients expect the server to ping.
+func (o OWT) ServerPings() bool { return o.Version == EIO4 }
 
 // Decode reads a frame. What cannot be answered otherwise ends the connection,
 // as it does on a Socket.IO server; a frame with an ack id is always answered
@@ -54,7 +70,7 @@ type OWT struct {
 func (o OWT) Decode(frame []byte) (signal.Input, []byte, error) {
 	engine, err := DecodeEngine(frame)
 	if err != nil {
-		return signal.Reject{Code: signal.CodeClient}, nil, err
+		return signal.Unreadable{Code: lane.CodeClient}, nil, err
 	}
 	switch engine.Type {
 	case EngineMessage:
@@ -64,7 +80,7 @@ func (o OWT) Decode(frame []byte) (signal.Input, []byte, error) {
 	case EngineClose:
 		return signal.Leave{}, nil, nil
 	case EngineOpen:
-		return signal.Reject{Code: signal.CodeClient}, nil, malformed("open packet from a client")
+		return signal.Unreadable{Code: lane.CodeClient}, nil, malformed("open packet from a client")
 	default:
 		return nil, o.Nothing(), nil
 	}
@@ -74,9 +90,9 @@ func (o OWT) decodePacket(payload []byte) (signal.Input, []byte, error) {
 	p, err := Decode(payload)
 	switch {
 	case errors.Is(err, ErrBinary):
-		return signal.Reject{Code: signal.CodeUnsupported}, nil, err
+		return signal.Unreadable{Code: lane.CodeUnsupported}, nil, err
 	case err != nil:
-		return signal.Reject{Code: signal.CodeClient}, nil, err
+		return signal.Unreadable{Code: lane.CodeClient}, nil, err
 	case p.Namespace != "/":
 		return nil, o.foreign(p), nil
 	}
@@ -110,9 +126,9 @@ func (o OWT) decodeEvent(p Packet) (signal.Input, []byte, error) {
 	name, args, err := p.Event()
 	switch {
 	case err != nil && !p.HasID:
-		return signal.Reject{Code: signal.CodeClient}, nil, err
+		return signal.Unreadable{Code: lane.CodeClient}, nil, err
 	case err != nil:
-		return signal.Send{Number: number, Frame: signal.Frame{Code: signal.CodeClient}}, nil, err
+		return signal.Send{Number: number, Frame: lane.Frame{Code: lane.CodeClient}}, nil, err
 	case name == eventMessage:
 		f, err := message(args)
 		return signal.Send{Number: number, Frame: f}, nil, err
@@ -120,15 +136,15 @@ func (o OWT) decodeEvent(p Packet) (signal.Input, []byte, error) {
 		token, err := token(args)
 		return signal.Authenticate{Number: number, Token: token, Malformed: err != nil}, nil, err
 	case p.HasID:
-		return signal.Send{Number: number, Frame: signal.Frame{Code: signal.CodeUnsupported}}, nil, nil
+		return signal.Send{Number: number, Frame: lane.Frame{Code: lane.CodeUnsupported}}, nil, nil
 	default:
 		return nil, o.Nothing(), nil
 	}
 }
 
 // message reads the argument of a message: {to, data}.
-func message(args []json.RawMessage) (signal.Frame, error) {
-	refused := signal.Frame{Code: signal.CodeClient}
+func message(args []json.RawMessage) (lane.Frame, error) {
+	refused := lane.Frame{Code: lane.CodeClient}
 	if len(args) == 0 {
 		return refused, malformed("message without an argument")
 	}
@@ -136,17 +152,17 @@ func message(args []json.RawMessage) (signal.Frame, error) {
 	if err != nil {
 		return refused, malformed("message is not an object")
 	}
-	var f signal.Frame
+	var f lane.Frame
 	for _, m := range members {
 		switch string(m.Name) {
 		case "to":
 			to, _ := rawjson.Text(m.Value)
-			f.To = signal.UserName(to)
+			f.To = to
 		case "data":
 			f.Data = m.Value
 		}
 	}
-	if err := signal.CheckUserName(f.To); err != nil {
+	if err := signal.CheckUserName(signal.UserName(f.To)); err != nil {
 		return refused, err
 	}
 	if f.Data == nil {
@@ -179,7 +195,7 @@ func token(args []json.RawMessage) (string, error) {
 	return token, nil
 }
 
-// Encode is the packets that tell a client of an event.
+// Encode returns the packets by which a client learns of an event.
 func (o OWT) Encode(e signal.Event) [][]byte {
 	switch e := e.(type) {
 	case signal.Opened:
@@ -197,7 +213,7 @@ func (o OWT) Encode(e signal.Event) [][]byte {
 		return o.welcome(e)
 	case signal.Ack:
 		return [][]byte{ack(e.Number, code(e.Code))}
-	case signal.Denied:
+	case signal.AuthenticationDenied:
 		return [][]byte{ack(e.Number, failure(e.Code))}
 	case signal.Delivery:
 		return [][]byte{delivery(e)}
@@ -205,7 +221,7 @@ func (o OWT) Encode(e signal.Event) [][]byte {
 		return [][]byte{event(eventDisconnect, nil), Packet{Type: Disconnect}.Append(nil)}
 	case signal.Closing:
 		return o.closing(e.Code)
-	case signal.Refused:
+	case signal.ConnectionRefused:
 		return o.refused(e)
 	case signal.Ping:
 		return [][]byte{{byte(EnginePing)}}
@@ -227,7 +243,7 @@ func (o OWT) welcome(w signal.Welcome) [][]byte {
 }
 
 // refused ends with a DISCONNECT, after which no client reconnects by itself.
-func (o OWT) refused(r signal.Refused) [][]byte {
+func (o OWT) refused(r signal.ConnectionRefused) [][]byte {
 	number := strconv.Itoa(int(r.Code))
 	bye := Packet{Type: Disconnect}.Append(nil)
 	switch {
@@ -244,30 +260,30 @@ func (o OWT) refused(r signal.Refused) [][]byte {
 // closing ends with a DISCONNECT, too. After the CONNECT, a CONNECT_ERROR would
 // have the newer of the Engine.IO 4 clients (socket.io-client 4, socket.js,
 // onpacket) take leave of the socket without telling the application.
-func (o OWT) closing(c signal.Code) [][]byte {
+func (o OWT) closing(c lane.Code) [][]byte {
 	if o.Version == EIO3 {
-		return o.refused(signal.Refused{Number: signal.NoNumber, Code: c})
+		return o.refused(signal.ConnectionRefused{Number: signal.NoNumber, Code: c})
 	}
 	return [][]byte{event(eventRefused, failure(c)), Packet{Type: Disconnect}.Append(nil)}
 }
 
-// connected is the answer to a client's CONNECT: only those of EIO4 send one.
+// connected returns the answer to a client's CONNECT: only those of EIO4 send one.
 func connected(id signal.ConnectionID) []byte {
 	sid := append(rawjson.AppendString([]byte(`{"sid":`), string(id)), '}')
 	return Packet{Type: Connect, Data: sid}.Append(nil)
 }
 
-// code is the argument of a failure's ack, a number; a success has none:
+// code returns the argument of a failure's ack, a number; a success has none:
 // Android's client takes any for a failure, JavaScript's only a number.
-func code(c signal.Code) []byte {
-	if c == signal.OK {
+func code(c lane.Code) []byte {
+	if c == lane.OK {
 		return nil
 	}
 	return strconv.AppendInt(nil, int64(c), 10)
 }
 
-// failure is the argument of the ack of an authentication that failed.
-func failure(c signal.Code) []byte {
+// failure returns the argument of the ack of an authentication that failed.
+func failure(c lane.Code) []byte {
 	return append(strconv.AppendInt([]byte(`{"error":`), int64(c), 10), '}')
 }
 
@@ -284,7 +300,7 @@ func event(name string, argument []byte) []byte {
 	return Packet{Type: Event, Data: append(data, ']')}.Append(nil)
 }
 
-// delivery is the message that the sender wrote, with its name instead of the
+// delivery returns the message that the sender wrote, with its name instead of the
 // receiver's, and its place among the receiver's messages.
 func delivery(d signal.Delivery) []byte {
 	b := make([]byte, 0, len(d.Data)+len(d.From)+len(d.Epoch)+80)

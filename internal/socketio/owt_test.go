@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 	"github.com/owt-signal/owt-signal/internal/socketio"
 )
 
@@ -14,11 +15,11 @@ var owt3 = socketio.OWT{Version: socketio.EIO3, Heartbeat: socketio.DefaultHeart
 var owt4 = socketio.OWT{Version: socketio.EIO4, Heartbeat: socketio.DefaultHeartbeat, MaxPayload: 131072}
 
 func send(n int64, to, data string) signal.Send {
-	return signal.Send{Number: n, Frame: signal.Frame{To: signal.UserName(to), Data: []byte(data)}}
+	return signal.Send{Number: n, Frame: lane.Frame{To: to, Data: []byte(data)}}
 }
 
-func fails(n int64, code signal.Code) signal.Send {
-	return signal.Send{Number: n, Frame: signal.Frame{Code: code}}
+func fails(n int64, code lane.Code) signal.Send {
+	return signal.Send{Number: n, Frame: lane.Frame{Code: code}}
 }
 
 // TestOWTDecode: the frames of OWT's clients, and those that no client should
@@ -44,16 +45,16 @@ func TestOWTDecode(t *testing.T) {
 		{frame: `425["owt-message",{"data":{ "z":1, "a":12345678901234567890 },"to":"\u7528户1"}]`, in: send(5, "用户1", `{ "z":1, "a":12345678901234567890 }`)},
 		{frame: `42["owt-message",{"to":"bob","data":null}]`, in: send(none, "bob", "null")},
 		{frame: `425["owt-message",{"to":"eve","to":"bob","from":"root","__proto__":1,"data":1}]`, in: send(5, "bob", "1")},
-		{frame: `425["owt-message",null]`, in: fails(5, signal.CodeClient), bad: true},
-		{frame: `425["owt-message"]`, in: fails(5, signal.CodeClient), bad: true},
-		{frame: `425["owt-message",{"data":1}]`, in: fails(5, signal.CodeClient), bad: true},
-		{frame: `425["owt-message",{"to":"bob"}]`, in: fails(5, signal.CodeClient), bad: true},
-		{frame: `425["owt-message",{"to":["bob"],"data":1}]`, in: fails(5, signal.CodeClient), bad: true},
-		{frame: `425["owt-message",{"to":"` + strings.Repeat("x", signal.MaxUserName+1) + `","data":1}]`, in: fails(5, signal.CodeClient), bad: true},
-		{frame: `425["other",1]`, in: fails(5, signal.CodeUnsupported)},
+		{frame: `425["owt-message",null]`, in: fails(5, lane.CodeClient), bad: true},
+		{frame: `425["owt-message"]`, in: fails(5, lane.CodeClient), bad: true},
+		{frame: `425["owt-message",{"data":1}]`, in: fails(5, lane.CodeClient), bad: true},
+		{frame: `425["owt-message",{"to":"bob"}]`, in: fails(5, lane.CodeClient), bad: true},
+		{frame: `425["owt-message",{"to":["bob"],"data":1}]`, in: fails(5, lane.CodeClient), bad: true},
+		{frame: `425["owt-message",{"to":"` + strings.Repeat("x", signal.MaxUserName+1) + `","data":1}]`, in: fails(5, lane.CodeClient), bad: true},
+		{frame: `425["other",1]`, in: fails(5, lane.CodeUnsupported)},
 		{frame: `42["other",1]`, answer: "6"},
-		{frame: `425[7]`, in: fails(5, signal.CodeClient), bad: true},
-		{frame: `42[7]`, in: signal.Reject{Code: signal.CodeClient}, bad: true},
+		{frame: `425[7]`, in: fails(5, lane.CodeClient), bad: true},
+		{frame: `42[7]`, in: signal.Unreadable{Code: lane.CodeClient}, bad: true},
 
 		{frame: `2`, answer: `3`},
 		{frame: `2probe`, answer: `3probe`},
@@ -68,12 +69,12 @@ func TestOWTDecode(t *testing.T) {
 		{frame: `41`, in: signal.Leave{}},
 		{frame: `1`, in: signal.Leave{}},
 
-		{frame: `0{}`, in: signal.Reject{Code: signal.CodeClient}, bad: true},
-		{frame: ``, in: signal.Reject{Code: signal.CodeClient}, bad: true},
-		{frame: `4`, in: signal.Reject{Code: signal.CodeClient}, bad: true},
-		{frame: `42{}`, in: signal.Reject{Code: signal.CodeClient}, bad: true},
-		{frame: `429007199254740992["owt-message",{"to":"bob","data":1}]`, in: signal.Reject{Code: signal.CodeClient}, bad: true},
-		{frame: `451-["x",{"_placeholder":true,"num":0}]`, in: signal.Reject{Code: signal.CodeUnsupported}, bad: true},
+		{frame: `0{}`, in: signal.Unreadable{Code: lane.CodeClient}, bad: true},
+		{frame: ``, in: signal.Unreadable{Code: lane.CodeClient}, bad: true},
+		{frame: `4`, in: signal.Unreadable{Code: lane.CodeClient}, bad: true},
+		{frame: `42{}`, in: signal.Unreadable{Code: lane.CodeClient}, bad: true},
+		{frame: `429007199254740992["owt-message",{"to":"bob","data":1}]`, in: signal.Unreadable{Code: lane.CodeClient}, bad: true},
+		{frame: `451-["x",{"_placeholder":true,"num":0}]`, in: signal.Unreadable{Code: lane.CodeUnsupported}, bad: true},
 	} {
 		in, answer, err := owt4.Decode([]byte(c.frame))
 		if !reflect.DeepEqual(in, c.in) && !equalSend(in, c.in) || string(answer) != c.answer || (err != nil) != c.bad {
@@ -103,16 +104,16 @@ func TestOWTEncode(t *testing.T) {
 		{event: signal.Welcome{Number: none, User: "用户1"}, v3: `42["server-authenticated",{"uid":"用户1"}]`},
 		{event: signal.Welcome{Number: 7, User: "a\"b"}, v3: `42["server-authenticated",{"uid":"a\"b"}] 437[{"uid":"a\"b"}]`},
 		{event: signal.Ack{Number: 0}, v3: `430[]`},
-		{event: signal.Ack{Number: signal.MaxNumber, Code: signal.CodeUnreachable}, v3: `439007199254740991[2201]`},
+		{event: signal.Ack{Number: signal.MaxNumber, Code: lane.CodeUnreachable}, v3: `439007199254740991[2201]`},
 		{event: signal.Stored{Number: 1}, v3: "-"},
 		{event: signal.Delivery{From: "bob", Data: []byte(`{"<": 1.10}`), Epoch: "e", Seq: 12}, v3: `42["owt-message",{"data":{"<": 1.10},"from":"bob","epoch":"e","seq":12}]`},
 		{event: signal.Superseded{}, v3: `42["server-disconnect"] 41`},
-		{event: signal.Refused{Number: none, Code: signal.CodeUnsupported}, v3: `44"2103" 41`, v4: `44{"message":"2103","data":{"code":2103}} 41`},
-		{event: signal.Closing{Code: signal.CodeWrongToken}, v3: `44"2121" 41`, v4: `42["server-refused",{"error":2121}] 41`},
-		{event: signal.Refused{Number: 4, Code: signal.CodeWrongToken}, v3: `434[{"error":2121}] 41`},
-		{event: signal.Denied{Number: 4, Code: signal.CodeUnsupported}, v3: `434[{"error":2103}]`},
+		{event: signal.ConnectionRefused{Number: none, Code: lane.CodeUnsupported}, v3: `44"2103" 41`, v4: `44{"message":"2103","data":{"code":2103}} 41`},
+		{event: signal.Closing{Code: lane.CodeWrongToken}, v3: `44"2121" 41`, v4: `42["server-refused",{"error":2121}] 41`},
+		{event: signal.ConnectionRefused{Number: 4, Code: lane.CodeWrongToken}, v3: `434[{"error":2121}] 41`},
+		{event: signal.AuthenticationDenied{Number: 4, Code: lane.CodeUnsupported}, v3: `434[{"error":2103}]`},
 		{event: signal.Ping{}, v3: `2`},
-		{event: signal.Failed{Code: signal.CodeServer}, v3: "-"},
+		{event: signal.RequestFailed{Code: lane.CodeServer}, v3: "-"},
 		{event: signal.Presence{User: "bob"}, v3: "-"},
 	} {
 		if c.v4 == "" {
@@ -145,10 +146,10 @@ func FuzzOWTDecode(f *testing.F) {
 			t.Fatalf("%q: input %+v, answer %q", frame, in, answer)
 		}
 		s, ok := in.(signal.Send)
-		if !ok || s.Frame.Code != signal.OK {
+		if !ok || s.Frame.Code != lane.OK {
 			return
 		}
-		if !bytes.Contains(frame, s.Frame.Data) || signal.CheckUserName(s.Frame.To) != nil {
+		if !bytes.Contains(frame, s.Frame.Data) || signal.CheckUserName(signal.UserName(s.Frame.To)) != nil {
 			t.Errorf("%q: data %q for %q", frame, s.Frame.Data, s.Frame.To)
 		}
 		if s.Number < signal.NoNumber || s.Number > signal.MaxNumber {

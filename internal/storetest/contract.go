@@ -1,5 +1,5 @@
 // Package storetest is the contract of a [signal.Store]: one suite that every
-// store passes, and the real DynamoDB engine that it runs on.
+// store passes, and the emulator of DynamoDB that it runs on.
 package storetest
 
 import (
@@ -20,10 +20,11 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // now is the suite's time: whole seconds, as the time to live has them.
-const now = signal.Instant(1_800_000_000_000)
+const now = lane.Instant(1_800_000_000_000)
 
 // Run holds a store against the contract. The suite names its records so that
 // it can run on a store that holds others.
@@ -33,18 +34,18 @@ func Run(t *testing.T, store signal.Store) {
 		name string
 		test func(*testing.T)
 	}{
-		{"admit, inspect, drop", s.records},
-		{"what is left of a session can be recalled", s.sessions},
+		{"create, get, end", s.records},
+		{"what is left of a session can be got", s.sessions},
 		{"an expired record is absent", s.expiry},
-		{"a move is made or hands back the lane", s.moves},
-		{"any move does what the pure lane does", s.movesAsPure},
+		{"an update is made or hands back the record", s.updates},
+		{"any update does what the pure record does", s.updatesAsPure},
 		{"held frames come back as they were", s.frames},
 		{"what can be held is bounded", s.bounds},
 		{"hold against finish loses no frame", s.holdAgainstFinish},
 		{"what is known of a client comes back as it was", s.clients},
-		{"a connection that is barred takes on nothing new", s.barred},
-		{"the segments hold every connection once", s.each},
-		{"each ends with its context", s.eachEnds},
+		{"a connection that is revoked does nothing new", s.revoked},
+		{"the segments hold every connection once", s.scans},
+		{"scan ends with its context", s.scanEnds},
 		{"claim, route, release", s.ownership},
 		{"an ownership that has just ended is still fenced off", s.justEnded},
 		{"a repeated claim is answered like the first", s.repeatedClaim},
@@ -75,113 +76,124 @@ func (s *suite) peer() signal.Peer {
 	return signal.Peer{ID: signal.ConnectionID(s.unique() + "="), Endpoint: "https://api.example/prod", Protocol: signal.EIO4}
 }
 
-func (s *suite) admit(t testing.TB) signal.Connection {
+func (s *suite) create(t testing.TB) signal.Connection {
 	t.Helper()
-	c := signal.Connection{Peer: s.peer(), Since: now, Expires: now.Add(time.Hour), Lane: signal.NewLane()}
-	if err := s.Admit(ctx, c); err != nil {
+	c := signal.Connection{Peer: s.peer(), Since: now, Expires: now.Add(time.Hour), Lane: lane.New()}
+	if err := s.Create(ctx, c); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
+// opening opens a lane for alice.
+func opening(m lane.Move) signal.Update {
+	return signal.Update{Move: m, Opening: &signal.Opening{User: "alice"}}
+}
+
 // open makes a move that opens the lane of c at number 0.
 func (s *suite) open(t testing.TB, c signal.Connection) signal.Connection {
 	t.Helper()
-	c, made := s.move(t, c.ID, signal.Move{
-		Kind:   signal.KindOpen,
-		Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: 0},
-		Change: signal.Change{Owner: "opener", Opening: &signal.Opening{User: "alice", At: 0}},
-	})
+	c, made := s.update(t, c.ID, opening(start(c)))
 	if !made {
 		t.Fatal("lane did not open")
 	}
 	return c
 }
 
-func (s *suite) move(t testing.TB, id signal.ConnectionID, m signal.Move) (signal.Connection, bool) {
+// start returns the move that opens the lane of c at number 0.
+func start(c signal.Connection) lane.Move {
+	return c.Lane.Start(lane.StartAt(0).Lane(), "opener", now)
+}
+
+func (s *suite) move(t testing.TB, id signal.ConnectionID, m lane.Move) (signal.Connection, bool) {
 	t.Helper()
-	c, made, err := s.Move(ctx, id, m, now)
+	return s.update(t, id, signal.Update{Move: m})
+}
+
+func (s *suite) update(t testing.TB, id signal.ConnectionID, u signal.Update) (signal.Connection, bool) {
+	t.Helper()
+	c, made, err := s.Update(ctx, id, u, now)
 	if err != nil {
-		t.Fatalf("%s: %v", m.Kind, err)
+		t.Fatalf("%s: %v", u.Kind, err)
 	}
-	return c, made || m.Made(c.Lane) // a request that was sent again after its answer was lost
+	return c, made || u.Made(c.Lane) // a request that was sent again after its answer was lost
 }
 
 func (s *suite) records(t *testing.T) {
-	c := s.admit(t)
-	got, err := s.Inspect(ctx, c.ID, now)
+	c := s.create(t)
+	got, err := s.Get(ctx, c.ID, now)
 	equal(t, got, c, err)
 
 	opened := s.open(t, c)
-	if err := s.Admit(ctx, c); err != nil {
-		t.Fatalf("admit again: %v", err)
+	if err := s.Create(ctx, c); err != nil {
+		t.Fatalf("create again: %v", err)
 	}
-	got, err = s.Inspect(ctx, c.ID, now)
+	got, err = s.Get(ctx, c.ID, now)
 	equal(t, got, opened, err)
 	if got.User != "alice" {
 		t.Fatalf("user is %q", got.User)
 	}
 
-	got, err = s.Drop(ctx, c.ID)
+	got, err = s.End(ctx, c.ID)
 	equal(t, got, opened, err)
-	s.wantNobody(t, c.ID)
-	if _, err := s.Recall(ctx, c.ID, now); !errors.Is(err, signal.ErrNoConnection) {
-		t.Errorf("recall without a session: %v", err)
+	s.wantAbsent(t, c.ID)
+	if _, err := s.GetEnded(ctx, c.ID, now); !errors.Is(err, signal.ErrNoConnection) {
+		t.Errorf("get ended without a session: %v", err)
 	}
 }
 
 // sessions: a connection that has one ends without a trace for all but those
-// who ask for what is left.
+// who ask for ended ones.
 func (s *suite) sessions(t *testing.T) {
-	c := signal.Connection{Peer: s.peer(), Since: now, Expires: now.Add(time.Hour), Until: now.Add(time.Minute), Session: "s", Lane: signal.NewLane()}
-	if err := s.Admit(ctx, c); err != nil {
+	c := signal.Connection{Peer: s.peer(), Since: now, Expires: now.Add(time.Hour), Until: now.Add(time.Minute), Session: "s", Lane: lane.New()}
+	if err := s.Create(ctx, c); err != nil {
 		t.Fatal(err)
 	}
 	c = s.open(t, c)
-	take := signal.Take(1, signal.Frame{To: "bob"}, "me", now)
+	take := lane.Take(1, lane.Frame{To: "bob"}, "me", now)
 	c, _ = s.move(t, c.ID, take)
-	c, _ = s.hold(t, c, 3, signal.Held{Frame: signal.Frame{To: "bob", Data: []byte("x")}, At: now})
-	got, err := s.Recall(ctx, c.ID, now)
+	c, _ = s.hold(t, c, 3, lane.Held{Frame: lane.Frame{To: "bob", Data: []byte("x")}, At: now})
+	got, err := s.GetEnded(ctx, c.ID, now)
 	equal(t, got, c, err)
 
-	finish := finish(c.Lane)
-	finish.Guard.Owner, finish.Guard.Held, finish.Guard.Ended = "me", 0, true
-	finish.Change = signal.Change{Done: 1, Turn: 1, Owner: "me"}
-	if _, made := s.move(t, c.ID, finish); made {
-		t.Error("a move for a connection that has ended was made on one that has not")
+	ended := c.Lane
+	ended.Held = nil
+	finish := signal.Update{Move: ended.Finish(nil, false, "me", now), Ended: true}
+	if _, made := s.update(t, c.ID, finish); made {
+		t.Error("an update for a connection that has ended was made on one that has not")
 	}
-	got, err = s.Drop(ctx, c.ID)
+	got, err = s.End(ctx, c.ID)
 	equal(t, got, c, err)
-	s.wantNobody(t, c.ID)
+	s.wantAbsent(t, c.ID)
 
 	c.Ended, c.Lane.Held, c.Lane.Size = true, nil, 0
-	got, err = s.Recall(ctx, c.ID, now)
+	got, err = s.GetEnded(ctx, c.ID, now)
 	equal(t, got, c, err)
-	got, made := s.move(t, c.ID, finish)
+	got, made := s.update(t, c.ID, finish)
 	c = c.Applied(finish)
 	if equal(t, got, c, nil); !made {
 		t.Error("the owner at work could not finish")
 	}
-	if err := s.Admit(ctx, signal.Connection{Peer: c.Peer, Expires: c.Expires, Lane: signal.NewLane()}); err != nil {
+	if err := s.Create(ctx, signal.Connection{Peer: c.Peer, Expires: c.Expires, Lane: lane.New()}); err != nil {
 		t.Fatal(err)
 	}
-	s.wantNobody(t, c.ID)
-	if _, err := s.Recall(ctx, c.ID, c.Expires); !errors.Is(err, signal.ErrNoConnection) {
-		t.Errorf("recall at the end: %v", err)
+	s.wantAbsent(t, c.ID)
+	if _, err := s.GetEnded(ctx, c.ID, c.Expires); !errors.Is(err, signal.ErrNoConnection) {
+		t.Errorf("get ended at the end: %v", err)
 	}
-	if _, err := s.Recall(ctx, s.peer().ID, now); !errors.Is(err, signal.ErrNoConnection) {
-		t.Errorf("recall of a connection that never was: %v", err)
+	if _, err := s.GetEnded(ctx, s.peer().ID, now); !errors.Is(err, signal.ErrNoConnection) {
+		t.Errorf("get ended of a connection that never was: %v", err)
 	}
 }
 
-// wantNobody sees that nothing is to be had of a connection.
-func (s *suite) wantNobody(t *testing.T, id signal.ConnectionID) {
+// wantAbsent sees that nothing is to be had of a connection.
+func (s *suite) wantAbsent(t *testing.T, id signal.ConnectionID) {
 	t.Helper()
 	for _, f := range []func() error{
-		func() error { _, err := s.Drop(ctx, id); return err },
-		func() error { _, err := s.Inspect(ctx, id, now); return err },
+		func() error { _, err := s.End(ctx, id); return err },
+		func() error { _, err := s.Get(ctx, id, now); return err },
 		func() error {
-			_, _, err := s.Move(ctx, id, signal.Take(1, signal.Frame{}, "me", now), now)
+			_, _, err := s.Update(ctx, id, signal.Update{Move: lane.Take(1, lane.Frame{}, "me", now)}, now)
 			return err
 		},
 	} {
@@ -192,18 +204,18 @@ func (s *suite) wantNobody(t *testing.T, id signal.ConnectionID) {
 }
 
 func (s *suite) expiry(t *testing.T) {
-	c := s.open(t, s.admit(t))
+	c := s.open(t, s.create(t))
 	for _, at := range []struct {
-		signal.Instant
+		lane.Instant
 		want error
 	}{{c.Expires - 1, nil}, {c.Expires, signal.ErrNoConnection}} {
-		take := signal.Take(c.Lane.Turn+1, signal.Frame{}, "me", now)
-		take.Guard.Owner = "nobody" // does not hold: nothing changes
-		if _, _, err := s.Move(ctx, c.ID, take, at.Instant); !errors.Is(err, at.want) {
-			t.Errorf("move at %d: %v, want %v", at.Instant, err, at.want)
+		take := lane.Take(c.Lane.Taken+1, lane.Frame{}, "me", now)
+		take.Guard.Holder = lane.Is("nobody") // does not hold: nothing changes
+		if _, _, err := s.Update(ctx, c.ID, signal.Update{Move: take}, at.Instant); !errors.Is(err, at.want) {
+			t.Errorf("update at %d: %v, want %v", at.Instant, err, at.want)
 		}
-		if _, err := s.Inspect(ctx, c.ID, at.Instant); !errors.Is(err, at.want) {
-			t.Errorf("inspect at %d: %v, want %v", at.Instant, err, at.want)
+		if _, err := s.Get(ctx, c.ID, at.Instant); !errors.Is(err, at.want) {
+			t.Errorf("get at %d: %v, want %v", at.Instant, err, at.want)
 		}
 	}
 
@@ -224,14 +236,14 @@ func (s *suite) expiry(t *testing.T) {
 	}
 }
 
-func (s *suite) moves(t *testing.T) {
-	c := s.open(t, s.admit(t))
-	first := signal.Take(1, signal.Frame{To: "bob"}, "me", now)
+func (s *suite) updates(t *testing.T) {
+	c := s.open(t, s.create(t))
+	first := lane.Take(1, lane.Frame{To: "bob"}, "me", now)
 	c, made := s.move(t, c.ID, first)
-	if !made || c.Lane.Turn != 1 || c.Lane.Done != 0 || c.Lane.Owner != "me" || c.Lane.TurnAt != now || c.User != "alice" {
+	if !made || c.Lane.Taken != 1 || c.Lane.Done != 0 || c.Lane.Holder != "me" || c.Lane.LeasedAt != now || c.User != "alice" {
 		t.Fatalf("take: made %v, %+v", made, c)
 	}
-	back, made := s.move(t, c.ID, signal.Take(1, signal.Frame{To: "bob"}, "you", now))
+	back, made := s.move(t, c.ID, lane.Take(1, lane.Frame{To: "bob"}, "you", now))
 	if made {
 		t.Fatal("the same number was taken twice")
 	}
@@ -239,98 +251,114 @@ func (s *suite) moves(t *testing.T) {
 	if !first.Made(back.Lane) {
 		t.Error("one's own move is not recognised")
 	}
-	if _, made = s.move(t, c.ID, signal.Take(2, signal.Frame{}, "you", now)); made {
+	if _, made = s.move(t, c.ID, lane.Take(2, lane.Frame{}, "you", now)); made {
 		t.Error("a number was taken while an owner is at work")
 	}
 }
 
-// movesAsPure makes random moves, most of which are refused for one guard or
-// another, on the store and on a lane in memory.
-func (s *suite) movesAsPure(t *testing.T) {
+// updatesAsPure makes random updates, most of which are refused for one guard
+// or another, on the store and on a record in memory.
+func (s *suite) updatesAsPure(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		want := s.admit(t)
-		for range rapid.IntRange(1, 12).Draw(r, "moves") {
-			m := drawMove(r, want.Lane)
-			got, made, err := s.Move(ctx, want.ID, m, now)
+		want := s.create(t)
+		for range rapid.IntRange(1, 12).Draw(r, "updates") {
+			u := drawUpdate(r, want.Lane)
+			got, made, err := s.Update(ctx, want.ID, u, now)
 			if err != nil {
-				r.Fatalf("%+v: %v", m, err)
+				r.Fatalf("%+v: %v", u, err)
 			}
-			if made != want.Allows(m, now) {
-				r.Fatalf("made %v, the pure lane says otherwise\nlane %+v\nmove %+v", made, want.Lane, m)
+			if made != want.Allows(u, now) {
+				r.Fatalf("made %v, the pure record says otherwise\nlane %+v\nupdate %+v", made, want.Lane, u)
 			}
 			if made {
-				want = want.Applied(m)
+				want = want.Applied(u)
 			}
 			if !reflect.DeepEqual(normal(got), normal(want)) {
-				r.Fatalf("after %+v\n got %+v\nwant %+v", m, got, want)
+				r.Fatalf("after %+v\n got %+v\nwant %+v", u, got, want)
 			}
 		}
 	})
 }
 
-func drawMove(r *rapid.T, l signal.Lane) signal.Move {
+// drawGuard draws a guard that holds now and then; each condition may be
+// missing.
+func drawGuard(r *rapid.T, l lane.Lane) lane.Guard {
 	near := func(label string, v int64) int64 {
 		return v + rapid.SampledFrom([]int64{0, 0, 0, 0, 0, 1, -1}).Draw(r, label)
 	}
-	owner := rapid.SampledFrom([]string{"", "a", "b"})
-	m := signal.Move{Kind: "random", Guard: signal.Guard{
-		Done: near("done", l.Done), Turn: near("turn", l.Turn),
-		Owner: owner.Draw(r, "owner"),
-		Held:  rapid.SampledFrom([]int{signal.Any, signal.Any, len(l.Held), len(l.Held) + 1}).Draw(r, "held"),
-	}}
-	if rapid.IntRange(0, 2).Draw(r, "ask vacancy") == 0 {
-		m.Guard.Vacant = rapid.SliceOfN(rapid.Int64Range(0, 9), 1, 2).Draw(r, "vacant")
+	asks := func(label string, oneIn int) bool { return rapid.IntRange(1, oneIn).Draw(r, "ask "+label) == 1 }
+	var g lane.Guard
+	if !asks("nothing of done", 5) {
+		g.Done = lane.Is(near("done", l.Done))
 	}
-	if rapid.IntRange(0, 3).Draw(r, "ask time") == 0 {
-		m.Guard.TurnAt = l.TurnAt
+	if !asks("nothing of taken", 5) {
+		g.Taken = lane.Is(near("taken", l.Taken))
 	}
-	m.Guard.Valid = rapid.Bool().Draw(r, "ask validity")
-	if rapid.IntRange(0, 3).Draw(r, "ask bucket") == 0 {
-		full := signal.FullAt(near("full", int64(l.FullAt)))
-		m.Guard.FullAt = &full
+	if asks("holder", 2) {
+		g.Holder = lane.Is(rapid.SampledFrom([]string{l.Holder, "", "a", "b"}).Draw(r, "holder"))
 	}
-	c := &m.Change
-	c.Done, c.Turn = rapid.Int64Range(-2, 9).Draw(r, "done'"), rapid.Int64Range(-2, 9).Draw(r, "turn'")
-	c.Owner = owner.Draw(r, "owner'")
-	c.TurnAt = signal.Instant(rapid.Int64Range(0, 3).Draw(r, "turnAt'"))
-	c.FullAt = signal.FullAt(rapid.Int64Range(0, 3).Draw(r, "fullAt'"))
+	if asks("held", 2) {
+		g.Held = lane.Is(rapid.SampledFrom([]int{len(l.Held), len(l.Held), len(l.Held) + 1}).Draw(r, "held"))
+	}
+	if asks("vacancy", 3) {
+		g.Vacant = rapid.SliceOfN(rapid.Int64Range(0, 9), 1, 2).Draw(r, "vacant")
+	}
+	if asks("lease", 4) {
+		g.LeasedAt = lane.Is(rapid.SampledFrom([]lane.Instant{l.LeasedAt, l.LeasedAt, 0, 1}).Draw(r, "leased at"))
+	}
+	if asks("bucket", 4) {
+		g.TAT = lane.Is(lane.TAT(near("tat", int64(l.TAT))))
+	}
+	return g
+}
+
+func drawUpdate(r *rapid.T, l lane.Lane) signal.Update {
+	holder := rapid.SampledFrom([]string{"", "a", "b"})
+	u := signal.Update{Move: lane.Move{Kind: "random", Guard: drawGuard(r, l)}}
+	u.NotRevoked = rapid.Bool().Draw(r, "ask validity")
+	c := &u.Change
+	c.Done, c.Taken = rapid.Int64Range(-2, 9).Draw(r, "done'"), rapid.Int64Range(-2, 9).Draw(r, "taken'")
+	c.Holder = holder.Draw(r, "holder'")
+	c.LeasedAt = lane.Instant(rapid.Int64Range(0, 3).Draw(r, "leased at'"))
+	c.TAT = lane.TAT(rapid.Int64Range(0, 3).Draw(r, "tat'"))
 	switch rapid.IntRange(0, 4).Draw(r, "what") {
 	case 0:
-		c.Opening = &signal.Opening{
-			User: "alice", At: rapid.Int64Range(-1, 9).Draw(r, "open"),
-			Until:      rapid.SampledFrom([]signal.Instant{0, now, now + 1}).Draw(r, "until"),
+		c.Open = new(rapid.Int64Range(-1, 9).Draw(r, "open"))
+		u.Opening = &signal.Opening{
+			User:       "alice",
+			Until:      rapid.SampledFrom([]lane.Instant{0, now, now + 1}).Draw(r, "until"),
 			Attributes: rapid.SampledFrom([]map[string]string{nil, {"role": "doctor", "empty": ""}}).Draw(r, "attributes"),
 		}
 	case 1:
-		hold := signal.HeldFrame{N: rapid.Int64Range(0, 9).Draw(r, "hold"), Held: signal.Held{
-			Frame: signal.Frame{
-				To:      signal.UserName(rapid.String().Draw(r, "to")),
+		hold := lane.HeldFrame{N: rapid.Int64Range(0, 9).Draw(r, "hold"), Held: lane.Held{
+			Frame: lane.Frame{
+				To:      rapid.String().Draw(r, "to"),
 				Data:    rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(r, "data"),
-				Code:    signal.Code(rapid.IntRange(0, 1).Draw(r, "code")),
+				Code:    lane.Code(rapid.IntRange(0, 1).Draw(r, "code")),
 				Confirm: rapid.Bool().Draw(r, "confirm"),
 			},
-			By: owner.Draw(r, "by"), At: now,
+			By: holder.Draw(r, "by"), At: now,
 		}}
-		c.Hold, m.Guard.Vacant = &hold, append(m.Guard.Vacant, hold.N)
+		c.Hold, u.Guard.Vacant = &hold, append(u.Guard.Vacant, hold.N)
 	case 2:
 		for _, n := range slices.Sorted(maps.Keys(l.Held)) {
 			if rapid.Bool().Draw(r, "unhold") {
-				c.Unhold = append(c.Unhold, signal.Numbered{N: n, Frame: l.Held[n].Frame})
+				c.Unhold = append(c.Unhold, lane.Numbered{N: n, Frame: l.Held[n].Frame})
 			}
 		}
-		m.Guard.Held = len(l.Held)
+		u.Guard.Held = lane.Is(len(l.Held))
 	case 3:
-		c.Faults = &signal.Faults{Forgotten: 3, List: []signal.Fault{{From: 4, To: 5, Code: signal.CodeServer}}}
+		c.Outcomes = &lane.Outcomes{After: 3, Undelivered: []lane.Undelivered{{From: 4, To: 5, Code: lane.CodeServer}}}
 	case 4:
-		c.Bar = &signal.Bar{Code: signal.CodeWrongToken, By: "me", At: now}
+		u.Revocation = &signal.Revocation{Code: lane.CodeWrongToken, By: "me", At: now}
 	}
-	return m
+	return u
 }
 
 func (s *suite) frames(t *testing.T) {
-	c := s.open(t, s.admit(t))
+	c := s.open(t, s.create(t))
 	data := []byte(`{"a":1.10,"b":"<é\u0000>"}` + "\u2028")
-	frame := signal.Held{Frame: signal.Frame{To: "用户1", Data: data}, By: "me", At: now}
+	frame := lane.Held{Frame: lane.Frame{To: "用户1", Data: data}, By: "me", At: now}
 	for _, n := range []int64{3, signal.MaxNumber} {
 		c, made := s.hold(t, c, n, frame)
 		if !made {
@@ -342,78 +370,78 @@ func (s *suite) frames(t *testing.T) {
 	}
 }
 
-func (s *suite) hold(t testing.TB, c signal.Connection, n int64, h signal.Held) (signal.Connection, bool) {
-	return s.move(t, c.ID, signal.Move{
-		Kind:   signal.KindHold,
-		Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: signal.Any, Vacant: []int64{n}},
-		Change: signal.Change{Done: c.Lane.Done, Turn: c.Lane.Turn, Hold: &signal.HeldFrame{N: n, Held: h}},
+func (s *suite) hold(t testing.TB, c signal.Connection, n int64, h lane.Held) (signal.Connection, bool) {
+	return s.move(t, c.ID, lane.Move{
+		Kind:   lane.KindHold,
+		Guard:  lane.Guard{Done: lane.Is(c.Lane.Done), Taken: lane.Is(c.Lane.Taken), Vacant: []int64{n}},
+		Change: lane.Change{Done: c.Lane.Done, Taken: c.Lane.Taken, Hold: &lane.HeldFrame{N: n, Held: h}},
 	})
 }
 
 func (s *suite) bounds(t *testing.T) {
-	c := s.open(t, s.admit(t))
-	for n := range int64(signal.MaxHeld) {
-		if _, made := s.hold(t, c, n+2, signal.Held{At: now}); !made {
-			t.Fatalf("frame %d of %d was not held", n+1, signal.MaxHeld)
+	c := s.open(t, s.create(t))
+	for n := range int64(lane.MaxHeld) {
+		if _, made := s.hold(t, c, n+2, lane.Held{At: now}); !made {
+			t.Fatalf("frame %d of %d was not held", n+1, lane.MaxHeld)
 		}
 	}
-	if _, made := s.hold(t, c, signal.MaxHeld+2, signal.Held{At: now}); made {
-		t.Errorf("more than %d frames were held", signal.MaxHeld)
+	if _, made := s.hold(t, c, lane.MaxHeld+2, lane.Held{At: now}); made {
+		t.Errorf("more than %d frames were held", lane.MaxHeld)
 	}
 
-	c = s.open(t, s.admit(t))
-	half := signal.Held{Frame: signal.Frame{Data: make([]byte, signal.MaxHeldBytes/2)}, At: now}
+	c = s.open(t, s.create(t))
+	half := lane.Held{Frame: lane.Frame{Data: make([]byte, lane.MaxHeldBytes/2)}, At: now}
 	for n := range int64(2) {
 		if _, made := s.hold(t, c, n+2, half); !made {
-			t.Fatalf("%d of %d bytes were not held", (n+1)*signal.MaxHeldBytes/2, signal.MaxHeldBytes)
+			t.Fatalf("%d of %d bytes were not held", (n+1)*lane.MaxHeldBytes/2, lane.MaxHeldBytes)
 		}
 	}
-	if _, made := s.hold(t, c, 4, signal.Held{Frame: signal.Frame{Data: []byte("x")}, At: now}); made {
-		t.Errorf("more than %d bytes were held", signal.MaxHeldBytes)
+	if _, made := s.hold(t, c, 4, lane.Held{Frame: lane.Frame{Data: []byte("x")}, At: now}); made {
+		t.Errorf("more than %d bytes were held", lane.MaxHeldBytes)
 	}
 }
 
-// holdAgainstFinish lets frames be held while an owner finishes again and
+// holdAgainstFinish lets frames be held while a lease is finished again and
 // again. Every frame that was held must be taken along, or still be there.
 func (s *suite) holdAgainstFinish(t *testing.T) {
 	const frames = 40
-	c := s.open(t, s.admit(t))
-	c, _ = s.move(t, c.ID, signal.Take(1, signal.Frame{Data: []byte("1")}, "owner", now))
+	c := s.open(t, s.create(t))
+	c, _ = s.move(t, c.ID, lane.Take(1, lane.Frame{Data: []byte("1")}, "owner", now))
 
 	var wg sync.WaitGroup
 	for n := int64(2); n <= frames; n++ {
 		wg.Go(func() {
-			me, f := strconv.FormatInt(n, 10), signal.Frame{Data: []byte(strconv.FormatInt(n, 10))}
-			lane := c.Lane
+			id, f := strconv.FormatInt(n, 10), lane.Frame{Data: []byte(strconv.FormatInt(n, 10))}
+			l := c.Lane
 			for {
-				step := lane.Arrive(n, f, me, now)
-				if step.Move == nil {
-					if step.Settled {
-						t.Errorf("frame %d: settled with %v before it was posted", n, step.Code)
+				d := l.DecideArrival(n, f, id, now)
+				if d.Action != lane.MakeMove {
+					if d.Action == lane.Finished {
+						t.Errorf("frame %d: finished with %v before it was posted", n, d.Code)
 					}
 					return
 				}
-				after, made := s.move(t, c.ID, *step.Move)
-				if made && step.Move.Kind == signal.KindTake {
-					t.Errorf("frame %d was taken while the owner is at work", n)
+				after, made := s.move(t, c.ID, *d.Move)
+				if made && d.Move.Kind == lane.KindTake {
+					t.Errorf("frame %d was taken while another invocation holds the lease", n)
 				}
 				if made {
 					return
 				}
-				lane = after.Lane
+				l = after.Lane
 			}
 		})
 	}
 	var taken []int64
-	for lane := c.Lane; len(taken) < frames-1; {
-		m := finish(lane)
+	for l := c.Lane; len(taken) < frames-1; {
+		m := finish(l)
 		after, made := s.move(t, c.ID, m)
 		if made {
 			for _, f := range m.Run {
 				taken = append(taken, f.N)
 			}
 		}
-		lane = after.Lane
+		l = after.Lane
 	}
 	wg.Wait()
 	if !slices.IsSorted(taken) || len(slices.Compact(taken)) != frames-1 {
@@ -421,17 +449,14 @@ func (s *suite) holdAgainstFinish(t *testing.T) {
 	}
 }
 
-// finish ends an owner's turn and takes the next frame, but never leaves the
-// lane idle.
-func finish(l signal.Lane) signal.Move {
-	m := signal.Move{
-		Kind:   signal.KindFinish,
-		Guard:  signal.Guard{Done: l.Done, Turn: l.Turn, Owner: "owner", Held: len(l.Held)},
-		Change: signal.Change{Done: l.Done, Turn: l.Turn, Owner: "owner", TurnAt: now},
-	}
-	if h, ok := l.Held[l.Turn+1]; ok {
-		m.Run = []signal.Numbered{{N: l.Turn + 1, Frame: h.Frame}}
-		m.Change.Unhold, m.Change.Done, m.Change.Turn = m.Run, l.Turn, l.Turn+1
+// finish finishes a holder's numbers and takes the next frame, but never leaves
+// the lane idle.
+func finish(l lane.Lane) lane.Move {
+	m := l.Finish(nil, false, "owner", now)
+	m.Change.Done, m.Change.LeasedAt = l.Done, now
+	if h, ok := l.Held[l.Taken+1]; ok {
+		m.Run = []lane.Numbered{{N: l.Taken + 1, Frame: h.Frame}}
+		m.Change.Unhold, m.Change.Done, m.Change.Taken = m.Run, l.Taken, l.Taken+1
 	}
 	return m
 }
@@ -442,106 +467,97 @@ func (s *suite) clients(t *testing.T) {
 		{Type: "Android", Version: "4.3.1", Address: "2001:db8::1"},
 		{Address: "192.0.2.1", Headers: map[string]string{"user-agent": "用户 \"1\"", "x-empty": ""}},
 	} {
-		c := signal.Connection{Peer: s.peer(), Client: client, Early: client.Type != "", Since: now, Expires: now.Add(time.Hour), Lane: signal.NewLane()}
-		if err := s.Admit(ctx, c); err != nil {
+		c := signal.Connection{Peer: s.peer(), Client: client, JoinsLate: client.Type != "", Since: now, Expires: now.Add(time.Hour), Lane: lane.New()}
+		if err := s.Create(ctx, c); err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.Inspect(ctx, c.ID, now)
+		got, err := s.Get(ctx, c.ID, now)
 		equal(t, got, c, err)
 		opening := signal.Opening{User: "alice", Until: now + 1, Attributes: map[string]string{"role": "doctor", "empty": ""}}
-		got, made := s.move(t, c.ID, signal.Move{
-			Kind:   signal.KindOpen,
-			Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: 0},
-			Change: signal.Change{Owner: "opener", Opening: &opening},
-		})
+		got, made := s.update(t, c.ID, signal.Update{Move: start(c), Opening: &opening})
 		if !made || !reflect.DeepEqual(got.Client, client) || got.Until != opening.Until || !reflect.DeepEqual(got.Attributes, opening.Attributes) {
 			t.Errorf("made %v, came back %+v", made, got)
 		}
-		got, err = s.Drop(ctx, c.ID)
+		got, err = s.End(ctx, c.ID)
 		if err != nil || !reflect.DeepEqual(got.Client, client) || got.Until != opening.Until || !reflect.DeepEqual(got.Attributes, opening.Attributes) {
-			t.Errorf("dropped %+v, %v", got, err)
+			t.Errorf("ended %+v, %v", got, err)
 		}
 	}
 }
 
-// barred: by the clock of who asks, and then by every clock.
-func (s *suite) barred(t *testing.T) {
-	c := s.admit(t)
+// revoked: by the clock of who asks, and then by every clock.
+func (s *suite) revoked(t *testing.T) {
+	c := s.create(t)
 	until := now.Add(time.Minute)
-	c, _ = s.move(t, c.ID, signal.Move{
-		Kind:   signal.KindOpen,
-		Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: 0},
-		Change: signal.Change{Owner: "opener", Opening: &signal.Opening{User: "alice", Until: until}},
-	})
-	try := func(valid bool, at signal.Instant, bar *signal.Bar) bool {
+	c, _ = s.update(t, c.ID, signal.Update{Move: start(c), Opening: &signal.Opening{User: "alice", Until: until}})
+	try := func(notRevoked bool, at lane.Instant, revocation *signal.Revocation) bool {
 		t.Helper()
-		m := signal.Move{
-			Kind:   signal.KindRenew,
-			Guard:  signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn, Held: signal.Any, Valid: valid},
-			Change: signal.Change{Done: c.Lane.Done, Turn: c.Lane.Turn, Bar: bar},
+		u := signal.Update{
+			Move:       lane.Move{Kind: "test", Change: lane.Change{Done: c.Lane.Done, Taken: c.Lane.Taken}},
+			NotRevoked: notRevoked, Revocation: revocation,
 		}
-		got, made, err := s.Move(ctx, c.ID, m, at)
+		got, made, err := s.Update(ctx, c.ID, u, at)
 		if err != nil || !made && got.Until != c.Until {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		c = got
 		return made
 	}
-	last := signal.Bar{Code: signal.CodeUnknownUser, By: "you", At: now + 1}
+	last := signal.Revocation{Code: lane.CodeUnknownUser, By: "you", At: now + 1}
 	for _, x := range []struct {
-		valid bool
-		at    signal.Instant
-		bar   *signal.Bar
-		want  bool
+		notRevoked bool
+		at         lane.Instant
+		revocation *signal.Revocation
+		want       bool
 	}{
 		{true, until - 1, nil, true},
 		{true, until, nil, false},
 		{false, until, nil, true},
-		{true, until - 1, &signal.Bar{Code: signal.CodeWrongToken, By: "me", At: now}, true},
+		{true, until - 1, &signal.Revocation{Code: lane.CodeWrongToken, By: "me", At: now}, true},
 		{true, now, nil, false}, // by every clock
 		{false, now, &last, true},
 	} {
-		if made := try(x.valid, x.at, x.bar); made != x.want {
-			t.Errorf("asked for validity %v at %d: made %v", x.valid, x.at-until, made)
+		if made := try(x.notRevoked, x.at, x.revocation); made != x.want {
+			t.Errorf("asked not to be revoked %v at %d: made %v", x.notRevoked, x.at-until, made)
 		}
 	}
-	got, err := s.Inspect(ctx, c.ID, until.Add(time.Minute))
-	if err != nil || got.Until != until || got.Bar != last || !got.Barred(now) {
+	got, err := s.Get(ctx, c.ID, until.Add(time.Minute))
+	if err != nil || got.Until != until || got.Revocation != last || !got.Revoked(now) {
 		t.Errorf("record of a connection that has ended: %+v, %v", got, err)
 	}
 }
 
-func (s *suite) each(t *testing.T) {
+func (s *suite) scans(t *testing.T) {
 	const connections = 30
 	until := now.Add(time.Hour)
 	want := make(map[signal.ConnectionID]signal.Connection)
 	for i := range connections {
-		c := s.admit(t)
+		c := s.create(t)
 		if i%2 == 0 { // the others have not authenticated
 			c = s.open(t, c)
-			c, _ = s.hold(t, c, 5, signal.Held{Frame: signal.Frame{To: "bob", Data: []byte("data")}, By: "me", At: now})
+			c, _ = s.hold(t, c, 5, lane.Held{Frame: lane.Frame{To: "bob", Data: []byte("data")}, By: "me", At: now})
 			s.claim(t, signal.UserName(s.unique()), c.Peer, now, until) // no connection
 		}
-		c.Lane = signal.Lane{}
+		c.Lane = lane.Lane{}
 		want[c.ID] = c
 	}
 	gone := make(map[signal.ConnectionID]bool)
 	for i, session := range []string{"", "", "s", "s"} {
-		c := signal.Connection{Peer: s.peer(), Client: signal.Client{Type: "Web"}, Expires: until, Session: session, Lane: signal.NewLane()}
-		if err := s.Admit(ctx, c); err != nil {
+		c := signal.Connection{Peer: s.peer(), Client: signal.Client{Type: "Web"}, Expires: until, Session: session, Lane: lane.New()}
+		if err := s.Create(ctx, c); err != nil {
 			t.Fatal(err)
 		}
 		if i%2 == 0 {
-			c, _ = s.move(t, c.ID, signal.Move{Kind: "opens and bars", Guard: signal.Guard{Done: c.Lane.Done, Turn: c.Lane.Turn}, Change: signal.Change{
-				Owner: "me", Bar: &signal.Bar{Code: signal.CodeWrongToken, By: "me", At: now},
+			c, _ = s.update(t, c.ID, signal.Update{
+				Move: start(c), Revocation: &signal.Revocation{Code: lane.CodeWrongToken, By: "me", At: now},
 				Opening: &signal.Opening{User: "alice", Until: now, Attributes: map[string]string{"role": "doctor"}},
-			}})
-			c.Lane, c.Client, c.Attributes = signal.Lane{}, signal.Client{}, nil
+			})
+			c.Lane, c.Client, c.Attributes = lane.Lane{}, signal.Client{}, nil
 			want[c.ID] = c
 			continue
 		}
 		gone[c.ID] = true
-		if _, err := s.Drop(ctx, c.ID); err != nil {
+		if _, err := s.End(ctx, c.ID); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -572,7 +588,7 @@ func (s *suite) each(t *testing.T) {
 }
 
 // scan goes through all segments at a time.
-func (s *suite) scan(t *testing.T, segments int, now signal.Instant, f func(signal.Connection)) {
+func (s *suite) scan(t *testing.T, segments int, now lane.Instant, f func(signal.Connection)) {
 	t.Helper()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -580,7 +596,7 @@ func (s *suite) scan(t *testing.T, segments int, now signal.Instant, f func(sign
 	for range min(segments, 8) {
 		wg.Go(func() {
 			for i := range next {
-				err := s.Each(ctx, signal.Segment{Index: i, Of: segments}, now, func(c signal.Connection) {
+				err := s.Store.Scan(ctx, signal.Segment{Index: i, Of: segments}, now, func(c signal.Connection) {
 					mu.Lock()
 					defer mu.Unlock()
 					f(c)
@@ -598,11 +614,11 @@ func (s *suite) scan(t *testing.T, segments int, now signal.Instant, f func(sign
 	wg.Wait()
 }
 
-func (s *suite) eachEnds(t *testing.T) {
-	s.admit(t)
+func (s *suite) scanEnds(t *testing.T) {
+	s.create(t)
 	ended, end := context.WithCancel(ctx)
 	end()
-	err := s.Each(ended, signal.Segment{Of: 1}, now, func(signal.Connection) { t.Error("a connection was seen after the end") })
+	err := s.Scan(ended, signal.Segment{Of: 1}, now, func(signal.Connection) { t.Error("a connection was seen after the end") })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end: %v", err)
 	}
@@ -618,13 +634,13 @@ func equal(t *testing.T, got, want signal.Connection, err error) {
 	}
 }
 
-// normal is a record in which nothing is told apart that means the same.
+// normal returns a record in which nothing is told apart that means the same.
 func normal(c signal.Connection) signal.Connection {
 	if len(c.Lane.Held) == 0 {
 		c.Lane.Held = nil
 	}
-	if len(c.Lane.Faults) == 0 {
-		c.Lane.Faults = nil
+	if len(c.Lane.Undelivered) == 0 {
+		c.Lane.Undelivered = nil
 	}
 	return c
 }

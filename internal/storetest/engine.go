@@ -13,41 +13,37 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/need"
 )
 
 // EndpointVariable names the environment variable that puts the tests on a
-// DynamoDB of your own: DynamoDB Local, or AWS's, as a URL.
+// DynamoDB of your own, by its URL: any emulator, or AWS's.
 const EndpointVariable = "OWT_TEST_DYNAMODB"
 
-// engineStart bounds how long the engine may take to answer.
-const engineStart = 10 * time.Second
+// engineStart bounds how long the emulator may take to answer, on a busy machine.
+const engineStart = time.Minute
 
-// Engine is the endpoint of a real DynamoDB engine: the one that
-// [EndpointVariable] names, or one started for this test, in memory, which
-// ends with it.
+// Engine returns the URL of an emulator of DynamoDB: of what
+// [EndpointVariable] names, or of dynoxide, which is started for this test, keeps
+// its tables in memory and ends with the test. Without either it skips the test.
 func Engine(t testing.TB) (endpoint string) {
 	t.Helper()
 	if endpoint := os.Getenv(EndpointVariable); endpoint != "" {
-		t.Logf("DynamoDB engine: %s", endpoint)
+		t.Logf("DynamoDB: %s", endpoint)
 		return endpoint
 	}
 	if testing.Short() {
-		t.Skip("starts a DynamoDB engine; not in -short")
-	}
-	_, file, _, _ := runtime.Caller(0)
-	binary := filepath.Join(filepath.Dir(file), "..", "..", "e2e", "node_modules", "@dynoxide", "linux-x64", "dynoxide")
-	if _, err := os.Stat(binary); err != nil {
-		t.Fatalf("no DynamoDB engine at %s: run `make test`, which installs it, or set %s", binary, EndpointVariable)
+		t.Skip("starts an emulator of DynamoDB; not in -short")
 	}
 	port := freePort(t)
-	cmd := exec.Command(binary, "--host", "127.0.0.1", "--port", port)
+	cmd := exec.Command(dynoxide(t), "--host", "127.0.0.1", "--port", port)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd.Stdout = nil
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("start %s: %v", binary, err)
+		t.Fatalf("start the emulator: %v", err)
 	}
 	var said strings.Builder
 	read := make(chan struct{})
@@ -62,13 +58,30 @@ func Engine(t testing.TB) (endpoint string) {
 		<-read
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("DynamoDB engine said:\n%s", said.String())
+			t.Logf("%s said:\n%s", cmd.Path, said.String())
 		}
 	})
 	endpoint = "http://127.0.0.1:" + port
 	awaitEngine(t, endpoint)
-	t.Logf("DynamoDB engine: dynoxide at %s", endpoint)
+	t.Logf("DynamoDB: %s at %s", filepath.Base(cmd.Path), endpoint)
 	return endpoint
+}
+
+// dynoxide returns the path of the emulator: of the npm package for this
+// platform, or the first on the PATH.
+func dynoxide(t testing.TB) (path string) {
+	t.Helper()
+	// npm's packages are named after Node's process.platform and process.arch.
+	platform := strings.NewReplacer("windows", "win32", "amd64", "x64").Replace(runtime.GOOS + "-" + runtime.GOARCH)
+	path, err := exec.LookPath(filepath.Join(need.Root(), need.Clients, "@dynoxide", platform, "dynoxide"))
+	if err == nil {
+		return path
+	}
+	if path, err = exec.LookPath("dynoxide"); err != nil {
+		need.Missing(t, "an emulator of DynamoDB", "`make test` installs one on linux-x64; "+
+			"elsewhere put dynoxide on the PATH, or the URL of any DynamoDB into "+EndpointVariable)
+	}
+	return path
 }
 
 func awaitEngine(t testing.TB, endpoint string) {
@@ -88,7 +101,7 @@ func awaitEngine(t testing.TB, endpoint string) {
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("DynamoDB engine does not answer: %v", err)
+			t.Fatalf("the emulator does not answer: %v", err)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// ItemSize is the size of an item in bytes, by which DynamoDB charges for it: the
+// ItemSize returns the size of an item in bytes, by which DynamoDB charges for it: the
 // rules of "DynamoDB item sizes and formats" in the DynamoDB Developer Guide.
 func ItemSize(item map[string]types.AttributeValue) int {
 	size := 0

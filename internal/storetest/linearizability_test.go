@@ -14,6 +14,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // brief is a load that shows a defect soon, and is checked soon.
@@ -120,7 +121,7 @@ type staleOwner struct {
 	kept kept[signal.UserName, signal.Peer]
 }
 
-func (s *staleOwner) Owner(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Peer, error) {
+func (s *staleOwner) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Peer, error) {
 	p, err := s.Store.Owner(ctx, user, now)
 	if err != nil {
 		return p, err
@@ -133,7 +134,7 @@ type staleRoute struct {
 	kept kept[signal.UserName, signal.Route]
 }
 
-func (s *staleRoute) Route(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Route, error) {
+func (s *staleRoute) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
 	r, err := s.Store.Route(ctx, user, now)
 	if err != nil && !errors.Is(err, signal.ErrOffline) {
 		return r, err
@@ -156,7 +157,7 @@ func (s twoWinners) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, 
 
 type anyRelease struct{ signal.Store }
 
-func (s anyRelease) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
+func (s anyRelease) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full lane.TAT) (bool, error) {
 	if p, err := s.Owner(ctx, user, now); err == nil && oneIn(4) {
 		id = p.ID
 	}
@@ -165,7 +166,7 @@ func (s anyRelease) Release(ctx context.Context, user signal.UserName, id signal
 
 type sameNumber struct{ signal.Store }
 
-func (s sameNumber) Route(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Route, error) {
+func (s sameNumber) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
 	r, err := s.Store.Route(ctx, user, now)
 	if r.Seq > 1 && oneIn(10) {
 		r.Seq--
@@ -209,14 +210,14 @@ func (l *lossy) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, erro
 	return lose(ctx, l, func() (signal.Claimed, error) { return l.Store.Claim(ctx, c) })
 }
 
-func (l *lossy) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full signal.FullAt) (bool, error) {
+func (l *lossy) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full lane.TAT) (bool, error) {
 	return lose(ctx, l, func() (bool, error) { return l.Store.Release(ctx, user, id, full) })
 }
 
-func (l *lossy) Route(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Route, error) {
+func (l *lossy) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
 	return lose(ctx, l, func() (signal.Route, error) { return l.Store.Route(ctx, user, now) })
 }
 
-func (l *lossy) Owner(ctx context.Context, user signal.UserName, now signal.Instant) (signal.Peer, error) {
+func (l *lossy) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Peer, error) {
 	return lose(ctx, l, func() (signal.Peer, error) { return l.Store.Owner(ctx, user, now) })
 }

@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // claim makes a claim over whoever owns the name, and returns the owners that
 // it met.
-func (s *suite) claim(t testing.TB, name signal.UserName, p signal.Peer, at, until signal.Instant) (signal.Claimed, []signal.Peer) {
+func (s *suite) claim(t testing.TB, name signal.UserName, p signal.Peer, at, until lane.Instant) (signal.Claimed, []signal.Peer) {
 	t.Helper()
 	claimed, met, err := s.takeOver(signal.Claim{User: name, Peer: p, At: at, Until: until, Epoch: s.unique()})
 	if err != nil {
@@ -66,7 +67,7 @@ func (s *suite) ownership(t *testing.T) {
 		t.Fatalf("owner after release: %v", err)
 	}
 	third, met := s.claim(t, name, a, now, until) // earlier than the last, but nobody owns the name
-	if met != nil || third.Seq != 2 || third.Epoch != first.Epoch || third.FullAt != 7 {
+	if met != nil || third.Seq != 2 || third.Epoch != first.Epoch || third.TAT != 7 {
 		t.Fatalf("claim after release: %+v", third)
 	}
 }
@@ -134,7 +135,7 @@ func (s *suite) concurrentClaims(t *testing.T) {
 			p := s.peer()
 			all = append(all, p)
 			wg.Go(func() {
-				_, met, err := s.takeOver(signal.Claim{User: name, Peer: p, At: now + signal.Instant(int64(i)*spread), Until: now.Add(time.Hour), Epoch: "e"})
+				_, met, err := s.takeOver(signal.Claim{User: name, Peer: p, At: now + lane.Instant(int64(i)*spread), Until: now.Add(time.Hour), Epoch: "e"})
 				mu.Lock()
 				defer mu.Unlock()
 				switch {

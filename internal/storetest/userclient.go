@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 const (
@@ -103,15 +104,15 @@ func (c *client) do(op call) answer { return c.history.do(c.number, op) }
 
 func (c *client) oneIn(n int) bool { return c.rng.IntN(n) == 0 }
 
-func (c *client) full() signal.FullAt { return signal.FullAt(c.rng.IntN(3)) }
+func (c *client) full() lane.TAT { return lane.TAT(c.rng.IntN(3)) }
 
 func (c *client) epoch() string {
 	c.epochs++
 	return fmt.Sprintf("%d.%d", c.number, c.epochs)
 }
 
-func (c *client) clock() signal.Instant {
-	at := now + signal.Instant(c.ticks.Add(1))
+func (c *client) clock() lane.Instant {
+	at := now + lane.Instant(c.ticks.Add(1))
 	if c.oneIn(12) {
 		at = at.Add(skew)
 	}
@@ -119,7 +120,7 @@ func (c *client) clock() signal.Instant {
 }
 
 // reading is when a record is read: now and then after an ownership's end.
-func (c *client) reading() signal.Instant {
+func (c *client) reading() lane.Instant {
 	if c.oneIn(10) {
 		return c.clock().Add(longer)
 	}

@@ -9,19 +9,20 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // user is the sequential model of a user, as [signal.UserStore] has it.
 type user struct {
 	owner            signal.Peer // zero: none
-	claimedAt, until signal.Instant
+	claimedAt, until lane.Instant
 	epoch            string
 	seq              int64
-	fullAt           signal.FullAt
+	fullAt           lane.TAT
 	ended            bool // the history: what has not happened by now never does
 }
 
-func (u user) owned(at signal.Instant) bool { return u.owner.ID != "" && at < u.until }
+func (u user) owned(at lane.Instant) bool { return u.owner.ID != "" && at < u.until }
 
 // call is an operation on one user.
 type call interface {
@@ -122,15 +123,15 @@ type (
 	release struct {
 		user signal.UserName
 		id   signal.ConnectionID
-		full signal.FullAt
+		full lane.TAT
 	}
 	route struct {
 		user signal.UserName
-		at   signal.Instant
+		at   lane.Instant
 	}
 	owner struct {
 		user signal.UserName
-		at   signal.Instant
+		at   lane.Instant
 	}
 )
 
@@ -178,7 +179,7 @@ func (c claim) on(u user) (answer, user) {
 }
 
 func (u user) claimed() answer {
-	return answer{Claimed: signal.Claimed{Owner: u.owner, Epoch: u.epoch, Seq: u.seq, FullAt: u.fullAt}}
+	return answer{Claimed: signal.Claimed{Owner: u.owner, Epoch: u.epoch, Seq: u.seq, TAT: u.fullAt}}
 }
 
 func (c release) on(u user) (answer, user) {

@@ -18,7 +18,9 @@ import (
 // one that sets it up, which is only used as a value and so is never inlined.
 var (
 	method = regexp.MustCompile(`^github\.com/aws/aws-sdk-go-v2/service/([a-z0-9]+)\.\(\*Client\)\.([A-Z]\w*)$`)
-	setup  = regexp.MustCompile(`^github\.com/aws/aws-sdk-go-v2/service/([a-z0-9]+)\.\(\*Client\)\.addOperation(\w+)Middlewares$`)
+	// read is what reads secrets, by operations that are no client's of the SDK.
+	read  = "github.com/owt-signal/owt-signal/internal/secret.Fetch"
+	setup = regexp.MustCompile(`^github\.com/aws/aws-sdk-go-v2/service/([a-z0-9]+)\.\(\*Client\)\.addOperation(\w+)Middlewares$`)
 )
 
 // never is the operations that the SDK can reach and does not call.
@@ -53,6 +55,9 @@ func operations(binary string) ([]string, error) {
 	maps.DeleteFunc(methods, func(name string, _ bool) bool { return strings.HasSuffix(name, ".Options") }) // no operation
 	if len(setups) == 0 || !maps.Equal(methods, setups) {
 		return nil, errors.New("the SDK's methods are not what they were: see how to tell its operations now")
+	}
+	if slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == read }) {
+		setups["secret.Fetch"] = true
 	}
 	maps.DeleteFunc(setups, func(operation string, _ bool) bool { return never[operation] })
 	return slices.Sorted(maps.Keys(setups)), nil

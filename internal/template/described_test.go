@@ -34,6 +34,9 @@ func TestParameters(t *testing.T) {
 				t.Errorf("%s has no %s", name, key)
 			}
 		}
+		if at(p, "NoEcho") != nil && at(p, "Default") == "" {
+			t.Errorf("sam deploy --guided asks for %s for ever: an empty value cannot be confirmed without echo", name)
+		}
 		bounded := at(p, "AllowedValues") != nil ||
 			at(p, "Type") == "Number" && at(p, "MinValue") != nil && at(p, "MaxValue") != nil ||
 			at(p, "Type") == "String" && at(p, "AllowedPattern") != nil && at(p, "MaxLength") != nil

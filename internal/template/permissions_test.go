@@ -9,10 +9,30 @@ import (
 	"testing"
 )
 
-// grant is one action on one resource; the resource is as JSON.
-type grant struct{ action, resource string }
+// grant is one action on one resource, under a condition if there is one;
+// resource and condition are as JSON.
+type grant struct{ action, resource, condition string }
 
-func (g grant) String() string { return g.action + " on " + g.resource }
+func (g grant) String() string {
+	return strings.TrimSpace(g.action + " on " + g.resource + " " + g.condition)
+}
+
+// Deployments in which every condition on a permission is met once, and none.
+var deployments = []deployment{
+	{},
+	{"JwtSecretArn": secretARN, "LogUserKeyArn": parameterARN, "SecretKeyArn": keyARN},
+	{"JwtSecretArn": parameterARN},
+	{"JwtSecretArn": parameterARN, "SecretKeyArn": keyARN},
+	everything,
+}
+
+var everything = deployment{"AuthFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:tickets", "LogUserKeyArn": secretARN, "SecretKeyArn": keyARN, "JwtSecretArn": secretARN}
+
+const (
+	secretARN    = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:owt-AbCdEf"
+	parameterARN = "arn:aws:ssm:eu-west-1:123456789012:parameter/owt"
+	keyARN       = "arn:aws:kms:eu-west-1:123456789012:key/0b6b8f6e-0000-4000-8000-000000000000"
+)
 
 // What permissions are for: the table, and the connections of this API's stage.
 var (
@@ -32,24 +52,44 @@ func connections(method string) string {
 // your backend service", API Gateway Developer Guide).
 var managed = map[string]string{"PostToConnection": "POST", "GetConnection": "GET", "DeleteConnection": "DELETE"}
 
+// viaSecrets is the condition under which a function may use a key.
+const viaSecrets = `{"StringEquals":{"kms:ViaService":["secretsmanager.eu-west-1.amazonaws.com","ssm.eu-west-1.amazonaws.com"]}}`
+
+// readsSecret is the action on a secret by its ARN's service.
+func readsSecret(arn string) string {
+	if strings.HasPrefix(arn, "arn:aws:ssm:") {
+		return "ssm:GetParameter"
+	}
+	return "secretsmanager:GetSecretValue"
+}
+
 // needed is what a function must be granted for operations, and for its logs
 // and traces. For all of DynamoDB's operations the action has the same name.
-func (tpl template) needed(function string, operations []string) (map[grant]bool, error) {
+func (tpl template) needed(function string, operations []string, d deployment) (map[grant]bool, error) {
 	need := make(map[grant]bool)
+	secret := func(parameter string) {
+		if arn := d[parameter]; arn != "" {
+			need[grant{action: readsSecret(arn), resource: text(arn)}] = true
+			if key := d["SecretKeyArn"]; key != "" {
+				need[grant{"kms:Decrypt", text(key), viaSecrets}] = true
+			}
+		}
+	}
 	for _, operation := range operations {
 		service, name, _ := strings.Cut(operation, ".")
 		switch method := managed[name]; {
+		case operation == "secret.Fetch":
+			secret("LogUserKeyArn")
 		case operation == "lambda.Invoke":
-			need[grant{"lambda:InvokeFunction", text(map[string]any{"Ref": "AuthFunctionArn"})}] = true
-			// Whoever asks a function may instead be asked to read a secret, by
-			// operations that are no client's of the SDK (internal/auth, secret.go).
-			for _, action := range []string{"secretsmanager:GetSecretValue", "ssm:GetParameter"} {
-				need[grant{action, text(map[string]any{"Ref": "JwtSecretArn"})}] = true
+			if d["AuthFunctionArn"] != "" {
+				need[grant{action: "lambda:InvokeFunction", resource: text(d["AuthFunctionArn"])}] = true
 			}
+			// Whoever asks a function may instead be asked to read a secret.
+			secret("JwtSecretArn")
 		case service == "dynamodb":
-			need[grant{"dynamodb:" + name, table}] = true
+			need[grant{action: "dynamodb:" + name, resource: table}] = true
 		case service == "apigatewaymanagementapi" && method != "":
-			need[grant{"execute-api:ManageConnections", connections(method)}] = true
+			need[grant{action: "execute-api:ManageConnections", resource: connections(method)}] = true
 		default:
 			return nil, fmt.Errorf("%s can call %s: say here which permission that needs", function, operation)
 		}
@@ -58,11 +98,11 @@ func (tpl template) needed(function string, operations []string) (map[grant]bool
 	if !ok {
 		return nil, fmt.Errorf("%s has no log group of its own", function)
 	}
-	need[grant{"logs:CreateLogStream", text(getAtt(log, "Arn"))}] = true
-	need[grant{"logs:PutLogEvents", text(getAtt(log, "Arn"))}] = true
+	need[grant{action: "logs:CreateLogStream", resource: text(getAtt(log, "Arn"))}] = true
+	need[grant{action: "logs:PutLogEvents", resource: text(getAtt(log, "Arn"))}] = true
 	// X-Ray has no resources to name.
-	need[grant{"xray:PutTraceSegments", anything}] = true
-	need[grant{"xray:PutTelemetryRecords", anything}] = true
+	need[grant{action: "xray:PutTraceSegments", resource: anything}] = true
+	need[grant{action: "xray:PutTelemetryRecords", resource: anything}] = true
 	return need, nil
 }
 
@@ -92,39 +132,39 @@ func (tpl template) role(function string) (map[string]any, error) {
 	return role, nil
 }
 
-// statements is those of all policies of a function's role.
-func (tpl template) statements(function string) (all []map[string]any, err error) {
+// policies is those of a function's role.
+func (tpl template) policies(function string) ([]any, error) {
 	role, err := tpl.role(function)
 	if err != nil {
 		return nil, err
 	}
-	policies, _ := role["Policies"].([]any)
-	for _, policy := range policies {
-		list, _ := at(policy, "PolicyDocument", "Statement").([]any)
-		for _, s := range list {
-			if choice, ok := at(s, "Fn::If").([]any); ok && text(choice[2]) == text(map[string]any{"Ref": "AWS::NoValue"}) {
-				s = choice[1] // granted where it is asked for
-			}
-			all = append(all, s.(map[string]any))
-		}
-	}
+	all, _ := role["Policies"].([]any)
 	return all, nil
 }
 
-// granted is what a function is granted.
-func (tpl template) granted(function string) (map[grant]bool, error) {
-	statements, err := tpl.statements(function)
+// granted is what a function is granted in a deployment.
+func (tpl template) granted(function string, d deployment) (map[grant]bool, error) {
+	policies, err := tpl.policies(function)
 	if err != nil {
 		return nil, err
 	}
 	have := make(map[grant]bool)
-	for _, s := range statements {
-		if len(s) != 3 || s["Effect"] != "Allow" || s["Action"] == nil || s["Resource"] == nil {
-			return nil, fmt.Errorf("role of %s: only Allow, Action and Resource are understood, not %s", function, text(s))
-		}
-		for _, action := range list(s["Action"]) {
-			for _, resource := range list(s["Resource"]) {
-				have[grant{action.(string), text(resource)}] = true
+	for _, policy := range policies {
+		statements, _ := tpl.evaluate(at(policy, "PolicyDocument", "Statement"), d).([]any)
+		for _, statement := range statements {
+			s, _ := statement.(map[string]any)
+			condition, conditional := s["Condition"]
+			if s["Effect"] != "Allow" || s["Action"] == nil || s["Resource"] == nil || len(s) != 3 && (!conditional || len(s) != 4) {
+				return nil, fmt.Errorf("role of %s: only Allow, Action, Resource and Condition are understood, not %s", function, text(s))
+			}
+			for _, action := range list(s["Action"]) {
+				for _, resource := range list(s["Resource"]) {
+					g := grant{action: action.(string), resource: text(resource)}
+					if conditional {
+						g.condition = text(condition)
+					}
+					have[g] = true
+				}
 			}
 		}
 	}
@@ -139,25 +179,28 @@ func list(v any) []any {
 	return []any{v}
 }
 
-// check compares what a function is granted with what its code can call.
+// check compares what a function is granted with what its code can call, in
+// every deployment.
 func (tpl template) check(function string, operations []string) error {
-	have, err := tpl.granted(function)
-	if err != nil {
-		return err
-	}
-	need, err := tpl.needed(function, operations)
-	if err != nil {
-		return err
-	}
 	var wrong []error
-	for _, g := range slices.SortedFunc(maps.Keys(need), byName) {
-		if !have[g] {
-			wrong = append(wrong, fmt.Errorf("%s can call what it may not: %s", function, g))
+	for _, d := range deployments {
+		have, err := tpl.granted(function, d)
+		if err != nil {
+			return err
 		}
-	}
-	for _, g := range slices.SortedFunc(maps.Keys(have), byName) {
-		if !need[g] {
-			wrong = append(wrong, fmt.Errorf("%s may do what it cannot call: %s", function, g))
+		need, err := tpl.needed(function, operations, d)
+		if err != nil {
+			return err
+		}
+		for _, g := range slices.SortedFunc(maps.Keys(need), byName) {
+			if !have[g] {
+				wrong = append(wrong, fmt.Errorf("%s can call what it may not, with %v: %s", function, d, g))
+			}
+		}
+		for _, g := range slices.SortedFunc(maps.Keys(have), byName) {
+			if !need[g] {
+				wrong = append(wrong, fmt.Errorf("%s may do what it cannot call, with %v: %s", function, d, g))
+			}
 		}
 	}
 	return errors.Join(wrong...)
@@ -195,13 +238,18 @@ func TestWrongPermissionsAreFound(t *testing.T) {
 					found(tpl, "without "+text(element))
 				}
 			}
+			if s["Condition"] != nil {
+				tpl := load(t)
+				delete(statementsOf(t, tpl, function)[i], "Condition")
+				found(tpl, text(s["Action"])+" without its condition")
+			}
 			if text(s["Resource"]) != anything {
 				tpl := load(t)
 				statementsOf(t, tpl, function)[i]["Resource"] = "*"
 				found(tpl, text(s["Action"])+" on everything")
 			}
 		}
-		have, err := load(t).granted(function)
+		have, err := load(t).granted(function, everything)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -224,13 +272,23 @@ func TestWrongPermissionsAreFound(t *testing.T) {
 	}
 }
 
-func statementsOf(t *testing.T, tpl template, function string) []map[string]any {
+// statementsOf is the statements of a function's role, whatever their condition,
+// to be changed.
+func statementsOf(t *testing.T, tpl template, function string) (all []map[string]any) {
 	t.Helper()
-	s, err := tpl.statements(function)
+	policies, err := tpl.policies(function)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	for _, policy := range policies {
+		for _, s := range at(policy, "PolicyDocument", "Statement").([]any) {
+			if choice, ok := at(s, "Fn::If").([]any); ok {
+				s = choice[1]
+			}
+			all = append(all, s.(map[string]any))
+		}
+	}
+	return all
 }
 
 // excess is grants that somebody might add.
@@ -239,12 +297,12 @@ func excess() (all []grant) {
 		"BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "DeleteTable", "DescribeTable", "GetItem",
 		"PartiQLSelect", "PutItem", "Query", "Scan", "UpdateItem", "UpdateTable", "*",
 	} {
-		all = append(all, grant{"dynamodb:" + action, table})
+		all = append(all, grant{action: "dynamodb:" + action, resource: table})
 	}
 	for method := range maps.Values(managed) {
-		all = append(all, grant{"execute-api:ManageConnections", connections(method)})
+		all = append(all, grant{action: "execute-api:ManageConnections", resource: connections(method)})
 	}
-	return append(all, grant{"*", table}, grant{"lambda:InvokeFunction", anything}, grant{"s3:GetObject", anything})
+	return append(all, grant{action: "*", resource: table}, grant{action: "lambda:InvokeFunction", resource: anything}, grant{action: "s3:GetObject", resource: anything})
 }
 
 // add grants more by a statement that is there.

@@ -175,3 +175,22 @@ func TestFunctionsAreDeployed(t *testing.T) {
 		t.Errorf("functions/ has %q, template.yaml %q", folders, deployed)
 	}
 }
+
+// Host names are those of the Region's partition: only principals of services
+// end with amazonaws.com everywhere.
+func TestNoRegionIsNamed(t *testing.T) {
+	source, err := os.ReadFile(root + "/template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`.*(amazonaws\.|arn:aws).*`).FindAllString(string(source), -1) {
+		if !strings.Contains(m, "Principal: { Service: ") && !strings.Contains(m, "Console: console.") {
+			t.Errorf("template.yaml names a partition: %s", strings.TrimSpace(m))
+		}
+	}
+	for _, partition := range []string{"aws", "aws-cn", "aws-eusc", "aws-us-gov"} {
+		if at(map[string]any(load(t)), "Mappings", "Partitions", partition, "Console") == nil {
+			t.Errorf("%s has no console", partition)
+		}
+	}
+}

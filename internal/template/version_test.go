@@ -53,7 +53,7 @@ func (tpl template) checkVersion(function string) error {
 		}
 	}
 	for name := range have {
-		if !need[name] && name != "Revision" {
+		if !need[name] {
 			wrong = append(wrong, fmt.Errorf("%s: a change of the parameter %s publishes what has not changed", function, name))
 		}
 	}

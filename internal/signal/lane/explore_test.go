@@ -1,8 +1,8 @@
-package signal
+package lane
 
 import (
+	"flag"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -27,7 +27,7 @@ type config struct {
 	slow    int   // ticks that may pass while somebody is at work
 	late    bool  // one frame, whichever, comes as late as it likes, or never
 	after   int64 // this frame comes once all else has come to rest
-	small   bool  // also with -short and -race
+	small   bool  // also without -explore=all
 }
 
 // model is a config to explore, and what decides in it.
@@ -80,13 +80,13 @@ func (x *model) begin() []*world {
 
 // connect is a connection that is there from the start.
 func (w *world) connect(i, user int, opened, there bool) {
-	c := Connection{Lane: NewLane()}
+	c := connState{there: there, lane: New()}
 	if opened {
-		m := openAt(c.Lane, userName[user], 0, "-", present)
-		c = c.Applied(m)
+		c.lane.Apply(openAt(c.lane, 0, "-", present))
+		c.user = userName[user]
 		w.users[user].owner = i
 	}
-	w.conns[i] = (&connState{there: there, user: c.User, lane: c.Lane}).seal()
+	w.conns[i] = c.seal()
 }
 
 // join adds an invocation, and its repeat.
@@ -94,7 +94,7 @@ func (w *world) join(p *plan, faults fault) {
 	p.of = w.n
 	p.me = fmt.Sprintf("%s%d", connName[p.conn], p.n)
 	if p.auth {
-		p.me = string(connName[p.conn]) + "*"
+		p.me = connName[p.conn] + "*"
 	}
 	w.invs[w.n] = (&inv{plan: p}).seal()
 	w.n++
@@ -242,7 +242,7 @@ func (x *model) undone(w *world, i int) string {
 	if crashed && (x.after == 0 || t.unknown&bit(x.after) != 0) {
 		excused = t.unknown | ^t.reached
 	}
-	for n := c.lane.Done + 1; n <= c.lane.Turn; n++ {
+	for n := c.lane.Done + 1; n <= c.lane.Taken; n++ {
 		if excused&bit(n) == 0 {
 			return fmt.Sprintf("stall: %d is never finished", n)
 		}
@@ -498,9 +498,9 @@ var configs = []config{
 	{name: "reopening", senders: opening(3, 1, 2, 4, 5), small: true},
 	{name: "reopening, repeat, lost answer", senders: opening(3, 1, 2, 4), faults: repeat | lostMove},
 	{name: "reopening and one after, crash, lost answer, one late", senders: opening(3, 1, 2, 4, 5), faults: crash | lostMove, late: true, after: 5},
-	{name: "unknown start", senders: opening(UnknownStart, 0, 1, 2), small: true},
-	{name: "unknown start above 0", senders: opening(UnknownStart, 2, 3, 4), small: true},
-	{name: "unknown start, repeat, lost answer", senders: opening(UnknownStart, 0, 1, 2), faults: repeat | lostMove},
+	{name: "unknown start", senders: opening(unknownStart, 0, 1, 2), small: true},
+	{name: "unknown start above 0", senders: opening(unknownStart, 2, 3, 4), small: true},
+	{name: "unknown start, repeat, lost answer", senders: opening(unknownStart, 0, 1, 2), faults: repeat | lostMove},
 	{name: "takeover", senders: takeover(sends(1, 2), sends(1, 2)), small: true},
 	{name: "takeover, crash, repeat", senders: takeover(sends(1, 2), sends(1)), faults: crash | repeat},
 	{name: "takeover, lost answer, repeat", senders: takeover(sends(1, 2), sends(1)), faults: lostMove | repeat},
@@ -511,14 +511,12 @@ var configs = []config{
 	{name: "takeover while authenticating, crash, repeat", senders: takeover(greetsFirst(sends(1)), sends(1)), faults: crash | repeat},
 }
 
+// explore says how much is explored. The whole takes minutes, and several times
+// as long with the race detector.
+var explore = flag.String("explore", "small", "what TestExplore goes through: small or all")
+
 // reduced reports whether only the small configs are to be explored.
-func reduced() bool {
-	info, _ := debug.ReadBuildInfo()
-	race := info != nil && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool {
-		return s.Key == "-race" && s.Value == "true"
-	})
-	return race || testing.Short()
-}
+func reduced() bool { return *explore != "all" }
 
 // TestExplore goes through every interleaving of the steps of a few
 // invocations, in worlds that are small, but in which everything may happen
@@ -559,11 +557,11 @@ var mutations = []struct {
 	mutate func(*hooks)
 }{
 	{"a frame is taken although an owner is at work", "order", config{senders: one(1, 2)}, func(h *hooks) {
-		h.arrive = func(l Lane, n int64, f Frame, me string, now Instant) Step {
-			if n == l.Turn+1 && !l.Idle() {
-				return move(l.take(KindTake, []Numbered{{n, f}}, n, me, now))
+		h.arrive = func(l Lane, n int64, f Frame, me string, now Instant) Decision {
+			if n == l.Taken+1 && !l.Idle() {
+				return makeMove(l.take(KindTake, []Numbered{{n, f}}, n, me, now))
 			}
-			return l.Arrive(n, f, me, now)
+			return l.DecideArrival(n, f, me, now)
 		}
 	}},
 	{"the first try does not ask whether the number is held", "stall", config{senders: one(1, 2, 3), faults: repeat, late: true}, func(h *hooks) {
@@ -577,9 +575,9 @@ var mutations = []struct {
 		h.allows = func(l Lane, m Move) bool { return m.Kind == KindHold && l.Opened() || l.Allows(m) }
 	}},
 	{"finish takes held frames out and forgets them", "stall", config{senders: one(1, 2)}, func(h *hooks) {
-		h.finish = func(l Lane, faults []Fault, more bool, me string, now Instant) Move {
-			m := l.finish(faults, more, me, now)
-			m.Run, m.Change.Turn = nil, l.Turn
+		h.finish = func(l Lane, faults []Undelivered, more bool, me string, now Instant) Move {
+			m := l.Finish(faults, more, me, now)
+			m.Run, m.Change.Taken = nil, l.Taken
 			return m
 		}
 	}},
@@ -589,32 +587,32 @@ var mutations = []struct {
 		}
 	}},
 	{"opening does not ask what is held", "stall", config{senders: opening(3, 1, 2)}, func(h *hooks) {
-		h.open = func(l Lane, user UserName, at int64, me string, now Instant) Move {
-			m := openAt(l, user, at, me, now)
-			m.Guard.Held = Any
+		h.open = func(l Lane, at int64, me string, now Instant) Move {
+			m := openAt(l, at, me, now)
+			m.Guard.Held = Expected[int]{}
 			return m
 		}
 	}},
 	{"every number counts as delivered", "truth", config{senders: one(1, 2), late: true}, func(h *hooks) {
-		h.arrive = func(l Lane, n int64, f Frame, me string, now Instant) Step {
-			s := l.Arrive(n, f, me, now)
+		h.arrive = func(l Lane, n int64, f Frame, me string, now Instant) Decision {
+			s := l.DecideArrival(n, f, me, now)
 			s.Code = OK
 			return s
 		}
 	}},
 	{"a living owner is overtaken", "order", config{senders: one(1, 2)}, func(h *hooks) {
-		h.watch = func(l Lane, n int64, me string, now Instant) Step {
-			if l.Opened() && !l.Idle() && n > l.Turn {
-				return move(l.overtake(me))
+		h.watch = func(l Lane, n int64, me string, now Instant) Decision {
+			if l.Opened() && !l.Idle() && n > l.Taken {
+				return makeMove(l.Expire(me))
 			}
-			return l.Watch(n, me, now)
+			return l.DecideWatch(n, me, now)
 		}
 	}},
 	{"overtaken numbers may be taken again", "once", config{senders: one(1, 2), faults: crash | repeat}, func(h *hooks) {
-		h.arrive = func(l Lane, n int64, f Frame, me string, now Instant) Step {
-			s := l.Arrive(n, f, me, now)
-			if s.Move != nil && s.Move.Kind == KindOvertake {
-				s.Move.Change.Done, s.Move.Change.Turn, s.Move.Change.Faults = l.Done, l.Done, nil
+		h.arrive = func(l Lane, n int64, f Frame, me string, now Instant) Decision {
+			s := l.DecideArrival(n, f, me, now)
+			if s.Move != nil && s.Move.Kind == KindExpire {
+				s.Move.Change.Done, s.Move.Change.Taken, s.Move.Change.Outcomes = l.Done, l.Done, nil
 			}
 			return s
 		}
@@ -625,22 +623,24 @@ var mutations = []struct {
 	{"a late renewal turns the time back", "order", config{senders: one(1, 2, 3), slow: 4, faults: lateDup, after: 3}, func(h *hooks) {
 		h.allows = func(l Lane, m Move) bool {
 			if m.Kind == KindRenew {
-				m.Guard.TurnAt = 0
+				m.Guard.LeasedAt = Expected[Instant]{}
 			}
 			return l.Allows(m)
 		}
 	}},
 	{"another's move is taken for one's own", "once", config{senders: one(1), faults: repeat}, func(h *hooks) {
-		h.made = func(m Move, l Lane) bool { return l.Done == m.Change.Done && l.Turn == m.Change.Turn }
+		h.made = func(m Move, l Lane) bool { return l.Done == m.Change.Done && l.Taken == m.Change.Taken }
 	}},
 	{"one's own move is not known again", "stall", config{senders: one(1), faults: lostMove}, func(h *hooks) {
 		h.made = func(Move, Lane) bool { return false }
 	}},
 	{"a gap is skipped at once", "truth", config{senders: one(1, 2)}, func(h *hooks) {
-		h.watch = func(l Lane, n int64, me string, now Instant) Step { return l.Watch(n, me, now.Add(2*Patience)) }
+		h.watch = func(l Lane, n int64, me string, now Instant) Decision {
+			return l.DecideWatch(n, me, now.Add(2*LeaseTimeout))
+		}
 	}},
 	{"nobody watches", "stall", config{senders: one(1, 2, 3), late: true}, func(h *hooks) {
-		h.watch = func(Lane, int64, string, Instant) Step { return inHand }
+		h.watch = func(Lane, int64, string, Instant) Decision { return Decision{} }
 	}},
 	{"an owner leaves what is held", "stall", config{senders: one(1, 2, 3, 4), faults: crash}, func(h *hooks) { h.lingers = false }},
 	{"the connection before is not fenced off", "fence", config{senders: takeover(sends(1), sends(1))}, func(h *hooks) { h.fence = false }},

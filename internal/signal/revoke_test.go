@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // lasting lets everybody in for so long.
@@ -134,7 +135,7 @@ func TestAllAreToldTheSame(t *testing.T) {
 		if err := w.Disconnect(w.t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Store.Inspect(w.t.Context(), "a", w.Clock.Now()); !errors.Is(err, signal.ErrNoConnection) {
+		if _, err := w.Store.Get(w.t.Context(), "a", w.Clock.Now()); !errors.Is(err, signal.ErrNoConnection) {
 			t.Errorf("after its end the record: %v", err)
 		}
 	})
@@ -157,7 +158,7 @@ func TestHeldAtTheEnd(t *testing.T) {
 		w.json("b", "bob")
 		w.send("a", 3, "bob")
 		w.send("a", 2, "bob")
-		time.Sleep(time.Second + signal.Patience) // 1 never comes, and the watcher gives it up
+		time.Sleep(time.Second + lane.LeaseTimeout) // 1 never comes, and the watcher gives it up
 		w.expect("b", "opened", "admitted", "welcome bob")
 		w.expect("a", "opened", "admitted", "welcome alice", "stored", "stored", "ack 2 2121", "ack 3 2121", "closing 2121")
 	})
@@ -219,7 +220,7 @@ func TestFencedByEveryClock(t *testing.T) {
 // behind is a clock that is.
 type behind struct{ signal.Clock }
 
-func (b behind) Now() signal.Instant { return b.Clock.Now().Add(-time.Hour) }
+func (b behind) Now() lane.Instant { return b.Clock.Now().Add(-time.Hour) }
 
 // A connection that has gone without a word is dropped when it is found.
 func TestEndOfAConnectionThatIsGone(t *testing.T) {
@@ -229,7 +230,7 @@ func TestEndOfAConnectionThatIsGone(t *testing.T) {
 		w.closed["a"] = true
 		time.Sleep(time.Second)
 		w.keepalive()
-		if _, err := w.Store.Inspect(w.t.Context(), "a", w.Clock.Now()); !errors.Is(err, signal.ErrNoConnection) {
+		if _, err := w.Store.Get(w.t.Context(), "a", w.Clock.Now()); !errors.Is(err, signal.ErrNoConnection) {
 			t.Errorf("record: %v", err)
 		}
 	})
@@ -244,7 +245,7 @@ func TestTokenThatOutlivesTheConnection(t *testing.T) {
 		inWorld(t, func(w *world) {
 			w.lasting(c.lasts)
 			w.json("a", "t")
-			record, err := w.Store.Inspect(w.t.Context(), "a", w.Clock.Now())
+			record, err := w.Store.Get(w.t.Context(), "a", w.Clock.Now())
 			if err != nil || (record.Until != 0) != c.until {
 				t.Errorf("a token of %v: until %d, %v", c.lasts, record.Until, err)
 			}

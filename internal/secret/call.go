@@ -1,4 +1,4 @@
-package auth
+package secret
 
 import (
 	"bytes"
@@ -121,9 +121,5 @@ func endpoint(op operation, region string) string {
 	if fixed := awsenv.Endpoint(op.endpoint); fixed != nil {
 		return *fixed
 	}
-	suffix := "amazonaws.com"
-	if strings.HasPrefix(region, "cn-") {
-		suffix += ".cn"
-	}
-	return "https://" + op.service + "." + region + "." + suffix + "/"
+	return "https://" + op.service + "." + region + "." + awsenv.URLSuffix(region) + "/"
 }

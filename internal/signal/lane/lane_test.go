@@ -1,4 +1,4 @@
-package signal
+package lane
 
 import (
 	"fmt"
@@ -12,14 +12,17 @@ const start = Instant(1_000_000)
 
 func frameOf(n int64) Frame { return Frame{To: "bob", Data: fmt.Append(nil, n)} }
 
-// opened is a lane that was opened at number at, with the given frames sent
+// pending: another invocation has the frame.
+var pending = Decision{Action: Pending}
+
+// opened is a lane that was opened at a start, with the given frames sent
 // before.
-func opened(at int64, before ...int64) (Lane, []Numbered) {
-	l := NewLane()
+func opened(at Start, before ...int64) (Lane, []Numbered) {
+	l := New()
 	for _, n := range before {
 		l.Apply(l.hold(n, frameOf(n), "early", start))
 	}
-	m := l.open("alice", startAt(at), "opener", start)
+	m := l.Start(at.Lane(), "opener", start)
 	l.Apply(m)
 	return l, m.Run
 }
@@ -38,31 +41,31 @@ func numbers(run []Numbered) string {
 // arrive brings a frame to the lane as an invocation does: blindly first, then
 // as the lane says. It returns what has to be posted, or the step that says
 // why nothing has.
-func arrive(t *testing.T, l *Lane, n int64, me string, now Instant) ([]Numbered, Step) {
+func arrive(t *testing.T, l *Lane, n int64, me string, now Instant) ([]Numbered, Decision) {
 	t.Helper()
 	m := Take(n, frameOf(n), me, now)
 	for range 10 {
 		if l.Allows(m) {
 			l.Apply(m)
 			if m.Kind == KindTake {
-				return m.Run, Step{}
+				return m.Run, Decision{}
 			}
 			if m.Kind == KindHold {
-				return nil, inHand
+				return nil, pending
 			}
 		}
-		step := l.Arrive(n, frameOf(n), me, now)
-		if step.Move == nil {
+		step := l.DecideArrival(n, frameOf(n), me, now)
+		if step.Action != MakeMove {
 			return nil, step
 		}
 		m = *step.Move
 	}
 	t.Fatalf("frame %d does not come to rest on %+v", n, l)
-	return nil, Step{}
+	return nil, Decision{}
 }
 
-func finish(l *Lane, me string, now Instant, faults ...Fault) []Numbered {
-	m := l.finish(faults, true, me, now)
+func finish(l *Lane, me string, now Instant, faults ...Undelivered) []Numbered {
+	m := l.Finish(faults, true, me, now)
 	l.Apply(m)
 	return m.Run
 }
@@ -70,21 +73,22 @@ func finish(l *Lane, me string, now Instant, faults ...Fault) []Numbered {
 func TestOpening(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		at     int64
+		at     Start
 		before []int64
 		run    string
 		turn   int64 // where the lane stands once the run is finished
 		late   []int64
 	}{
-		{"first authentication", 0, nil, "", 0, nil},
-		{"nothing known of the start", UnknownStart, nil, "", UnknownStart, nil},
-		{"start at 0, sent while the handshake went on", UnknownStart, []int64{1, 0}, "0 1", 1, nil},
-		{"a start that cannot be known waits", UnknownStart, []int64{5}, "", UnknownStart, nil},
-		{"flushed before the authentication", 424, []int64{423, 422}, "422 423", 424, []int64{0, 421}},
-		{"flushed around the authentication", 424, []int64{425, 423, 422}, "422 423 425", 425, nil},
-		{"one is still on its way", 424, []int64{422}, "422", 422, nil},
-		{"a gap among those before", 424, []int64{420, 423}, "420 423", 424, []int64{421, 422}},
-		{"beyond a gap", 0, []int64{2, 3}, "", 0, nil},
+		{"first authentication", StartAt(0), nil, "", 0, nil},
+		{"nothing known of the start", Start{}, nil, "", -1, nil},
+		{"start at 0, sent while the handshake went on", Start{}, []int64{1, 0}, "0 1", 1, nil},
+		{"a start that cannot be known waits", Start{}, []int64{5}, "", -1, nil},
+		{"flushed before the authentication", StartAt(424), []int64{423, 422}, "422 423", 424, []int64{0, 421}},
+		{"flushed around the authentication", StartAt(424), []int64{425, 423, 422}, "422 423 425", 425, nil},
+		{"one is still on its way", StartAt(424), []int64{422}, "422", 422, nil},
+		{"a gap among those before", StartAt(424), []int64{420, 423}, "420 423", 424, []int64{421, 422}},
+		{"after a number, lower ones are not taken", StartAfter(5), []int64{5, 6}, "6", 6, nil},
+		{"beyond a gap", StartAt(0), []int64{2, 3}, "", 0, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, run := opened(c.at, c.before...)
@@ -92,16 +96,16 @@ func TestOpening(t *testing.T) {
 				t.Errorf("run %q, want %q", got, c.run)
 			}
 			finish(&l, "opener", start)
-			if !l.Idle() || l.Turn != c.turn {
-				t.Errorf("lane stands at %d, want %d", l.Turn, c.turn)
+			if !l.Idle() || l.Taken != c.turn {
+				t.Errorf("lane stands at %d, want %d", l.Taken, c.turn)
 			}
 			for _, n := range c.late {
-				if _, step := arrive(t, &l, n, "late", start); !step.Settled || step.Code == OK {
+				if _, step := arrive(t, &l, n, "late", start); step.Action != Finished || step.Code == OK {
 					t.Errorf("late frame %d: %+v", n, step)
 				}
 			}
 			for _, f := range run {
-				if _, step := arrive(t, &l, f.N, "again", start); !step.Settled || step.Code != OK {
+				if _, step := arrive(t, &l, f.N, "again", start); step.Action != Finished || step.Code != OK {
 					t.Errorf("repeated frame %d: %+v", f.N, step)
 				}
 			}
@@ -112,19 +116,19 @@ func TestOpening(t *testing.T) {
 // A straggler below the opening number is still posted as long as nothing that
 // was sent after it has been.
 func TestStragglerAfterOpening(t *testing.T) {
-	l, _ := opened(424, 421)
+	l, _ := opened(StartAt(424), 421)
 	finish(&l, "opener", start)
 	if run, _ := arrive(t, &l, 423, "a", start); numbers(run) != "423" {
 		t.Fatalf("423 came to %q", numbers(run))
 	}
 	finish(&l, "a", start)
-	if _, step := arrive(t, &l, 422, "b", start); !step.Settled || step.Code != CodeServer {
+	if _, step := arrive(t, &l, 422, "b", start); step.Action != Finished || step.Code != CodeServer {
 		t.Errorf("422, when 423 has been posted: %+v", step)
 	}
 	if run, _ := arrive(t, &l, 425, "c", start); numbers(run) != "425" {
 		t.Errorf("425 came to %q", numbers(run))
 	}
-	if _, step := arrive(t, &l, 424, "d", start); step.Settled && step.Code == OK {
+	if _, step := arrive(t, &l, 424, "d", start); step.Action == Finished && step.Code == OK {
 		t.Error("a message with the authentication's number counts as delivered")
 	}
 }
@@ -132,11 +136,11 @@ func TestStragglerAfterOpening(t *testing.T) {
 // A frame that the run under way leaves out is told so at once: whoever carries
 // the run does not know of it.
 func TestTooLateForTheRunUnderWay(t *testing.T) {
-	l, run := opened(7, 1, 3)
+	l, run := opened(StartAt(7), 1, 3)
 	if numbers(run) != "1 3" {
 		t.Fatalf("run %q", numbers(run))
 	}
-	if _, step := arrive(t, &l, 2, "late", start); !step.Settled || step.Code != CodeServer {
+	if _, step := arrive(t, &l, 2, "late", start); step.Action != Finished || step.Code != CodeServer {
 		t.Errorf("2, while 1 and 3 are being posted: %+v", step)
 	}
 }
@@ -144,17 +148,17 @@ func TestTooLateForTheRunUnderWay(t *testing.T) {
 // A repeated frame may be held before a gap below it is skipped; its other
 // invocation must not take it then.
 func TestHeldFrameIsNotTakenBlindly(t *testing.T) {
-	l, _ := opened(0)
+	l, _ := opened(StartAt(0))
 	arrive(t, &l, 2, "a", start)
-	late := start.Add(Patience) + 1
-	l.Apply(*l.Watch(2, "a", late).Move)
-	if run, step := arrive(t, &l, 2, "again", late); len(run) > 0 || step != inHand {
+	late := start.Add(LeaseTimeout) + 1
+	l.Apply(*l.DecideWatch(2, "a", late).Move)
+	if run, step := arrive(t, &l, 2, "again", late); len(run) > 0 || step != pending {
 		t.Errorf("taken again: %q, %+v", numbers(run), step)
 	}
 }
 
 func TestInOrder(t *testing.T) {
-	l, _ := opened(0)
+	l, _ := opened(StartAt(0))
 	for n := int64(1); n <= 3; n++ {
 		if run, _ := arrive(t, &l, n, "me", start); numbers(run) != fmt.Sprint(n) {
 			t.Fatalf("frame %d came to %q", n, numbers(run))
@@ -167,17 +171,17 @@ func TestInOrder(t *testing.T) {
 }
 
 func TestEarlyFramesAreTakenAlong(t *testing.T) {
-	l, _ := opened(0)
-	arrive(t, &l, 1, "owner", start)
+	l, _ := opened(StartAt(0))
+	arrive(t, &l, 1, "holder", start)
 	for _, n := range []int64{4, 2, 3, 6} {
-		if run, step := arrive(t, &l, n, "holder", start); len(run) > 0 || step.Settled {
+		if run, step := arrive(t, &l, n, "holder", start); len(run) > 0 || step.Action == Finished {
 			t.Fatalf("frame %d: run %q, %+v", n, numbers(run), step)
 		}
 	}
-	if got := numbers(finish(&l, "owner", start)); got != "2 3 4" {
+	if got := numbers(finish(&l, "holder", start)); got != "2 3 4" {
 		t.Fatalf("taken along: %q", got)
 	}
-	if next := finish(&l, "owner", start); len(next) > 0 || l.Done != 4 {
+	if next := finish(&l, "holder", start); len(next) > 0 || l.Done != 4 {
 		t.Fatalf("beyond the gap: %q, lane %+v", numbers(next), l)
 	}
 	if run, _ := arrive(t, &l, 5, "filler", start); numbers(run) != "5" {
@@ -192,109 +196,109 @@ func TestEarlyFramesAreTakenAlong(t *testing.T) {
 }
 
 func TestRepeats(t *testing.T) {
-	l, _ := opened(0)
-	arrive(t, &l, 1, "owner", start)
-	if run, step := arrive(t, &l, 1, "again", start); len(run) > 0 || step != inHand {
-		t.Errorf("while its owner is at work: %+v", step)
+	l, _ := opened(StartAt(0))
+	arrive(t, &l, 1, "holder", start)
+	if run, step := arrive(t, &l, 1, "again", start); len(run) > 0 || step != pending {
+		t.Errorf("while its lease is held: %+v", step)
 	}
 	arrive(t, &l, 3, "holder", start)
-	if run, step := arrive(t, &l, 3, "again", start); len(run) > 0 || step != inHand {
+	if run, step := arrive(t, &l, 3, "again", start); len(run) > 0 || step != pending {
 		t.Errorf("while it is held: %+v", step)
 	}
-	finish(&l, "owner", start, Fault{1, 1, CodeUnreachable})
-	if _, step := arrive(t, &l, 1, "again", start); !step.Settled || step.Code != CodeUnreachable {
+	finish(&l, "holder", start, Undelivered{1, 1, CodeUnreachable})
+	if _, step := arrive(t, &l, 1, "again", start); step.Action != Finished || step.Code != CodeUnreachable {
 		t.Errorf("after it failed: %+v", step)
 	}
-	arrive(t, &l, 2, "owner", start)
-	finish(&l, "owner", start)
-	if _, step := arrive(t, &l, 2, "again", start); !step.Settled || step.Code != OK {
+	arrive(t, &l, 2, "holder", start)
+	finish(&l, "holder", start)
+	if _, step := arrive(t, &l, 2, "again", start); step.Action != Finished || step.Code != OK {
 		t.Errorf("after it was delivered: %+v", step)
 	}
 }
 
-func TestDeadOwnerIsOvertaken(t *testing.T) {
-	l, _ := opened(0)
+func TestExpiredLease(t *testing.T) {
+	l, _ := opened(StartAt(0))
 	arrive(t, &l, 1, "dead", start)
-	alive := start.Add(Patience)
+	alive := start.Add(LeaseTimeout)
 	if run, _ := arrive(t, &l, 2, "b", alive); len(run) > 0 {
-		t.Fatalf("overtaken at the end of its patience, not past it: %q", numbers(run))
+		t.Fatalf("expired at the end of the timeout, not past it: %q", numbers(run))
 	}
-	if step := l.Watch(2, "b", alive); step.Move != nil || step.Wait <= 0 {
+	if step := l.DecideWatch(2, "b", alive); step.Action == MakeMove || step.Wait <= 0 {
 		t.Fatalf("the watcher does not wait: %+v", step)
 	}
 	dead := alive + 1
-	step := l.Watch(2, "b", dead)
-	if step.Move == nil || step.Move.Kind != KindOvertake {
-		t.Fatalf("the watcher does not overtake: %+v", step)
+	step := l.DecideWatch(2, "b", dead)
+	if step.Action != MakeMove || step.Move.Kind != KindExpire {
+		t.Fatalf("the watcher does not expire the lease: %+v", step)
 	}
-	stale := l.finish(nil, true, "dead", dead)
+	stale := l.Finish(nil, true, "dead", dead)
 	l.Apply(*step.Move)
 	if l.Allows(stale) {
-		t.Error("an overtaken owner may finish")
+		t.Error("the holder of an expired lease may finish")
 	}
 	if l.Outcome(1) != CodeServer {
 		t.Errorf("its number ended with %v", l.Outcome(1))
 	}
-	step = l.Watch(2, "b", dead)
-	if step.Move == nil || step.Move.Kind != KindAdopt || numbers(step.Move.Run) != "2" {
+	step = l.DecideWatch(2, "b", dead)
+	if step.Action != MakeMove || step.Move.Kind != KindAdopt || numbers(step.Move.Run) != "2" {
 		t.Fatalf("what it left is not adopted: %+v", step)
 	}
-	// A renewed owner is alive.
+	// A renewed lease is held.
 	l.Apply(*step.Move)
-	l.Apply(l.renew("b", dead.Add(Patience)))
-	if l.dead(dead.Add(2 * Patience)) {
-		t.Error("a renewed owner counts as dead")
+	l.Apply(l.Renew("b", dead.Add(LeaseTimeout)))
+	if l.Expired(dead.Add(2 * LeaseTimeout)) {
+		t.Error("a renewed lease counts as expired")
 	}
 }
 
 func TestGap(t *testing.T) {
-	l, _ := opened(0)
+	l, _ := opened(StartAt(0))
 	arrive(t, &l, 1, "a", start)
 	finish(&l, "a", start)
 	arrive(t, &l, 3, "holder", start)
-	if step := l.Watch(3, "holder", start.Add(Patience)); step.Wait <= 0 {
+	if step := l.DecideWatch(3, "holder", start.Add(LeaseTimeout)); step.Wait <= 0 {
 		t.Fatalf("at the end of its patience: %+v", step)
 	}
-	late := start.Add(Patience) + 1
-	step := l.Watch(3, "holder", late)
-	if step.Move == nil || step.Move.Kind != KindSkip {
+	late := start.Add(LeaseTimeout) + 1
+	step := l.DecideWatch(3, "holder", late)
+	if step.Action != MakeMove || step.Move.Kind != KindSkip {
 		t.Fatalf("past its patience: %+v", step)
 	}
 	l.Apply(*step.Move)
-	if step = l.Watch(3, "holder", late); step.Move == nil || numbers(step.Move.Run) != "3" {
+	if step = l.DecideWatch(3, "holder", late); step.Action != MakeMove || numbers(step.Move.Run) != "3" {
 		t.Fatalf("after the gap was skipped: %+v", step)
 	}
 	l.Apply(*step.Move)
 	finish(&l, "holder", late)
-	if _, step := arrive(t, &l, 2, "late", late); !step.Settled || step.Code == OK {
+	if _, step := arrive(t, &l, 2, "late", late); step.Action != Finished || step.Code == OK {
 		t.Errorf("the number that was skipped: %+v", step)
 	}
-	if step := l.Watch(3, "holder", late); step != inHand {
+	if step := l.DecideWatch(3, "holder", late); step != pending {
 		t.Errorf("when all is done the watcher goes on: %+v", step)
 	}
 }
 
 // Without a known start the first numbers wait only until they have settled.
 func TestUnknownStartSettles(t *testing.T) {
-	l, _ := opened(UnknownStart)
+	l, _ := opened(Start{})
 	arrive(t, &l, 8, "a", start)
 	arrive(t, &l, 7, "b", start)
-	if step := l.Watch(7, "b", start.Add(Settle)); step.Wait <= 0 || step.Wait > 2*time.Millisecond {
+	if step := l.DecideWatch(7, "b", start.Add(ReorderWindow)); step.Wait <= 0 || step.Wait > 2*time.Millisecond {
 		t.Fatalf("before it has settled: %+v", step)
 	}
-	now := start.Add(Settle) + 1
-	l.Apply(*l.Watch(7, "b", now).Move)
-	step := l.Watch(7, "b", now)
-	if step.Move == nil || numbers(step.Move.Run) != "7 8" {
+	now := start.Add(ReorderWindow) + 1
+	l.Apply(*l.DecideWatch(7, "b", now).Move)
+	step := l.DecideWatch(7, "b", now)
+	if step.Action != MakeMove || numbers(step.Move.Run) != "7 8" {
 		t.Fatalf("when it has settled: %+v", step)
 	}
 }
 
 // After a reconnect it is known which number follows the authentication's.
 func TestKnownStartIsWaitedFor(t *testing.T) {
-	l, _ := opened(160)
+	l, _ := opened(StartAt(160))
 	arrive(t, &l, 162, "a", start)
-	if step := l.Watch(162, "a", start.Add(Patience)); step.Wait <= 0 {
+	if step := l.DecideWatch(162, "a", start.Add(LeaseTimeout)); step.Wait <= 0 {
 		t.Errorf("162 does not wait for 161: %+v", step)
 	}
 	if run, _ := arrive(t, &l, 161, "b", start); numbers(run) != "161 162" {
@@ -303,25 +307,25 @@ func TestKnownStartIsWaitedFor(t *testing.T) {
 }
 
 func TestWatchersShareTheWork(t *testing.T) {
-	l, _ := opened(0)
+	l, _ := opened(StartAt(0))
 	arrive(t, &l, 5, "a", start)
 	arrive(t, &l, 3, "b", start)
-	if step := l.Watch(5, "a", start); step != inHand {
+	if step := l.DecideWatch(5, "a", start); step != pending {
 		t.Errorf("a higher frame is watched although a lower one is: %+v", step)
 	}
-	if step := l.Watch(3, "b", start); step.Wait <= 0 {
+	if step := l.DecideWatch(3, "b", start); step.Wait <= 0 {
 		t.Errorf("the lowest frame is not watched: %+v", step)
 	}
 }
 
 func TestHoldingIsBounded(t *testing.T) {
-	l, _ := opened(0)
+	l, _ := opened(StartAt(0))
 	for n := range int64(MaxHeld) {
-		if _, step := arrive(t, &l, n+2, "me", start); step.Settled {
+		if _, step := arrive(t, &l, n+2, "me", start); step.Action == Finished {
 			t.Fatalf("frame %d of %d: %+v", n+1, MaxHeld, step)
 		}
 	}
-	if _, step := arrive(t, &l, MaxHeld+2, "me", start); !step.Settled || step.Code != CodeBusy {
+	if _, step := arrive(t, &l, MaxHeld+2, "me", start); step.Action != Finished || step.Code != CodeBusy {
 		t.Errorf("one more than %d: %+v", MaxHeld, step)
 	}
 	arrive(t, &l, 1, "me", start)
@@ -330,36 +334,36 @@ func TestHoldingIsBounded(t *testing.T) {
 	}
 }
 
-func TestFaultsAreBounded(t *testing.T) {
-	l, _ := opened(0)
-	for n := int64(1); n <= 2*(MaxFaults+2); n++ {
+func TestUndeliveredIsBounded(t *testing.T) {
+	l, _ := opened(StartAt(0))
+	for n := int64(1); n <= 2*(MaxUndelivered+2); n++ {
 		arrive(t, &l, n, "me", start)
 		if n%2 == 0 {
-			finish(&l, "me", start, Fault{n, n, CodeUnreachable})
+			finish(&l, "me", start, Undelivered{n, n, CodeUnreachable})
 		} else {
 			finish(&l, "me", start)
 		}
 	}
-	if len(l.Faults) != MaxFaults {
-		t.Fatalf("%d faults are remembered", len(l.Faults))
+	if len(l.Undelivered) != MaxUndelivered {
+		t.Fatalf("%d faults are remembered", len(l.Undelivered))
 	}
-	for n := int64(1); n <= l.Turn; n++ {
+	for n := int64(1); n <= l.Taken; n++ {
 		switch code := l.Outcome(n); {
 		case n%2 == 0 && code == OK:
 			t.Errorf("%d failed, and counts as delivered", n)
-		case n%2 == 1 && n > l.Forgotten && code != OK:
+		case n%2 == 1 && n > l.OutcomesAfter && code != OK:
 			t.Errorf("%d was delivered, and ended with %v", n, code)
 		}
 	}
-	if l.Forgotten != 4 {
-		t.Errorf("forgotten up to %d", l.Forgotten)
+	if l.OutcomesAfter != 4 {
+		t.Errorf("forgotten up to %d", l.OutcomesAfter)
 	}
 }
 
-func TestNeighbouringFaultsAreOne(t *testing.T) {
-	l := NewLane()
-	list, _ := l.faulted(Fault{1, 1, CodeServer}, Fault{2, 3, CodeServer}, Fault{4, 4, CodeBusy}, Fault{6, 5, CodeBusy})
-	if want := []Fault{{1, 3, CodeServer}, {4, 4, CodeBusy}}; !slices.Equal(list, want) {
+func TestNeighbouringRunsAreOne(t *testing.T) {
+	l := New()
+	list := l.outcomes(Undelivered{1, 1, CodeServer}, Undelivered{2, 3, CodeServer}, Undelivered{4, 4, CodeBusy}, Undelivered{6, 5, CodeBusy})
+	if want := []Undelivered{{1, 3, CodeServer}, {4, 4, CodeBusy}}; !slices.Equal(list.Undelivered, want) {
 		t.Errorf("got %v, want %v", list, want)
 	}
 }
@@ -367,15 +371,15 @@ func TestNeighbouringFaultsAreOne(t *testing.T) {
 // One's own move is known again when its answer was lost, and nobody else's is
 // taken for it.
 func TestMade(t *testing.T) {
-	l, _ := opened(0)
+	l, _ := opened(StartAt(0))
 	for _, step := range []struct {
 		name string
 		move func() Move
 	}{
 		{"take", func() Move { return Take(1, frameOf(1), "me", start) }},
 		{"hold", func() Move { return l.hold(3, frameOf(3), "me", start) }},
-		{"renew", func() Move { return l.renew("me", start+1) }},
-		{"finish", func() Move { return l.finish(nil, true, "me", start) }},
+		{"renew", func() Move { return l.Renew("me", start+1) }},
+		{"finish", func() Move { return l.Finish(nil, true, "me", start) }},
 		{"skip", func() Move { return l.skip(3, "me") }},
 	} {
 		m := step.move()
@@ -387,7 +391,7 @@ func TestMade(t *testing.T) {
 			t.Errorf("%s is not known again", step.name)
 		}
 		if c := m.Change; c.Hold == nil {
-			m.Change.Owner = "you"
+			m.Change.Holder = "you"
 		} else {
 			h := *c.Hold
 			h.By = "you"

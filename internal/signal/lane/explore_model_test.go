@@ -1,4 +1,4 @@
-package signal
+package lane
 
 import (
 	"encoding/binary"
@@ -24,16 +24,16 @@ import (
 //     computation, where a config lets time pass (slow). To act late on what was
 //     seen early makes a move that its guard refuses, or that a later look would
 //     have chosen as well.
-//   - A post is accepted, if at all, no later than BeginWithin + PostWithin after
-//     the turn's time (work.ready, Pusher.Post), which is less than Patience. So
+//   - A post is accepted, if at all, no later than PostStartWithin + PostWithin after
+//     the turn's time (work.ready, Pusher.Post), which is less than LeaseTimeout. So
 //     nobody overtakes between ready's consent and the acceptance.
 //   - Where a config does not let it pass (slow, late), time passes only while
 //     every invocation waits, and all frames have come: a frame-long delay of
-//     Patience is a fault like any other.
+//     LeaseTimeout is a fault like any other.
 //   - The tries of work.go (moveTries, arriveTries, claimTries) are not used up:
 //     there are fewer faults and fewer invocations than that.
 //   - A repeat is told from the original by who begins first; they are equal.
-//   - Frames fit in the lane (MaxHeld, MaxFaults), and no record expires.
+//   - Frames fit in the lane (MaxHeld, MaxUndelivered), and no record expires.
 //   - The sequence numbers of the receiver are left out; nothing depends on them.
 type world struct {
 	conns [4]*connState
@@ -68,16 +68,16 @@ const (
 )
 
 var (
-	connName = [4]ConnectionID{"A", "B", "X", "Y"}
-	userName = [3]UserName{"alice", "bob", "carol"}
+	connName = [4]string{"A", "B", "X", "Y"}
+	userName = [3]string{"alice", "bob", "carol"}
 )
 
-func userOf(name UserName) int { return slices.Index(userName[:], name) }
+func userOf(name string) int { return slices.Index(userName[:], name) }
 
 // connState is a connection's record.
 type connState struct {
 	there bool
-	user  UserName
+	user  string
 	lane  Lane
 	hash  uint64
 }
@@ -122,8 +122,8 @@ type lateMove struct {
 	hash uint64
 }
 
-// The clock. A tick is longer than BeginWithin and, with it, than everything
-// that is meant to be short; two are longer than Patience, one is not. What is
+// The clock. A tick is longer than PostStartWithin and, with it, than everything
+// that is meant to be short; two are longer than LeaseTimeout, one is not. What is
 // older than two ticks is as good as two ticks old, so instants are kept as
 // ages: the clock stands, and a tick moves all that is remembered into the
 // past.
@@ -188,8 +188,8 @@ const (
 type plan struct {
 	me     string
 	conn   int
-	user   UserName // of an authentication
-	n      int64    // of the frame or the authentication
+	user   string // of an authentication
+	n      int64  // of the frame or the authentication
 	auth   bool
 	of     int  // repeats that invocation; itself: does not
 	late   bool // may come as late as it likes, or never
@@ -204,13 +204,13 @@ type inv struct {
 	why  why
 	then then
 
-	m        *Move    // about to be made, or tried again
-	view     Lane     // work.conn.Lane, as far as it is still needed
-	user     UserName // work.conn.User
+	m        *Move  // about to be made, or tried again
+	view     Lane   // work.conn.Lane, as far as it is still needed
+	user     string // work.conn.User
 	run      []Numbered
 	i        int // which of run is about to be delivered
 	codes    []Code
-	faults   []Fault
+	faults   []Undelivered
 	try      int // deliver's loop
 	to       int // the connection that the frame was routed to
 	renews   int // ready's loop
@@ -220,7 +220,7 @@ type inv struct {
 	next     []Numbered
 	tells    []told
 	target   int // whom pcDrop and pcRelease end, or pcFence drops
-	whose    UserName
+	whose    string
 	back     pc // what that was for: pcRoute, pcTell, or pcEnd for refuse
 	at       int
 	expect   int
@@ -279,7 +279,7 @@ func (e *encoder) run(run []Numbered) {
 	}
 }
 
-func (e *encoder) faults(fs []Fault, forgotten int64) {
+func (e *encoder) faults(fs []Undelivered, forgotten int64) {
 	e.num(int64(len(fs)), forgotten)
 	for _, f := range fs {
 		e.num(f.From, f.To, int64(f.Code))
@@ -287,9 +287,9 @@ func (e *encoder) faults(fs []Fault, forgotten int64) {
 }
 
 func (e *encoder) lane(l Lane) {
-	e.num(l.Open, l.Done, l.Turn)
-	e.str(l.Owner)
-	e.instant(l.TurnAt)
+	e.num(l.Open, l.Done, l.Taken)
+	e.str(l.Holder)
+	e.instant(l.LeasedAt)
 	e.num(int64(len(l.Held)))
 	if len(l.Held) > 0 {
 		for _, n := range slices.Sorted(maps.Keys(l.Held)) {
@@ -298,7 +298,7 @@ func (e *encoder) lane(l Lane) {
 			e.instant(l.Held[n].At)
 		}
 	}
-	e.faults(l.Faults, l.Forgotten)
+	e.faults(l.Undelivered, l.OutcomesAfter)
 }
 
 func (e *encoder) move(m *Move) {
@@ -308,20 +308,28 @@ func (e *encoder) move(m *Move) {
 	}
 	e.str(string(m.Kind))
 	g, c := m.Guard, m.Change
-	e.num(g.Done, g.Turn, int64(g.Held), int64(len(g.Vacant)))
-	e.str(g.Owner)
-	e.instant(g.TurnAt)
-	e.num(c.Done, c.Turn)
-	e.str(c.Owner)
-	e.instant(c.TurnAt)
+	held := -1
+	if n, ok := g.Held.Value(); ok {
+		held = n
+	}
+	done, _ := g.Done.Value()
+	taken, _ := g.Taken.Value()
+	holder, _ := g.Holder.Value()
+	leased, _ := g.LeasedAt.Value()
+	e.num(done, taken, int64(held), int64(len(g.Vacant)))
+	e.str(holder)
+	e.instant(leased)
+	e.num(c.Done, c.Taken)
+	e.str(c.Holder)
+	e.instant(c.LeasedAt)
 	if c.Hold != nil {
 		e.num(c.Hold.N)
 		e.instant(c.Hold.At)
 	}
 	e.run(c.Unhold)
 	e.run(m.Run)
-	if c.Faults != nil {
-		e.faults(c.Faults.List, c.Faults.Forgotten)
+	if c.Outcomes != nil {
+		e.faults(c.Outcomes.Undelivered, c.Outcomes.After)
 	}
 }
 
@@ -331,7 +339,7 @@ func (c *connState) seal() *connState {
 	e := make(encoder, 0, 128)
 	e.bit(c.there)
 	if c.there {
-		e.str(string(c.user))
+		e.str(c.user)
 		e.lane(c.lane)
 	}
 	c.hash = e.sum()
@@ -348,8 +356,8 @@ func (v *inv) seal() *inv {
 		e.bit(v.lost, v.idle, v.late)
 		e.move(v.m)
 		e.lane(v.view)
-		e.str(string(v.user))
-		e.str(string(v.whose))
+		e.str(v.user)
+		e.str(v.whose)
 		e.run(v.run)
 		e.run(v.next)
 		e.num(int64(len(v.codes)), int64(len(v.ousted)))
@@ -397,7 +405,7 @@ func (w *world) hash() uint64 {
 
 // aged is the lane one tick later.
 func (l Lane) aged() Lane {
-	l.TurnAt = older(l.TurnAt)
+	l.LeasedAt = older(l.LeasedAt)
 	if len(l.Held) > 0 {
 		held := make(map[int64]Held, len(l.Held))
 		for n, h := range l.Held {
@@ -411,8 +419,10 @@ func (l Lane) aged() Lane {
 
 // aged is the move one tick later: what was decided before is made now.
 func (m Move) aged() *Move {
-	m.Guard.TurnAt = older(m.Guard.TurnAt)
-	m.Change.TurnAt = older(m.Change.TurnAt)
+	if at, ok := m.Guard.LeasedAt.Value(); ok {
+		m.Guard.LeasedAt = Is(older(at))
+	}
+	m.Change.LeasedAt = older(m.Change.LeasedAt)
 	if m.Change.Hold != nil {
 		h := *m.Change.Hold
 		h.At = older(h.At)
@@ -459,20 +469,20 @@ func (w *world) String() string {
 	s := ""
 	for i := range 2 {
 		c, t := w.conns[i], w.told[i]
-		if t.reached == 0 && c.lane.Owner == "" {
+		if t.reached == 0 && c.lane.Holder == "" {
 			continue
 		}
 		s += fmt.Sprintf("  %s[", connName[i])
 		if c.there {
-			s += fmt.Sprintf("done %d turn %d owner %s", c.lane.Done, c.lane.Turn, c.lane.Owner)
+			s += fmt.Sprintf("done %d turn %d owner %s", c.lane.Done, c.lane.Taken, c.lane.Holder)
 			if !c.lane.Idle() {
-				s += fmt.Sprintf(" age %d", int64(present-c.lane.TurnAt)/tick)
+				s += fmt.Sprintf(" age %d", int64(present-c.lane.LeasedAt)/tick)
 			}
 			for _, n := range slices.Sorted(maps.Keys(c.lane.Held)) {
 				s += fmt.Sprintf(" held %d by %s age %d", n, c.lane.Held[n].By, int64(present-c.lane.Held[n].At)/tick)
 			}
-			if len(c.lane.Faults) > 0 {
-				s += fmt.Sprintf(" faults %v", c.lane.Faults)
+			if len(c.lane.Undelivered) > 0 {
+				s += fmt.Sprintf(" faults %v", c.lane.Undelivered)
 			}
 		} else {
 			s += "no record"

@@ -1,4 +1,4 @@
-package signal
+package lane
 
 import (
 	"testing"
@@ -9,7 +9,7 @@ import (
 
 func TestRate(t *testing.T) {
 	r := Rate{PerSecond: 10, Burst: 3}
-	var full FullAt
+	var full TAT
 	for _, c := range []struct {
 		at   time.Duration
 		want []bool
@@ -21,16 +21,16 @@ func TestRate(t *testing.T) {
 		{time.Hour, []bool{true, true, true, false}}, // no more than a burst is saved up
 	} {
 		for i, want := range c.want {
-			ok := r.allows(full, 0, start.Add(c.at))
+			ok := r.Allows(full, 0, start.Add(c.at))
 			if ok != want {
 				t.Errorf("at %v, message %d: %v", c.at, i, ok)
 			}
 			if ok {
-				full = r.take(full, 1, start.Add(c.at))
+				full = r.Take(full, 1, start.Add(c.at))
 			}
 		}
 	}
-	if !(Rate{}).allows(1<<62, 0, start) || (Rate{}).take(7, 1, start) != 7 {
+	if !(Rate{}).Allows(1<<62, 0, start) || (Rate{}).Take(7, 1, start) != 7 {
 		t.Error("no limit limits")
 	}
 }
@@ -39,16 +39,16 @@ func TestRate(t *testing.T) {
 func TestRateIsKept(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := Rate{PerSecond: rapid.IntRange(1, MaxPerSecond).Draw(t, "rate"), Burst: rapid.IntRange(1, 50).Draw(t, "burst")}
-		var full FullAt
+		var full TAT
 		var passed []Instant
 		now := start
 		for range 300 {
 			now = now.Add(time.Duration(rapid.IntRange(0, 20).Draw(t, "pause")) * time.Millisecond)
 			taken := 0
-			for ; taken < 3 && r.allows(full, taken, now); taken++ {
+			for ; taken < 3 && r.Allows(full, taken, now); taken++ {
 				passed = append(passed, now)
 			}
-			full = r.take(full, taken, now)
+			full = r.Take(full, taken, now)
 		}
 		for i, from := range passed {
 			for n, to := range passed[i:] {

@@ -1,4 +1,6 @@
-package signal
+// Package versions says which clients are served, by the versions that they say
+// they are.
+package versions
 
 import (
 	"errors"
@@ -8,9 +10,13 @@ import (
 	"strings"
 )
 
-// DefaultVersions are the client versions that are accepted unless configured
+// Default are the client versions that are accepted unless configured
 // otherwise: those that OWT's reference server accepted, and the 5.x SDKs.
-const DefaultVersions = "4.2, 4.2.1, 4.3, 4.3.1, 5.x"
+const Default = "4.2, 4.2.1, 4.3, 4.3.1, 5.x"
+
+// MaxValue is the longest type or version that a client may say it is, in
+// bytes.
+const MaxValue = 64
 
 // What a list of versions may hold.
 const (
@@ -18,11 +24,11 @@ const (
 	maxVersionEntries = 64
 )
 
-// Versions says which clients are served, by the versions that they say they
-// are. The zero value is that of [DefaultVersions].
-type Versions struct {
+// Policy says which clients are served, by the versions that they say they
+// are. The zero value is that of [Default].
+type Policy struct {
 	types  map[string]versionRule // by the clients' types, in lower case
-	others *versionRule           // nil: DefaultVersions
+	others *versionRule           // nil: Default
 }
 
 // versionRule is what is served of one type of clients.
@@ -34,29 +40,29 @@ type versionRule struct {
 	ranges   []versionRange
 }
 
-var defaultRule, _ = parseVersionRule(DefaultVersions)
+var defaultRule, _ = parseVersionRule(Default)
 
-// ParseVersions reads a list of versions, separated by commas:
+// Parse reads a list of versions, separated by commas:
 //
 //	4.3.1        that version
 //	5.x          5, and every version that begins with "5."
-//	>=5.0 <6     from 5.0 on, below 6; also with a comma between, or one bound alone; > and <= likewise
+//	>=5.0 <6     from 5.0 on, below 6; also with a comma between, in either order, or one bound alone; > and <= likewise
 //	*            every version
 //	required     a client must say its version; otherwise one that says none is served
 //
 // Lists of certain types of clients follow, each after a semicolon with the
 // type before a colon: "5.x; Android: required, >=4.3". The first list is for
 // all other clients; without one, or where it has no version, it is
-// [DefaultVersions].
-func ParseVersions(list string) (Versions, error) {
-	v, err := parseVersions(list)
+// [Default]. Of two lists of one type the last counts.
+func Parse(list string) (Policy, error) {
+	v, err := parse(list)
 	if err != nil {
-		return Versions{}, fmt.Errorf("read versions: %w", err)
+		return Policy{}, fmt.Errorf("read versions: %w", err)
 	}
 	return v, nil
 }
 
-func parseVersions(list string) (v Versions, err error) {
+func parse(list string) (v Policy, err error) {
 	if len(list) > maxVersionList {
 		return v, fmt.Errorf("%d bytes, at most %d are allowed", len(list), maxVersionList)
 	}
@@ -71,7 +77,6 @@ func parseVersions(list string) (v Versions, err error) {
 		}
 		rule = rule.orDefault()
 		kind = strings.ToLower(strings.TrimSpace(kind))
-		_, twice := v.types[kind]
 		switch {
 		case !typed && i == 0:
 			if strings.TrimSpace(entries) != "" {
@@ -80,8 +85,8 @@ func parseVersions(list string) (v Versions, err error) {
 		case !typed && strings.TrimSpace(part) == "": // after the last semicolon
 		case !typed:
 			return v, fmt.Errorf("%q: the list for all types comes first, the others begin with a type and a colon", strings.TrimSpace(part))
-		case kind == "" || len(kind) > MaxClientValue || twice:
-			return v, fmt.Errorf("%q: a list begins with a type, and each type has one", strings.TrimSpace(part))
+		case kind == "" || len(kind) > MaxValue:
+			return v, fmt.Errorf("%q: a list begins with a type of 1 to %d bytes", strings.TrimSpace(part), MaxValue)
 		default:
 			if v.types == nil {
 				v.types = make(map[string]versionRule)
@@ -103,14 +108,9 @@ func parseVersionRule(entries string) (rule versionRule, err error) {
 		switch {
 		case err != nil:
 			return rule, err
-		case isBound && b.upper && open != nil && open.low != nil:
-			if open.high = b; open.empty() {
-				return rule, fmt.Errorf("%q: no version is above the one bound and below the other", entry)
-			}
+		case isBound && open.take(b):
 			open = nil
 			continue
-		case isBound && !b.upper && open != nil && open.high != nil:
-			return rule, fmt.Errorf("%q: of the two bounds of a range the lower one comes first", entry)
 		case isBound:
 			rule.ranges = append(rule.ranges, newRange(b))
 			open = &rule.ranges[len(rule.ranges)-1]
@@ -124,7 +124,7 @@ func parseVersionRule(entries string) (rule versionRule, err error) {
 	return rule, nil
 }
 
-// orDefault is the rule, with the default versions if it has none.
+// orDefault returns the rule, with the default versions if it has none.
 func (r versionRule) orDefault() versionRule {
 	if !r.any && r.exact == nil && r.ranges == nil {
 		r.exact, r.families = defaultRule.exact, defaultRule.families
@@ -152,7 +152,7 @@ func (r *versionRule) add(entry string) error {
 
 // isVersion reports whether v looks like one.
 func isVersion(v string) bool {
-	if v == "" || len(v) > MaxClientValue || v[0] < '0' || v[0] > '9' {
+	if v == "" || len(v) > MaxValue || v[0] < '0' || v[0] > '9' {
 		return false
 	}
 	for _, c := range []byte(v) {
@@ -165,11 +165,11 @@ func isVersion(v string) bool {
 
 // Accept reports whether that client is served. One that says no version is,
 // unless it must: the 5.x SDKs do not.
-func (v Versions) Accept(c Client) bool {
-	if len(c.Version) > MaxClientValue || len(c.Type) > MaxClientValue {
+func (v Policy) Accept(clientType, version string) bool {
+	if len(version) > MaxValue || len(clientType) > MaxValue {
 		return false
 	}
-	rule, ok := v.types[strings.ToLower(c.Type)]
+	rule, ok := v.types[strings.ToLower(clientType)]
 	switch {
 	case ok:
 	case v.others != nil:
@@ -177,7 +177,7 @@ func (v Versions) Accept(c Client) bool {
 	default:
 		rule = defaultRule
 	}
-	return rule.accepts(c.Version)
+	return rule.accepts(version)
 }
 
 func (r versionRule) accepts(version string) bool {
@@ -235,9 +235,19 @@ func (r versionRange) holds(n versionNumber) bool {
 	return true
 }
 
-func (r versionRange) empty() bool {
-	c := r.low.number.compare(r.high.number)
-	return c > 0 || c == 0 && (!r.low.inclusive || !r.high.inclusive)
+// take makes b the other end of a range that has one, if it is.
+func (r *versionRange) take(b *bound) bool {
+	switch {
+	case r == nil:
+		return false
+	case b.upper && r.high == nil:
+		r.high = b
+	case !b.upper && r.low == nil:
+		r.low = b
+	default:
+		return false
+	}
+	return true
 }
 
 // parseBound reads an entry that is one end of a range, if it is.

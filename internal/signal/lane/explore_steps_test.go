@@ -1,4 +1,4 @@
-package signal
+package lane
 
 import (
 	"fmt"
@@ -7,19 +7,31 @@ import (
 	"strings"
 )
 
+// unknownStart is the number of a client that does not say at which it begins.
+const unknownStart int64 = -1
+
 // openAt is the move of a client that authenticates with a number.
-func openAt(l Lane, user UserName, at int64, me string, now Instant) Move {
-	return l.open(user, startAt(at), me, now)
+func openAt(l Lane, at int64, me string, now Instant) Move {
+	start := StartAt(at)
+	if at == unknownStart {
+		start = Start{}
+	}
+	return l.Start(start.Lane(), me, now)
 }
+
+const (
+	routeTries = 2 // package signal's
+	moveTries  = 3
+)
 
 // hooks are the product's decisions, each of which a mutation may replace to
 // show that the exploration would notice.
 type hooks struct {
 	take    func(n int64, f Frame, me string, now Instant) Move
-	arrive  func(l Lane, n int64, f Frame, me string, now Instant) Step
-	watch   func(l Lane, n int64, me string, now Instant) Step
-	open    func(l Lane, user UserName, at int64, me string, now Instant) Move
-	finish  func(l Lane, faults []Fault, more bool, me string, now Instant) Move
+	arrive  func(l Lane, n int64, f Frame, me string, now Instant) Decision
+	watch   func(l Lane, n int64, me string, now Instant) Decision
+	open    func(l Lane, at int64, me string, now Instant) Move
+	finish  func(l Lane, faults []Undelivered, more bool, me string, now Instant) Move
 	allows  func(l Lane, m Move) bool
 	made    func(m Move, l Lane) bool
 	begin   func(age int) bool // may a post begin so many ticks after the turn
@@ -30,13 +42,13 @@ type hooks struct {
 func product() hooks {
 	return hooks{
 		take:    Take,
-		arrive:  Lane.Arrive,
-		watch:   Lane.Watch,
+		arrive:  Lane.DecideArrival,
+		watch:   Lane.DecideWatch,
 		open:    openAt,
-		finish:  Lane.finish,
+		finish:  Lane.Finish,
 		allows:  Lane.Allows,
 		made:    Move.Made,
-		begin:   func(age int) bool { return Instant(age*tick).Sub(0) <= BeginWithin },
+		begin:   func(age int) bool { return Instant(age*tick).Sub(0) <= PostStartWithin },
 		fence:   true,
 		lingers: true,
 	}
@@ -172,7 +184,7 @@ func (s *stepper) begin() {
 		v.pc = pcInspect
 	} else {
 		m := s.hooks.take(v.n, frames[v.n], v.me, present)
-		v.m, v.view, v.pc, v.why = &m, NewLane(), pcMove, toBring
+		v.m, v.view, v.pc, v.why = &m, New(), pcMove, toBring
 	}
 	w.invs[s.i] = v.seal()
 	s.out = append(s.out, s.steps(&w, s.i)...)
@@ -198,14 +210,14 @@ func (s *stepper) move() {
 // post's acceptance unless PostWithin allows it, so the two are one step: at
 // one tick's age a post may be accepted that began earlier, and none begins.
 func (s *stepper) post() {
-	age := int(present-s.v.view.TurnAt) / tick
+	age := int(present-s.v.view.LeasedAt) / tick
 	fresh := s.hooks.begin(age)
 	l := label{n: s.v.run[s.v.i].N}
 	if !fresh {
 		l.what = "must renew for"
 		s.do(l, 0, (*act).renew)
 	}
-	if !fresh && Instant(age*tick).Sub(0) > BeginWithin+PostWithin {
+	if !fresh && Instant(age*tick).Sub(0) > PostStartWithin+PostWithin {
 		return
 	}
 	if s.w.gone[s.v.to] {
@@ -288,10 +300,17 @@ func (a *act) apply(conn int, m *Move) {
 	if a.w.lost[conn] {
 		a.breaks("fence: %s on connection %s after the claim that superseded it", m.Kind, connName[conn])
 	}
-	c := Connection{User: rec.user, Lane: rec.lane}
-	c.Lane.Held = maps.Clone(c.Lane.Held)
-	c = c.Applied(*m)
-	a.w.conns[conn] = (&connState{there: true, user: c.User, lane: c.Lane}).seal()
+	c := connState{there: true, user: rec.user, lane: rec.lane}
+	c.lane.Held = maps.Clone(c.lane.Held)
+	c.lane.Apply(*m)
+	if m.Kind == KindOpen {
+		for _, v := range a.w.invs[:a.w.n] {
+			if v.auth && v.conn == conn {
+				c.user = v.plan.user
+			}
+		}
+	}
+	a.w.conns[conn] = c.seal()
 }
 
 // reach notes that a frame was brought to the lane.
@@ -388,7 +407,7 @@ func (a *act) brought(m Move, made bool, before Lane) {
 		a.turn(m.Run)
 	case made && m.Kind == KindHold:
 		a.stored()
-	case made && m.Kind == KindOvertake:
+	case made && m.Kind == KindExpire:
 		a.telling(thenBring, overtaken(before)...)
 	default:
 		a.arrive()
@@ -402,7 +421,7 @@ func (a *act) arrive() {
 	switch {
 	case step.Move != nil:
 		a.decide(*step.Move, toBring)
-	case step.Settled:
+	case step.Action == Finished:
 		a.telling(thenEnd, told{n: v.n, code: step.Code, reply: true})
 	default:
 		a.stored()
@@ -412,7 +431,7 @@ func (a *act) arrive() {
 // decide is on a move; what was seen is needed only to tell of an overtaking.
 func (a *act) decide(m Move, why why) {
 	a.v.m, a.v.why, a.v.pc = &m, why, pcMove
-	if m.Kind != KindOvertake && why != toFinish && why != toRenew {
+	if m.Kind != KindExpire && why != toFinish && why != toRenew {
 		a.v.view = Lane{}
 	}
 }
@@ -424,7 +443,7 @@ func (a *act) stored() {
 		a.end()
 		return
 	}
-	lowest, _ := v.view.lowest()
+	lowest, _ := v.view.Lowest()
 	if lowest == v.n || a.hooks.watch(v.view, v.n, v.me, present).Move != nil {
 		v.watching = v.n
 		a.watch()
@@ -449,7 +468,7 @@ func (a *act) watch() {
 // watched is work.watch after a move.
 func (a *act) watched(m Move, made bool, before Lane) {
 	switch {
-	case made && m.Kind == KindOvertake:
+	case made && m.Kind == KindExpire:
 		a.telling(thenWatch, overtaken(before)...)
 	case made && m.Kind == KindAdopt:
 		a.carry(m.Run)
@@ -511,7 +530,7 @@ func (a *act) ended(code Code) {
 	v.codes = slices.Clone(v.codes)
 	v.codes[v.i] = code
 	if code != OK {
-		v.faults = append(slices.Clone(v.faults), Fault{n, n, code})
+		v.faults = append(slices.Clone(v.faults), Undelivered{n, n, code})
 	}
 	v.i++
 	a.deliver()
@@ -549,7 +568,7 @@ func (a *act) gone() {
 }
 
 // ends is Service.end: by vanish, or by refuse.
-func (a *act) ends(conn int, user UserName, back pc) {
+func (a *act) ends(conn int, user string, back pc) {
 	a.v.target, a.v.whose, a.v.back, a.v.pc = conn, user, back, pcDrop
 }
 
@@ -596,7 +615,7 @@ func (a *act) gotRid() {
 // renew is ready's renewal.
 func (a *act) renew() {
 	a.v.renews++
-	a.decide(a.v.view.renew(a.v.me, present), toRenew)
+	a.decide(a.v.view.Renew(a.v.me, present), toRenew)
 }
 
 // renewed is ready after it: another look, or no more posts.
@@ -616,7 +635,7 @@ func (a *act) finished(m Move, made bool) {
 	switch {
 	case made:
 		a.turned(true, m.Run)
-	case v.view.Owner != v.me || v.view.Turn != m.Guard.Turn:
+	case v.view.Holder != v.me || !m.Guard.Taken.Allows(v.view.Taken):
 		v.codes = slices.Clone(v.codes)
 		for i, f := range v.run {
 			if f.N <= v.view.Done {
@@ -657,7 +676,7 @@ func (a *act) carry(run []Numbered) {
 		a.turn(run)
 		return
 	}
-	n, held := v.view.lowest()
+	n, held := v.view.Lowest()
 	v.watching = n
 	switch {
 	case !held || !a.lingers:
@@ -672,7 +691,7 @@ func (a *act) carry(run []Numbered) {
 // overtaken is work.tellOvertaken.
 func overtaken(before Lane) []told {
 	var tells []told
-	for n := before.Done + 1; n <= before.Turn; n++ {
+	for n := before.Done + 1; n <= before.Taken; n++ {
 		tells = append(tells, told{n: n, code: CodeServer})
 	}
 	return tells
@@ -753,7 +772,7 @@ func (a *act) claim() {
 			a.w.lost[c] = true
 		}
 	}
-	m := a.hooks.open(v.view, v.plan.user, v.n, v.me, present)
+	m := a.hooks.open(v.view, v.n, v.me, present)
 	v.m, v.why, v.pc = &m, toOpen, pcMove
 }
 
@@ -775,7 +794,7 @@ func (a *act) openedLane(m Move, made bool) {
 	case v.view.Opened(): // errOpened: authenticateAgain
 		v.then, v.pc = thenEnd, pcOust
 	default:
-		again := a.hooks.open(v.view, v.plan.user, v.n, v.me, present)
+		again := a.hooks.open(v.view, v.n, v.me, present)
 		v.m, v.why, v.pc = &again, toOpen, pcMove
 		return
 	}

@@ -1,0 +1,37 @@
+package lane
+
+// Frame is what a numbered frame of a client asks for. Its content is opaque
+// to the lane.
+type Frame struct {
+	// To is the receiver's name and Data the message, exactly as it came.
+	To   string
+	Data []byte
+	// Code, if not OK, is how the frame ends once it is taken: it cannot be
+	// delivered, and still has its place in the order.
+	Code Code
+	// Confirm marks a repeated authentication: the frame asks only for the name
+	// that the connection has, and is denied it if there is a Code.
+	Confirm bool
+}
+
+// Len returns how much the frame counts toward [MaxHeldBytes], in bytes.
+func (f Frame) Len() int { return len(f.To) + len(f.Data) }
+
+// Numbered is a frame with its number.
+type Numbered struct {
+	N int64
+	Frame
+}
+
+// Held is a frame that came early and is held.
+type Held struct {
+	Frame
+	By string  // the invocation that submitted it
+	At Instant // when it was held
+}
+
+// HeldFrame is a frame to hold, under its number.
+type HeldFrame struct {
+	N int64
+	Held
+}

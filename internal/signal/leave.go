@@ -1,0 +1,57 @@
+package signal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// leave ends a connection as its client wishes.
+func (s *Service) leave(ctx context.Context, p Peer) Reply {
+	if err := s.Disconnect(ctx, p.ID); err != nil {
+		s.Log.WarnContext(ctx, "leave failed", "connection", p.ID, "error", err)
+	}
+	s.close(ctx, p)
+	return Reply{}
+}
+
+// Disconnect ends a connection, if that has not been done.
+func (s *Service) Disconnect(ctx context.Context, id ConnectionID) error {
+	_, err := s.endAndRelease(ctx, "", id)
+	return err
+}
+
+// endAndRelease ends a connection, and then releases its name. The other way
+// round, an invocation that dies in between would leave a connection that can
+// send under a name that another may claim. The user may be empty if it is not
+// known; then it is that of the record, if there is one. It returns that record.
+func (s *Service) endAndRelease(ctx context.Context, user UserName, id ConnectionID) (Connection, error) {
+	c, err := s.Store.End(ctx, id)
+	if err != nil && !errors.Is(err, ErrNoConnection) {
+		return c, fmt.Errorf("end connection %s: %w", id, err)
+	}
+	if user == "" {
+		user = c.User
+	}
+	if user == "" {
+		return c, nil
+	}
+	released, err := s.Store.Release(ctx, user, id, c.Lane.TAT)
+	if err != nil {
+		return c, fmt.Errorf("release the name of connection %s: %w", id, err)
+	}
+	s.Log.InfoContext(ctx, "connection ended", "connection", id, "user", user, "released", released)
+	return c, nil
+}
+
+// endGone ends a connection whose socket was found gone. If that fails, whoever
+// finds it next tries again.
+func (s *Service) endGone(ctx context.Context, user UserName, id ConnectionID) {
+	c, err := s.endAndRelease(ctx, user, id)
+	if err != nil {
+		s.Log.WarnContext(ctx, "ending a connection that is gone failed", "connection", id, "user", user, "error", err)
+	}
+	if c.ID != "" { // otherwise another invocation has found it
+		s.Count(MetricGone, 1)
+	}
+}

@@ -1,0 +1,29 @@
+package signal
+
+import (
+	"context"
+	"errors"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+)
+
+// query answers whether a user is online, to those who have authenticated.
+func (s *Service) query(ctx context.Context, p Peer, in Query) Reply {
+	now := s.Clock.Now()
+	c, err := s.Store.Get(ctx, p.ID, now)
+	switch {
+	case errors.Is(err, ErrNoConnection):
+		return s.rejectUnknown(ctx, p, NoNumber)
+	case err != nil:
+		return reply(RequestFailed{codeOf(err)})
+	case c.Revoked(now):
+		return s.endRevoked(ctx, c, closing)
+	case c.User == "":
+		return reply(RequestFailed{lane.CodeUnknownUser})
+	}
+	_, err = s.Store.Owner(ctx, in.User, now)
+	if err != nil && !errors.Is(err, ErrOffline) {
+		return reply(RequestFailed{codeOf(err)})
+	}
+	return reply(Presence{in.User, err == nil})
+}

@@ -1,0 +1,126 @@
+package signal
+
+import (
+	"context"
+	"errors"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+)
+
+// revokedByAnother reports whether another invocation has revoked the
+// connection, tells its client why and closes it, unless it must have died
+// since.
+func (s *Service) revokedByAnother(c Connection) bool {
+	return c.Revocation.Code != lane.OK && s.Clock.Now().Sub(c.Revocation.At) <= lane.LeaseTimeout
+}
+
+// endRevoked ends a connection that may do nothing new, unless another
+// invocation does.
+func (s *Service) endRevoked(ctx context.Context, c Connection, last func(lane.Code) Event) Reply {
+	if s.revokedByAnother(c) {
+		return Reply{}
+	}
+	code := lane.CodeWrongToken
+	switch {
+	case c.Revocation.Code != lane.OK:
+		code = c.Revocation.Code
+	case c.User == "":
+		code = lane.CodeUnknownUser // it has not authenticated in time
+	}
+	s.Log.InfoContext(ctx, "connection is revoked", "connection", c.ID, "user", c.User, "code", int(code))
+	return s.revoke(ctx, c, last(code), code, code)
+}
+
+// closing returns the last event where nothing is to be answered.
+func closing(c lane.Code) Event { return Closing{c} }
+
+// answering returns the last event where an authentication of that number is
+// to be answered.
+func answering(number int64) func(lane.Code) Event {
+	if number == NoNumber {
+		return closing
+	}
+	return func(c lane.Code) Event { return ConnectionRefused{number, c} }
+}
+
+// revoke ends a connection: first it may do nothing by any clock, then its name
+// is released. What it holds is answered with the code held, and the last event
+// tells its client.
+//
+// The record stays until the socket has gone: on whatever comes meanwhile the
+// client is told why, and not that another connection has taken the name.
+func (s *Service) revoke(ctx context.Context, c Connection, last Event, code, held lane.Code) Reply {
+	v := s.invocation(c)
+	frames, err := v.markRevoked(ctx, code)
+	if err == nil && v.conn.Revocation.By != v.id && s.revokedByAnother(v.conn) {
+		return Reply{}
+	}
+	user := c.User
+	if user == "" {
+		user = v.conn.User
+	}
+	if errors.Is(err, ErrNoConnection) {
+		err = nil // it has ended already
+	}
+	if err == nil && user != "" {
+		_, err = s.Store.Release(ctx, user, c.ID, v.conn.Lane.TAT)
+	}
+	if err != nil {
+		s.Log.WarnContext(ctx, "ending a connection failed", "connection", c.ID, "error", err)
+	}
+	for _, f := range frames {
+		s.post(ctx, v.conn.Peer, v.ack(f, held))
+	}
+	s.countAnswer(last)
+	if err := s.Pusher.Post(ctx, v.conn.Peer, last); errors.Is(err, ErrGone) {
+		s.endGone(ctx, user, c.ID)
+		return Reply{}
+	}
+	s.close(ctx, v.conn.Peer)
+	return Reply{}
+}
+
+// markRevoked revokes the connection, whatever clock it is judged by, and
+// returns what it held. Of several invocations that try, one is given that to
+// answer for.
+func (v *invocation) markRevoked(ctx context.Context, why lane.Code) ([]lane.Numbered, error) {
+	var held []lane.Numbered
+	for range decideTries {
+		if v.conn.Revocation.Code != lane.OK {
+			if v.conn.Revocation.By != v.id {
+				held = nil
+			}
+			return held, nil
+		}
+		u := updateBy(v.conn.Lane.Revoke())
+		u.Revocation = &Revocation{why, v.id, v.Clock.Now()}
+		held = u.Change.Unhold
+		if _, err := v.update(ctx, u); err != nil {
+			if errors.Is(err, ErrNoConnection) {
+				held = nil // it may have been taken before the connection ended
+			}
+			return held, err
+		}
+	}
+	return nil, ErrContended
+}
+
+// answerRevoked answers a frame for which there was a decision when the
+// connection was found revoked. One that had been taken before is answered as
+// always.
+func (v *invocation) answerRevoked(ctx context.Context, in Send, d lane.Decision) Reply {
+	code := lane.CodeWrongToken
+	if v.conn.User == "" {
+		code = lane.CodeUnknownUser
+	}
+	switch {
+	case d.Action == lane.Finished:
+		code = d.Code
+	case d.Action == lane.Pending:
+		return v.endRevoked(ctx, v.conn, closing) // another invocation has it, and answers
+	case in.Number <= v.conn.Lane.Taken:
+		code = lane.CodeServer // one that has died has it
+	}
+	v.post(ctx, v.conn.Peer, v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, code))
+	return v.endRevoked(ctx, v.conn, closing)
+}

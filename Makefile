@@ -8,6 +8,7 @@
 # make fuzz    every fuzz target, FUZZTIME each
 # make fix     what the gate can repair by itself
 # make measure what the functions take to start and to run, ROUNDS times
+# make doctor  looks at this machine and at the AWS account before a deployment
 # make e2e     ENDPOINT=wss://…: real clients against any endpoint, then the probe
 # make probe   ENDPOINT=wss://…: what the endpoint does where AWS is silent
 #              LONG=1: with the tests and questions that take an hour
@@ -50,7 +51,7 @@ LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflag
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix test test-go test-e2e test-modules explore worlds e2e probe deps sam sim bench build fuzz measure clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix doctor test test-go test-e2e test-modules explore worlds e2e probe deps sam sim bench build fuzz measure clean $(FUNCTIONS)
 
 all: $(NEEDED)
 	@scripts/gate $(CHECKS) $(TESTS)
@@ -95,6 +96,10 @@ explore:
 worlds:
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)
 	go run ./cmd/owt-signal-sim -first 1048576 -seeds $(WORLDS)
+
+# CONFIG_ENV is an environment of samconfig.toml.
+doctor:
+	@scripts/doctor $(if $(CONFIG_ENV),--config-env $(CONFIG_ENV))
 
 # MESSAGES is how many each of two clients sends the other, CLIENTS which files of
 # the suite are run. The probe is run even if the clients fail.

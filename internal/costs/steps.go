@@ -37,7 +37,7 @@ var (
 	connect    = Steps{Invocations: 3, In: 2, Answers: 2, Posts: 3, Writes: 3, Reads: 2, Lines: 1, Metrics: 3}
 	beat       = Steps{Invocations: 1, In: 1, Answers: 1, Pings: 1}
 	disconnect = Steps{Invocations: 1, Writes: 2, Lines: 1, Metrics: 1}
-	forget     = Steps{Writes: 1}
+	forget     = Steps{Writes: 1, Reads: 1}
 	connection = connect.work().plus(1, disconnect.work()).plus(1, forget.work()) // from beginning to end
 )
 

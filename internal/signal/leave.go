@@ -35,6 +35,13 @@ func (s *Service) endAndRelease(ctx context.Context, user UserName, id Connectio
 	if user == "" {
 		user = c.User
 	}
+	if user == "" && err != nil { // it has ended already, perhaps by an invocation that died then
+		was, err := s.getEnded(ctx, id)
+		if err != nil && !errors.Is(err, ErrNoConnection) {
+			return c, fmt.Errorf("get connection %s: %w", id, err)
+		}
+		user = was.User
+	}
 	if user == "" {
 		return c, nil
 	}

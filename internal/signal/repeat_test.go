@@ -1,6 +1,7 @@
 package signal_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -96,6 +97,54 @@ func TestKeepaliveDeletesWhatHasEnded(t *testing.T) {
 			}
 			time.Sleep(signal.EndedLife)
 		}
+	})
+}
+
+// A name that an invocation could not release, because it died after it had ended
+// the connection, is released by $disconnect, or by keepalive.
+func TestNameOfWhatHasEnded(t *testing.T) {
+	for name, find := range map[string]func(w *world) error{
+		"$disconnect": func(w *world) error { return w.Disconnect(w.t.Context(), "a") },
+		"keepalive": func(w *world) error {
+			time.Sleep(signal.EndedLife)
+			return w.Keepalive(w.t.Context())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.json("a", "alice")
+				w.json("b", "bob")
+				if _, err := w.Store.End(t.Context(), "a", w.Clock.Now()); err != nil {
+					t.Fatal(err)
+				}
+				if err := find(w); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.Store.Owner(t.Context(), "alice", w.Clock.Now()); !errors.Is(err, signal.ErrOffline) {
+					t.Errorf("alice: %v", err)
+				}
+				if _, err := w.Store.Owner(t.Context(), "bob", w.Clock.Now()); err != nil {
+					t.Errorf("bob: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// A handshake whose invocation runs twice is told once where its session stands.
+func TestHandshakeComesAgain(t *testing.T) {
+	inWorld(t, func(w *world) {
+		token := "alice"
+		h := handshake("a", signal.JSON, &token)
+		h.Session = &signal.Session{ID: "s"}
+		for range 2 {
+			after, err := w.Connect(t.Context(), h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			after(t.Context())
+		}
+		w.expect("a", "opened", "admitted", "welcome alice, session s begins", "opened", "admitted")
 	})
 }
 

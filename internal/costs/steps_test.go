@@ -287,7 +287,7 @@ func TestSteps(t *testing.T) {
 			s.round()
 			s.handler.Service.Clock = signal.SystemClock{}
 			last := forget
-			last.Reads, last.Lines = last.Reads+signal.Segments/2, 1 // of any round
+			last.Reads, last.Lines, last.Metrics = last.Reads+signal.Segments/2, 1, 1 // of the round
 			check("forget", last, "")
 		})
 	}

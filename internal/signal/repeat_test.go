@@ -42,7 +42,7 @@ func TestNumberComesAgainAtATakeover(t *testing.T) {
 				time.Sleep(10 * time.Second)
 				synctest.Wait()
 				got := w.events("a")[first:]
-				if want := append(c.want, "superseded"); !slices.Equal(got, want) {
+				if want := slices.Concat(c.want, []string{"superseded"}); !slices.Equal(got, want) {
 					t.Errorf("got %q, want %q", got, want)
 				}
 				if came := len(w.events("b")) - len([]string{"opened", "admitted", "welcome bob"}); came > 1 {

@@ -100,6 +100,7 @@ func TestKeptSeeds(t *testing.T) {
 		1087623: "a session's number was denied that had been delivered on the connection before",
 
 		1099511629453:       "a frame was answered that the connection is revoked, and delivered by its repeated invocation",
+		2199023300537:       "numbers were denied that had been delivered on the connection before, by the end of one that was refused",
 		1795884037439385048: "a connection was created again after it had ended, by a write that took effect late",
 	} {
 		if r := sim.Run(seed, sim.None, nil); len(r.Violations) > 0 {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/owt-signal/owt-signal/internal/gateway/socket"
 )
 
 // Route keys and event types, from the page "Integration request for WebSocket API in API Gateway".
@@ -46,10 +48,10 @@ func (g *Gateway) messageEvent(c *connection, body string) *events.APIGatewayWeb
 	return event
 }
 
-func (g *Gateway) disconnectEvent(c *connection, why closure) *events.APIGatewayWebsocketProxyRequest {
+func (g *Gateway) disconnectEvent(c *connection, why socket.CloseReason) *events.APIGatewayWebsocketProxyRequest {
 	event := g.event(c, routeDisconnect, eventDisconnect)
-	event.RequestContext.DisconnectStatusCode = int64(why.code)
-	event.RequestContext.DisconnectReason = &why.reason
+	event.RequestContext.DisconnectStatusCode = int64(why.Code)
+	event.RequestContext.DisconnectReason = &why.Text
 	return event
 }
 
@@ -67,7 +69,7 @@ func (g *Gateway) event(c *connection, routeKey, eventType string) *events.APIGa
 			RequestTimeEpoch:  now.UnixMilli(),
 			MessageDirection:  "IN",
 			Stage:             g.config.Stage,
-			ConnectedAt:       c.connectedAt.UnixMilli(),
+			ConnectedAt:       c.Created().UnixMilli(),
 			ConnectionID:      c.id,
 			DomainName:        g.config.DomainName,
 			APIID:             g.config.APIID,
@@ -125,10 +127,6 @@ func requestID() string {
 
 // wellFormed reports whether id could be a connection id at all.
 func wellFormed(id string) bool {
-	if len(id) != idChars {
-		return false
-	}
-	var raw [idChars]byte
-	n, err := base64.URLEncoding.Decode(raw[:], []byte(id))
-	return err == nil && n == idBytes
+	raw, err := base64.URLEncoding.DecodeString(id)
+	return err == nil && len(raw) == idBytes && len(id) == idChars // decoding skips line ends
 }

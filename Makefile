@@ -1,6 +1,7 @@
 # make         the whole gate: format, vet, lint, tests
 # make test    everything the tests need, then every test: TESTS below
 #              go test ./... needs nothing but Go, and skips what it lacks
+# make deploy-test  the stack into an emulator of AWS, real clients through it
 # make sam     checks the template, builds it for both architectures
 # make sim     simulated worlds, SIMTIME long
 # make build   bin/owt-signal and the functions, for this machine
@@ -34,8 +35,8 @@ ROUNDS ?= 20
 # fails (scripts/gate). A comma: beside the one before, at the lowest priority. The
 # clients of test-e2e mostly wait, so that what only computes gets along with them.
 CHECKS := fmt vet lint
-TESTS := sam test-go test-e2e,explore,worlds test-modules
-NEEDED := deps e2e/node_modules/.package-lock.json .venv/.stamp
+TESTS := sam test-go deploy-test test-e2e,explore,worlds test-modules
+NEEDED := deps e2e/node_modules/.package-lock.json .venv/.stamp .venv-emulator/.stamp
 
 # The modules but for the first, which is the service's.
 MODULES := $(patsubst %/,%,$(dir $(wildcard */go.mod */*/go.mod)))
@@ -51,7 +52,7 @@ LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflag
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix doctor test test-go test-e2e test-modules explore worlds e2e probe deps sam sim bench build fuzz measure clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix doctor test test-go test-e2e deploy-test test-modules explore worlds e2e probe deps sam sim bench build fuzz measure clean $(FUNCTIONS)
 
 all: $(NEEDED)
 	@scripts/gate $(CHECKS) $(TESTS)
@@ -82,6 +83,9 @@ test-go: $(NEEDED)
 
 test-e2e: $(NEEDED)
 	$(GOTEST) ./e2e
+
+deploy-test: $(NEEDED)
+	$(GOTEST) ./e2e/deploy
 
 # The race detector is not for the examples: what they import takes minutes to build.
 test-modules: $(NEEDED)
@@ -120,8 +124,10 @@ e2e/node_modules/.package-lock.json: e2e/package.json e2e/package-lock.json | de
 	touch $@
 
 .venv/.stamp: requirements-dev.txt | deps
-	python3 -m venv --clear .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+.venv-emulator/.stamp: requirements-emulator.txt | deps
+.venv/.stamp .venv-emulator/.stamp:
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 # What comes from Debian: a C compiler for the race detector, Node.js for the
@@ -197,4 +203,4 @@ measure: e2e/node_modules/.package-lock.json
 	go test -run '^$$' -bench '^BenchmarkFunctions$$' -benchtime $(ROUNDS)x ./e2e
 
 clean:
-	rm -rf bin .aws-sam .venv e2e/node_modules e2e/bench/reference/node_modules
+	rm -rf bin .aws-sam .venv .venv-emulator e2e/node_modules e2e/bench/reference/node_modules

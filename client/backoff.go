@@ -12,17 +12,17 @@ type backoff struct {
 	tries    int // since the last steady connection
 }
 
-// next is the wait before the next try, spread by random, from 0 up to but not
-// including 1, so that clients that were cut off together do not come back
-// together ("full jitter": AWS Architecture Blog, "Exponential Backoff And
-// Jitter").
+// next is the wait before the next try: twice as long each time, up to max, and
+// by random, from 0 to 1, between half of that and all of it, so that clients that
+// were cut off together do not come back together ("equal jitter": AWS
+// Architecture Blog, "Exponential Backoff And Jitter").
 func (b *backoff) next(random float64) time.Duration {
 	ceiling := b.max
 	if b.tries < 32 && b.min<<b.tries < b.max && b.min<<b.tries > 0 {
 		ceiling = b.min << b.tries
 	}
 	b.tries++
-	return time.Duration(random * float64(ceiling))
+	return time.Duration((1 + random) / 2 * float64(ceiling))
 }
 
 // lasted is told how long a connection was up.

@@ -2,17 +2,20 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
 )
 
-// Options are what a client may be told. The zero value of each has a meaning.
+// Options are what a client may be told. The zero value of each has a meaning;
+// clients/SPEC.md says why the times are what they are.
 type Options struct {
 	// Token says who the user is. With neither Token nor TokenSource the user is
 	// anonymous, where that is allowed: the server makes up a name, another one
@@ -25,27 +28,26 @@ type Options struct {
 
 	// AckTimeout is how long an answer may take before the same is sent again
 	// under the same number, and a third of how long a connection may be silent
-	// that owes one before it is given up. Zero: 2 s, which is less than the 3 s
-	// that the server waits for a number that is missing.
+	// that owes one before it is given up. Zero: 2 s.
 	AckTimeout time.Duration
 	// Heartbeat is how long nothing may come before the client pings, so that
 	// a connection is not closed as idle, and a dead one is noticed. It is a
-	// third of the server's idle time at most. Zero: 1 minute. On AWS each ping
+	// quarter of the server's idle time at most. Zero: 1 minute. On AWS each ping
 	// is an invocation.
 	Heartbeat time.Duration
 	// RenewAfter is the age at which a connection is replaced by a new one; up
 	// to a tenth less, at random. Zero: 1 h 50 min; API Gateway closes any
 	// connection after 2 hours.
 	RenewAfter time.Duration
-	// GapWait is how long messages are kept back for one before them that has
-	// not come. Zero: 3 s, within which whatever is still to come does.
+	// GapWait is how long a message is kept back for those before it that have
+	// not come. Zero: 3 s.
 	GapWait time.Duration
-	// MinBackoff and MaxBackoff bound the wait before connecting again: a random
-	// time up to MinBackoff at first, then up to twice as much each time, up to
-	// MaxBackoff. Zero: 500 ms and 15 s.
+	// MinBackoff and MaxBackoff are the longest wait before connecting again: at
+	// first, and after it has doubled with each try. The wait is at random, at least
+	// half of that. Zero: 500 ms and 15 s.
 	MinBackoff, MaxBackoff time.Duration
-	// Grace is how long, where the server has forgotten everything, what is sent
-	// again waits for its receivers to be back. Zero: 20 s.
+	// Grace is how long, after a connection was lost, messages wait for their
+	// receivers to be back. Zero: 20 s.
 	Grace time.Duration
 
 	// OnGap, if not nil, is told of messages for this user that were lost, one
@@ -58,6 +60,8 @@ type Options struct {
 	// Log gets what becomes of connections, at level debug, and never a token or
 	// a message. Nil: nothing is logged.
 	Log *slog.Logger
+
+	random func() float64 // from 0 to 1; nil: as it comes
 }
 
 func (o Options) withDefaults() Options {
@@ -78,15 +82,17 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+		o.Log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError + 1}))
+	}
+	if o.random == nil {
+		o.random = rand.Float64
 	}
 	return o
 }
 
 const (
-	// dialWithin bounds one try to connect, the welcome included: the server may
-	// wait for 3 s until what is under way on the connection before is over.
-	dialWithin = 15 * time.Second
+	// dialWithin bounds one try to connect, the welcome included.
+	dialWithin = 10 * time.Second
 	// lingerWithin is how long a connection is still read that was replaced. The
 	// server closes it at once.
 	lingerWithin = 10 * time.Second
@@ -126,7 +132,8 @@ type Client struct {
 	others   int           // connections that were welcome and replaced, and are still read
 	online   chan struct{} // closed while current is not nil
 	payload  int           // bytes that a message may have
-	ready    bool          // messages may go out on current
+	opening  bool          // a connection is on its way, which was not welcome yet
+	doubtful bool          // the current one was superseded meanwhile: by that, or by another client
 	query    *query        // presence that is asked for
 	armed    time.Time     // the earliest deadline that is known
 }
@@ -134,7 +141,7 @@ type Client struct {
 // Dial connects to the server at a URL like wss://host/prod, and returns once
 // the server has said the user's name. It tries once; later connections are
 // tried for until the client ends. ctx bounds the dialling only, which ends
-// after 15 s in any case. The error wraps a [*Error] if the server refuses.
+// after 10 s in any case. The error wraps a [*Error] if the server refuses.
 func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 	u, err := parseURL(url)
 	if err != nil {
@@ -146,7 +153,7 @@ func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 		ended: make(chan struct{}), online: make(chan struct{}),
 		arrived: make(chan struct{}, 1), lacking: make(chan struct{}, 1), soon: make(chan struct{}, 1),
 		slots: make(chan struct{}, maxUnreceived), asking: make(chan struct{}, 1),
-		inbox: inbox{wait: o.GapWait}, payload: maxPayload,
+		outbox: outbox{timeout: o.AckTimeout}, inbox: inbox{wait: o.GapWait}, payload: maxPayload,
 	}
 	c.life, c.cancel = context.WithCancel(context.Background())
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
@@ -158,18 +165,27 @@ func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 		c.work.Wait()
 		return nil, fmt.Errorf("dial %s: %w", u.Host, err)
 	}
-	c.work.Go(func() { c.stayConnected(k) })
-	c.work.Go(c.watch)
+	c.run(func() { c.stayConnected(k) })
+	c.run(c.watch)
 	if o.OnGap != nil {
-		c.work.Go(c.tellGaps)
+		c.run(c.tellGaps)
 	}
 	return c, nil
+}
+
+// run does some of the client's work, which Close waits for.
+func (c *Client) run(work func()) {
+	c.work.Add(1)
+	go func() {
+		defer c.work.Done()
+		work()
+	}()
 }
 
 // newSession makes up the name of a session.
 func newSession() string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails, says its documentation
+	_, _ = cryptorand.Read(b[:]) // never fails, says its documentation
 	return hex.EncodeToString(b[:])
 }
 

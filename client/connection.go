@@ -20,9 +20,6 @@ const (
 	maxFrame    = 32 << 10  // bytes of one WebSocket frame; larger messages are fragmented
 	maxPayload  = 128 << 10 // bytes of one message
 	maxInFlight = 128       // messages
-	// maxInFlightBytes is what the server holds for one connection at most of
-	// what comes early: within it, whatever is in flight finds room.
-	maxInFlightBytes = 256 << 10
 )
 
 // connection is one WebSocket connection. Its fields are protected by the
@@ -41,13 +38,8 @@ type connection struct {
 	idle     time.Duration
 	window   int // messages
 	welcomed bool
-	seq      int64     // as of the welcome
-	epoch    string    // as of the welcome
 	early    []Message // came before the welcome, in an epoch that is not known yet
 	refusal  *Error    // why the server closes it
-	// replaced: another connection was asked to take over. Failures on this one
-	// may be due to that; they are asked again on the other.
-	replaced bool
 
 	heard time.Time // when something last came
 	asked time.Time // since when an answer is due, if nothing has come since; zero: none is
@@ -64,25 +56,26 @@ type connection struct {
 // It returns once the server has welcomed it, and else an error. ctx bounds
 // only the dialling.
 func (c *Client) dial(ctx context.Context, before string) (*connection, error) {
-	c.mu.Lock()
-	first := c.outbox.first()
-	c.mu.Unlock()
 	header, err := c.header(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ws, response, err := websocket.Dial(ctx, c.address(before, first), &websocket.DialOptions{
+	c.mu.Lock()
+	first := c.outbox.first()
+	c.opening = true
+	c.mu.Unlock()
+	ws, _, err := websocket.Dial(ctx, c.address(before, first), &websocket.DialOptions{
 		HTTPClient:   c.options.HTTPClient,
 		HTTPHeader:   header,
 		Subprotocols: []string{subprotocol},
 	})
 	if err != nil {
-		if e, ok := errors.AsType[*url.Error](err); ok {
+		if e := (*url.Error)(nil); errors.As(err, &e) {
 			err = e.Err // without the URL, whose query may have a token
 		}
-		if response != nil {
-			err = &refusedError{response.StatusCode, err}
-		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.notWelcome("")
 		return nil, err
 	}
 	ws.SetReadLimit(2 * maxPayload) // bytes
@@ -93,8 +86,8 @@ func (c *Client) dial(ctx context.Context, before string) (*connection, error) {
 	}
 	k.heard = time.Now()
 	k.life, k.cancel = context.WithCancel(c.life)
-	c.work.Go(k.write)
-	c.work.Go(k.read)
+	c.run(k.write)
+	c.run(k.read)
 	select {
 	case <-k.up:
 	case <-k.done:
@@ -110,9 +103,11 @@ func (c *Client) dial(ctx context.Context, before string) (*connection, error) {
 func (k *connection) welcome(ctx context.Context) (*connection, error) {
 	k.client.mu.Lock()
 	defer k.client.mu.Unlock()
-	switch {
-	case k.welcomed:
+	if k.welcomed {
 		return k, nil
+	}
+	k.client.notWelcome(k.id)
+	switch {
 	case k.client.err != nil:
 		return nil, k.client.err
 	case k.refusal != nil:
@@ -124,15 +119,16 @@ func (k *connection) welcome(ctx context.Context) (*connection, error) {
 	}
 }
 
-// refusedError is a handshake that was answered by something else than a
-// connection: certainly nobody has been superseded by it.
-type refusedError struct {
-	status int
-	err    error
+// notWelcome ends a try to connect. The server says a connection's id before it
+// claims the name for it: without one, it was another client by which the current
+// connection was superseded meanwhile. The lock is held.
+func (c *Client) notWelcome(id string) {
+	if c.doubtful && id == "" {
+		c.endLocked(ErrSuperseded)
+		c.cancel()
+	}
+	c.opening, c.doubtful = false, false
 }
-
-func (e *refusedError) Error() string { return e.err.Error() }
-func (e *refusedError) Unwrap() error { return e.err }
 
 // header brings the token, which so is in no address that somebody writes down.
 func (c *Client) header(ctx context.Context) (http.Header, error) {
@@ -273,10 +269,4 @@ func (k *connection) writeMessage(ctx context.Context, text []byte) error {
 		text = text[n:]
 	}
 	return w.Close()
-}
-
-// isRefused reports whether the handshake certainly had no effect.
-func isRefused(err error) bool {
-	refused, ok := errors.AsType[*refusedError](err)
-	return ok && refused.status != http.StatusSwitchingProtocols
 }

@@ -2,7 +2,9 @@
 // pion/webrtc for one. It speaks owt.signal.v1 (docs/protocol.md) and outlives
 // its connections: it connects again when one is lost, renews one before its 2
 // hours are over, and sends again under the same number what was not answered,
-// so that the server delivers it once.
+// so that the server delivers it once. How it behaves, and why, is in
+// clients/SPEC.md. It is a module of its own, whose one dependency is
+// github.com/coder/websocket.
 //
 //	c, err := client.Dial(ctx, "ws://localhost:8095/prod", client.Options{Token: "alice"})
 //	…

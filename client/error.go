@@ -72,3 +72,7 @@ var (
 
 // final reports whether a refusal stays: another try would be refused, too.
 func (c Code) final() bool { return c == CodeUnsupported || c == CodeNobody || c == CodeToken }
+
+// passing reports whether a message may have better luck under the same number,
+// which cannot deliver it twice.
+func (c Code) passing() bool { return c == CodeServer || c == CodeUnavailable || c == CodeBusy }

@@ -19,15 +19,20 @@ func (c *Client) handle(k *connection, f frame) {
 	case typeMessage:
 		c.message(k, Message{f.From, f.Data, f.Epoch, f.Seq, f.Session, f.Number}, now)
 	case typeStored:
-		c.outbox.stored(f.ID)
+		c.outbox.stored(f.ID, now)
 	case typeAck:
-		c.finish(f.ID, nil, now) // true on whatever connection it comes
+		c.finish(f.ID, 0, nil, now) // true on whatever connection it comes
 	case typeError:
 		c.fail(k, f, now)
 	case typePresence:
 		c.answerQuery(f.User, f.Online, nil)
+		c.outbox.grace.presence(f.User, f.Online, now)
+		c.pump(now)
 	case typeSuperseded:
-		if k == c.current && !k.replaced || !k.welcomed {
+		switch {
+		case k == c.current && c.opening:
+			c.doubtful = true
+		case k == c.current || !k.welcomed:
 			c.endLocked(ErrSuperseded)
 			c.cancel()
 		}
@@ -57,14 +62,15 @@ func (c *Client) welcome(k *connection, f frame, now time.Time) {
 		}
 	}
 	before := c.current
-	c.user, c.current = f.User, k
-	k.welcomed, k.since, k.epoch, k.seq = true, now, f.Epoch, f.Seq
+	lost := before == nil && c.user != "" && !c.doubtful // rather than replaced
+	c.user, c.current, c.opening, c.doubtful = f.User, k, false, false
+	k.welcomed, k.since = true, now
 	if before != nil {
 		c.others++
 	} else {
 		close(c.online)
 	}
-	c.arrive(c.inbox.welcome(f.Epoch, f.Seq, c.others > 0, now))
+	c.arrive(c.inbox.welcome(f.Epoch, f.Seq, c.others == 0))
 	for _, m := range k.early {
 		c.arrive(c.inbox.receive(m, now))
 	}
@@ -73,7 +79,9 @@ func (c *Client) welcome(k *connection, f frame, now time.Time) {
 	if !f.Resumed {
 		c.outbox.fill(k.first)
 	}
-	c.ready = f.Resumed || len(c.outbox.receivers()) == 0
+	if lost {
+		c.outbox.grace = newGrace(c.outbox.all(), now.Add(c.options.Grace), c.options.AckTimeout)
+	}
 	c.pump(now)
 	c.due(k.nextPing())
 	c.options.Log.Debug("connected", "user", c.user, "connection", k.id, "resumed", f.Resumed)
@@ -93,11 +101,11 @@ func (c *Client) fail(k *connection, f frame, now time.Time) {
 		}
 	case f.ID == 0:
 		c.answerQuery("", false, e)
-	case k == c.current && !k.replaced && e.Code != CodeNobody && e.Code != CodeToken:
-		c.finish(f.ID, e, now)
+	case k == c.current && e.Code != CodeNobody && e.Code != CodeToken:
+		c.finish(f.ID, e.Code, e, now)
 	}
-	// Otherwise the connection is nobody any more, or may be for our own doing:
-	// the next one asks again.
+	// Otherwise it is about the connection, which has ended or is about to: the next
+	// one asks again.
 }
 
 // lost is told that nothing more comes from k.
@@ -105,18 +113,17 @@ func (c *Client) lost(k *connection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	bySeq(k.early)
 	for _, m := range k.early { // posted before a welcome that did not come
 		c.arrive(c.inbox.receive(m, now))
 	}
 	k.early = nil
 	switch {
 	case k == c.current:
-		c.current, c.ready = nil, false
+		c.current = nil
 		c.online = make(chan struct{})
 	case k.welcomed:
-		if c.others--; c.others == 0 && c.current != nil {
-			c.arrive(c.inbox.alone(c.current.epoch, c.current.seq))
+		if c.others--; c.others == 0 {
+			c.arrive(c.inbox.alone())
 		}
 	}
 	c.options.Log.Debug("connection ended", "user", c.user, "connection", k.id)

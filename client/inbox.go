@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 )
@@ -24,8 +25,11 @@ type Message struct {
 // lost with a connection, or never posted. A sender may have been told that
 // such a message was not delivered, or it may have come under a later Seq.
 type Gap struct {
-	Epoch       string
-	First, Last int64
+	Epoch string
+	First int64
+	// Last is zero if the server has begun to count anew, and nobody knows how many
+	// messages there were; there may have been none.
+	Last int64
 }
 
 // maxSessions is how many sessions of senders are remembered at least: of those
@@ -35,15 +39,11 @@ const maxSessions = 2048
 // inbox puts messages in their order and drops repeated ones. The zero value
 // has seen nothing.
 type inbox struct {
-	wait  time.Duration // how long a gap is waited for
-	epoch string
-	next  int64 // the lowest seq that was neither handed out nor given up
-
-	held map[int64]heldMessage // came early
-	// known is the highest seq that there is according to the server, which it
-	// said at knownAt.
-	known   int64
-	knownAt time.Time
+	wait   time.Duration // how long a message is kept back for those before it
+	epoch  string
+	next   int64                 // the lowest seq that was neither handed out nor given up
+	routed int64                 // up to here messages were meant for connections before the newest
+	held   map[int64]heldMessage // came early
 
 	// delivered is the highest number of each sender's session that was handed
 	// out, which suffices: they come in order. The older half is dropped when
@@ -66,111 +66,80 @@ type arrivals struct {
 	dropped  int // messages that are late, or repeated
 }
 
-// welcome is told where the server's count stands on a new connection. If there
-// is another one still, messages up to there may yet come on it; otherwise they
-// cannot.
-func (b *inbox) welcome(epoch string, seq int64, another bool, now time.Time) arrivals {
+// welcome is told where the server's count stands on a new connection. Messages
+// up to there may yet come on others, unless it is alone.
+func (b *inbox) welcome(epoch string, seq int64, alone bool) arrivals {
 	var a arrivals
-	switch {
-	case epoch != b.epoch:
-		b.begin(&a, epoch, seq+1)
-	case another:
-		if b.known < seq {
-			b.known, b.knownAt = seq, now
+	if epoch != b.epoch {
+		if b.epoch != "" {
+			for len(b.held) > 0 { // all that will come of that epoch
+				b.giveUp(&a, b.lowest()-1)
+			}
+			a.gaps = append(a.gaps, Gap{Epoch: b.epoch, First: b.next})
 		}
-	default:
+		b.epoch, b.next = epoch, seq+1
+	}
+	if b.routed = seq; alone {
 		b.giveUp(&a, seq)
 	}
 	return a
 }
 
-// alone is told that no connection but the newest, whose welcome said seq, is
-// left.
-func (b *inbox) alone(epoch string, seq int64) arrivals {
+// alone is told that no connection but the newest is left.
+func (b *inbox) alone() arrivals {
 	var a arrivals
-	if epoch == b.epoch {
-		b.giveUp(&a, seq)
-	}
+	b.giveUp(&a, b.routed)
 	return a
-}
-
-// begin turns to another epoch. What is held of the one before is all that will
-// come of it.
-func (b *inbox) begin(a *arrivals, epoch string, next int64) {
-	if b.epoch != "" {
-		b.giveUp(a, b.highest())
-	}
-	b.epoch, b.next, b.known = epoch, next, 0
 }
 
 // receive takes a message.
 func (b *inbox) receive(m Message, now time.Time) arrivals {
 	var a arrivals
-	if m.Epoch != b.epoch {
-		b.begin(&a, m.Epoch, m.Seq)
-	}
 	_, held := b.held[m.Seq]
 	switch {
+	case m.Epoch != b.epoch: // one that has ended, and its order with it
+		b.handOut(&a, m)
 	case m.Seq < b.next || held:
 		a.dropped++
-	case m.Seq == b.next:
-		b.handOut(&a, m)
-		b.run(&a)
 	default:
 		if b.held == nil {
 			b.held = make(map[int64]heldMessage)
 		}
 		b.held[m.Seq] = heldMessage{m, now}
+		b.run(&a)
 	}
 	return a
 }
 
-// expire gives up the gaps that have been waited for long enough.
+// expire gives up what has been waited for long enough.
 func (b *inbox) expire(now time.Time) arrivals {
 	var a arrivals
-	for {
-		deadline := b.deadline()
-		if deadline.IsZero() || now.Before(deadline) {
-			return a
-		}
-		if lowest, ok := b.lowest(); ok {
-			b.giveUp(&a, lowest-1)
-		} else {
-			b.giveUp(&a, b.known)
-		}
+	for t := b.deadline(); !t.IsZero() && !now.Before(t); t = b.deadline() {
+		b.giveUp(&a, b.lowest()-1)
 	}
+	return a
 }
 
-// deadline is when the gap that is waited for is given up; zero if there is
-// none. Whatever comes after a gap shows it.
+// deadline is when the next gap is given up; zero if there is none.
 func (b *inbox) deadline() time.Time {
-	var since time.Time
-	if b.known >= b.next {
-		since = b.knownAt
-	}
+	var t time.Time
 	for _, h := range b.held {
-		if since.IsZero() || h.at.Before(since) {
-			since = h.at
+		if due := h.at.Add(b.wait); t.IsZero() || due.Before(t) {
+			t = due
 		}
 	}
-	if since.IsZero() {
-		return since
-	}
-	return since.Add(b.wait)
+	return t
 }
 
 // giveUp hands out what there is up to seq, and what follows without a gap.
 func (b *inbox) giveUp(a *arrivals, seq int64) {
 	for b.next <= seq {
-		first := b.next
-		upTo := seq
-		if lowest, ok := b.lowest(); ok {
-			upTo = min(seq, lowest-1)
+		last := seq
+		if len(b.held) > 0 {
+			last = min(seq, b.lowest()-1)
 		}
-		if first <= upTo {
-			a.gaps = append(a.gaps, Gap{b.epoch, first, upTo})
-			b.next = upTo + 1
-		}
+		a.gaps = append(a.gaps, Gap{b.epoch, b.next, last})
+		b.next = last + 1
 		b.run(a)
 	}
 }
@@ -183,14 +152,13 @@ func (b *inbox) run(a *arrivals) {
 			return
 		}
 		delete(b.held, b.next)
+		b.next++
 		b.handOut(a, h.Message)
 	}
 }
 
-// handOut hands out the next message, unless it was handed out under another
-// seq before.
+// handOut hands out a message, unless it was handed out under another seq before.
 func (b *inbox) handOut(a *arrivals, m Message) {
-	b.next = m.Seq + 1
 	if m.Session != "" && b.seen(sender{m.From, m.Session}, m.Number) {
 		a.dropped++
 		return
@@ -212,25 +180,5 @@ func (b *inbox) seen(s sender, number int64) bool {
 	return number <= last
 }
 
-func (b *inbox) lowest() (seq int64, ok bool) {
-	for s := range b.held {
-		if !ok || s < seq {
-			seq, ok = s, true
-		}
-	}
-	return seq, ok
-}
-
-// highest is the last seq that is held, or known to be.
-func (b *inbox) highest() int64 {
-	seq := b.known
-	for s := range b.held {
-		seq = max(seq, s)
-	}
-	return seq
-}
-
-// bySeq sorts messages that came before it was known where the count stands.
-func bySeq(messages []Message) {
-	slices.SortStableFunc(messages, func(a, b Message) int { return int(a.Seq - b.Seq) })
-}
+// lowest is the lowest seq that is held; there must be one.
+func (b *inbox) lowest() int64 { return slices.Min(slices.Collect(maps.Keys(b.held))) }

@@ -2,112 +2,87 @@ package client
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
+
+// worlds is how many random courses of events a test tries.
+const worlds = 2000
 
 // Whatever comes in whatever order, what is handed out ascends, each seq is
 // handed out or in a gap, and nothing is kept back longer than wait.
 func TestInboxOrder(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		const wait = 3 * time.Second
-		b := inbox{wait: wait}
-		now := time.Unix(0, 0)
-		begin := rapid.Int64Range(0, 5).Draw(t, "begin")
-		b.welcome("e", begin, false, now)
-		last, came := begin, make(map[int64]time.Time)
-		check := func(a arrivals) {
-			type span struct{ first, last int64 }
-			var spans []span
-			for _, m := range a.messages {
-				if now.Sub(came[m.Seq]) > wait {
-					t.Fatalf("%d was kept back for %v", m.Seq, now.Sub(came[m.Seq]))
-				}
-				spans = append(spans, span{m.Seq, m.Seq})
-			}
-			for i, m := range a.messages {
-				if i > 0 && m.Seq <= a.messages[i-1].Seq {
-					t.Fatalf("%d after %d", m.Seq, a.messages[i-1].Seq)
-				}
-			}
-			for _, g := range a.gaps {
-				spans = append(spans, span{g.First, g.Last})
-			}
-			slices.SortFunc(spans, func(a, b span) int { return int(a.first - b.first) })
-			for _, s := range spans {
-				if s.first != last+1 {
-					t.Fatalf("%d comes after %d", s.first, last)
-				}
-				last = s.last
-			}
+	for seed := range uint64(worlds) {
+		testInboxOrder(t, seed)
+		if t.Failed() {
+			t.Fatalf("in world %d", seed)
 		}
-		advance := func(d time.Duration) {
-			for until := now.Add(d); ; now = b.deadline() {
-				check(b.expire(now))
-				if b.deadline().IsZero() || until.Before(b.deadline()) {
-					now = until
-					return
-				}
-			}
-		}
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			switch rapid.IntRange(0, 9).Draw(t, "step") {
-			case 0:
-				advance(time.Duration(rapid.IntRange(1, 2000).Draw(t, "ms")) * time.Millisecond)
-			case 1:
-				seq := b.highest() + rapid.Int64Range(0, 2).Draw(t, "routed")
-				check(b.welcome("e", max(seq, last), rapid.Bool().Draw(t, "another"), now))
-			default:
-				seq := max(1, last-2) + rapid.Int64Range(0, 8).Draw(t, "ahead")
-				if _, again := came[seq]; !again {
-					came[seq] = now
-				}
-				check(b.receive(Message{Epoch: "e", Seq: seq}, now))
-			}
-		}
-		advance(wait)
-		if len(b.held) > 0 || !b.deadline().IsZero() {
-			t.Fatal("something is kept back for ever")
-		}
-	})
-}
-
-// A new epoch counts anew; what was kept back of the old one is handed out.
-func TestInboxEpochs(t *testing.T) {
-	var b inbox
-	now := time.Unix(0, 0)
-	b.welcome("e", 4, false, now)
-	b.receive(Message{Epoch: "e", Seq: 7}, now)
-	a := b.welcome("f", 0, false, now)
-	if len(a.messages) != 1 || len(a.gaps) != 1 || a.gaps[0] != (Gap{"e", 5, 6}) {
-		t.Errorf("the end of the old epoch: %+v", a)
-	}
-	if a = b.receive(Message{Epoch: "f", Seq: 1}, now); len(a.messages) != 1 || len(a.gaps) != 0 {
-		t.Errorf("the begin of the new one: %+v", a)
-	}
-	if a = b.receive(Message{Epoch: "g", Seq: 9}, now); len(a.messages) != 1 || len(a.gaps) != 0 {
-		t.Errorf("one that no welcome told of: %+v", a)
 	}
 }
 
-// Once no other connection is left, nothing below the welcome can come.
-func TestInboxAlone(t *testing.T) {
-	b := inbox{wait: time.Hour}
+func testInboxOrder(t *testing.T, seed uint64) {
+	const wait = 3 * time.Second
+	random := rand.New(rand.NewPCG(seed, 0))
+	b := inbox{wait: wait}
 	now := time.Unix(0, 0)
-	b.welcome("e", 0, false, now)
-	if a := b.welcome("e", 2, true, now); len(a.gaps) > 0 || b.deadline().IsZero() {
-		t.Errorf("a gap at once: %+v", a)
+	begin := random.Int64N(6)
+	b.welcome("e", begin, true)
+	last, highest, came := begin, begin, make(map[int64]time.Time)
+	check := func(a arrivals) {
+		type span struct{ first, last int64 }
+		var spans []span
+		for i, m := range a.messages {
+			if now.Sub(came[m.Seq]) > wait {
+				t.Errorf("%d was kept back for %v", m.Seq, now.Sub(came[m.Seq]))
+			}
+			if i > 0 && m.Seq <= a.messages[i-1].Seq {
+				t.Errorf("%d after %d", m.Seq, a.messages[i-1].Seq)
+			}
+			spans = append(spans, span{m.Seq, m.Seq})
+		}
+		for _, g := range a.gaps {
+			spans = append(spans, span{g.First, g.Last})
+		}
+		slices.SortFunc(spans, func(a, b span) int { return int(a.first - b.first) })
+		for _, s := range spans {
+			if s.first != last+1 {
+				t.Errorf("%d comes after %d", s.first, last)
+			}
+			last = s.last
+		}
 	}
-	b.receive(Message{Epoch: "e", Seq: 3}, now)
-	if a := b.alone("f", 2); len(a.gaps) > 0 {
-		t.Errorf("a gap in an epoch that is over: %+v", a)
+	advance := func(d time.Duration) {
+		for until := now.Add(d); ; now = b.deadline() {
+			check(b.expire(now))
+			if b.deadline().IsZero() || until.Before(b.deadline()) {
+				now = until
+				return
+			}
+		}
 	}
-	a := b.alone("e", 2)
-	if len(a.messages) != 1 || len(a.gaps) != 1 || a.gaps[0] != (Gap{"e", 1, 2}) {
-		t.Errorf("got %+v", a)
+	for range 1 + random.IntN(60) {
+		switch random.IntN(10) {
+		case 0:
+			advance(time.Duration(1+random.IntN(2000)) * time.Millisecond)
+		case 1:
+			highest += random.Int64N(3)
+			check(b.welcome("e", highest, random.IntN(2) == 0))
+		case 2:
+			check(b.alone())
+		default:
+			seq := max(1, last-2) + random.Int64N(9)
+			highest = max(highest, seq)
+			if _, again := came[seq]; !again {
+				came[seq] = now
+			}
+			check(b.receive(Message{Epoch: "e", Seq: seq}, now))
+		}
+	}
+	advance(wait)
+	if len(b.held) > 0 || !b.deadline().IsZero() {
+		t.Error("something is kept back for ever")
 	}
 }
 
@@ -115,7 +90,7 @@ func TestInboxAlone(t *testing.T) {
 func TestInboxRepeats(t *testing.T) {
 	var b inbox
 	now := time.Unix(0, 0)
-	b.welcome("e", 0, false, now)
+	b.welcome("e", 0, true)
 	seq := int64(0)
 	receive := func(session string, number int64) bool {
 		seq++

@@ -56,9 +56,7 @@ func (c *Client) arrive(a arrivals) {
 		c.received = append(c.received, a.messages...)
 		poke(c.arrived)
 	}
-	if d := c.inbox.deadline(); !d.IsZero() {
-		c.due(d)
-	}
+	c.due(c.inbox.deadline())
 }
 
 // message takes a message that came on k. The lock is held.

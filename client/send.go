@@ -131,17 +131,17 @@ func (m *outgoing) tell(err error) {
 // pump sends what may be sent now. The lock is held.
 func (c *Client) pump(now time.Time) {
 	k := c.current
-	if k == nil || !c.ready || c.err != nil {
+	if k == nil || c.err != nil {
 		return
 	}
-	for {
-		m := c.outbox.next(now, k.window, maxInFlightBytes)
-		if m == nil {
-			return
-		}
+	for m := c.outbox.next(now, k.window); m != nil; m = c.outbox.next(now, k.window) {
 		k.ask(m.frame(), now)
-		c.due(now.Add(c.options.AckTimeout))
+		c.due(m.due)
 	}
+	for _, user := range c.outbox.grace.questions(now) {
+		k.ask(presenceFrame(user), now)
+	}
+	c.due(c.outbox.grace.deadline())
 }
 
 func (m *outgoing) frame() []byte {
@@ -151,10 +151,17 @@ func (m *outgoing) frame() []byte {
 	return messageFrame(m.number, quoted(m.to), m.data)
 }
 
-// finish makes an end of a message. The lock is held.
-func (c *Client) finish(number int64, err error, now time.Time) {
-	if m := c.outbox.answered(number); m != nil {
+// finish takes the answer to a message. A failure that may pass is asked about
+// again; if it does not, something has to take the number's place, which the
+// server may never have taken. The lock is held.
+func (c *Client) finish(number int64, code Code, err error, now time.Time) {
+	if c.outbox.retry(number, code, now) {
+		c.due(c.outbox.deadline())
+		return
+	}
+	if m := c.outbox.answered(number, code.passing()); m != nil {
 		m.tell(err)
+		c.outbox.grace.answered(m.to, code)
 		c.pump(now)
 	}
 }

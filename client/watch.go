@@ -17,9 +17,9 @@ func (c *Client) watch() {
 	}
 }
 
-// due says that something is due then. The lock is held.
+// due says that something is due then, unless at is zero. The lock is held.
 func (c *Client) due(at time.Time) {
-	if c.armed.IsZero() || at.Before(c.armed) {
+	if !at.IsZero() && (c.armed.IsZero() || at.Before(c.armed)) {
 		c.armed = at
 		poke(c.soon)
 	}
@@ -55,15 +55,17 @@ func (c *Client) tend(k *connection, now time.Time) {
 		k.cancel()
 		return
 	}
-	for _, m := range c.outbox.overdue(now, c.options.AckTimeout) {
+	for _, m := range c.outbox.overdue(now) {
 		k.ask(m.frame(), now)
 	}
+	if g := c.outbox.grace; g != nil && !now.Before(g.until) {
+		c.outbox.grace = nil
+	}
+	c.pump(now)
 	if k.asked.IsZero() && !now.Before(k.nextPing()) {
 		k.ask(pingFrame, now)
 	}
-	if d := c.outbox.deadline(c.options.AckTimeout); !d.IsZero() {
-		c.due(d)
-	}
+	c.due(c.outbox.deadline())
 	if k.asked.IsZero() {
 		c.due(k.nextPing())
 	} else {
@@ -83,7 +85,7 @@ func (c *Client) deadAt(k *connection) time.Time {
 func (k *connection) nextPing() time.Time {
 	beat := k.client.options.Heartbeat
 	if k.idle > 0 {
-		beat = min(beat, k.idle/3)
+		beat = min(beat, k.idle/4)
 	}
 	return k.heard.Add(beat)
 }

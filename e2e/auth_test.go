@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -156,4 +157,49 @@ func TestFunctionAuthenticates(t *testing.T) {
 	if strings.Contains(s.logs.String(), "a-secret-word") {
 		t.Errorf("a token is in the logs:\n%s", s.logs)
 	}
+}
+
+// TestSecretIsRotated has the binaries that are deployed take up a new secret
+// while they run.
+func TestSecretIsRotated(t *testing.T) {
+	t.Parallel()
+	old, next := strings.Repeat("o", 32), strings.Repeat("n", 32)
+	file := filepath.Join(t.TempDir(), "secret")
+	write := func(secret string) {
+		if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(old)
+	s := serve(t, append(onFunctions(t), "-auth", "jwt", "-jwt-secret-file", file)...)
+	entered := func(secret string) bool {
+		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "alice", "exp": time.Now().Add(time.Hour).Unix()}).SignedString([]byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := dialRaw(t, s.Plain, plainJSON{}.path(token))
+		defer func() { _ = c.Close() }()
+		for {
+			switch message, err := c.next(); {
+			case strings.HasPrefix(message, `{"type":"welcome","user":"alice"`):
+				return true
+			case message == (plainJSON{}).refused(2121)[0]:
+				return false
+			case err != nil:
+				t.Fatal(err)
+			}
+		}
+	}
+	if !entered(old) || entered(next) {
+		t.Fatal("the secret is not the first one")
+	}
+	write(next)
+	for range 120 { // it is read again half a minute after the last time
+		if entered(next) {
+			wantNoTokens(t, s.logs)
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	t.Error("the new secret is not taken up")
 }

@@ -222,6 +222,9 @@ func (j *journal) end(label int, err error) {
 func (j *journal) gap(g client.Gap) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if g.Last == 0 { // nobody knows how many
+		g.Last = g.First + int64(len(j.sent))
+	}
 	j.gaps += g.Last - g.First + 1
 }
 

@@ -7,23 +7,21 @@ import { Grace } from './grace.js';
 import { Inbox } from './inbox.js';
 import { Outbox } from './outbox.js';
 
-/** What can be set; times in ms. index.d.ts says what it means. */
+/** What can be set; times in ms. index.d.ts says what it means, ../SPEC.md why it is so. */
 export const DEFAULTS = Object.freeze({
   connectTimeout: 10_000,
   heartbeat: 60_000,
-  deadAfter: 10_000,
-  ackTimeout: 5_000,
-  retries: 2,
-  retryPause: 250,
-  maxQueued: 1024,
+  deadAfter: 6_000,
+  ackTimeout: 2_000,
+  maxQueued: 4096,
   reconnectFirst: 500,
-  reconnectMost: 30_000,
+  reconnectMost: 15_000,
   reconnectAttempts: 10,
   stableAfter: 5_000,
   renewAfter: 110 * 60_000,
   retireAfter: 10_000,
-  gapWait: 500,
-  grace: 5_000,
+  gapWait: 3_000,
+  grace: 20_000,
   farewell: 1_000,
 });
 
@@ -62,7 +60,6 @@ export class SignalingChannel {
   #way; // the attempt to connect; undefined: none
   #retired = new Map(); // each with the timer by which it is given up
   #again; // timer of the next attempt
-  #graceUntil; // by when receivers must be back
 
   /** @param {object} [options] {@link DEFAULTS}, and WebSocket, clock, random */
   constructor(options = {}) {
@@ -94,7 +91,7 @@ export class SignalingChannel {
     } catch {
       return Promise.reject(Code.ILLEGAL_ARGUMENT);
     }
-    this.#user = this.#graceUntil = undefined;
+    this.#user = undefined;
     this.#inbox.reset();
     this.#backoff.connected();
     this.#backoff.held();
@@ -222,16 +219,14 @@ export class SignalingChannel {
     this.#backoff.connected();
     if (renewAfter < Infinity) this.#again = clock.setTimeout(() => this.#attempt(), renewAfter * (0.9 + random() / 10));
     const receivers = back ? this.#outbox.receivers : new Set();
-    if (back) this.#graceUntil ??= clock.now() + grace;
     this.#outbox.attach({
       send: (text) => connection.send(text),
-      stuck: () => this.#abandon(connection),
       maxInFlight: connection.maxInFlight,
     }, {
       resumed,
       first,
       grace: receivers.size > 0 ? new Grace({
-        clock, receivers, ms: this.#graceUntil - clock.now(), presence: (name) => this.presence(name), changed: () => this.#outbox.resume(),
+        clock, receivers, ms: grace, presence: (name) => this.presence(name), changed: () => this.#outbox.resume(),
       }) : undefined,
     });
     this.#change('connected');
@@ -271,7 +266,7 @@ export class SignalingChannel {
     }
   }
 
-  /** Gives up a connection that makes no progress. */
+  /** Gives up a connection that is of no more use. */
   #abandon(connection) {
     connection.drop();
     this.#closed(connection);
@@ -291,7 +286,6 @@ export class SignalingChannel {
     this.#outbox.detach();
     this.#forgetPresence();
     this.#backoff.connected();
-    if (clock.now() >= this.#graceUntil) this.#graceUntil = undefined; // otherwise the time goes on
     if (clock.now() - this.#welcomeAt >= stableAfter) this.#backoff.held();
   }
 

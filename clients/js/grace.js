@@ -41,8 +41,8 @@ export class Grace {
   /** A message to this user was answered. */
   answered(user, code) {
     if (this.#over || this.#receivers.get(user) !== 'there') return;
-    if (code === Code.UNREACHABLE) this.#ask(user, ASK[0]);
-    else this.#receivers.set(user, 'confirmed');
+    if (code === 0) this.#receivers.set(user, 'confirmed');
+    if (code === Code.UNREACHABLE) this.#receivers.set(user, undefined);
   }
 
   end() {

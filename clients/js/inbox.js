@@ -3,19 +3,16 @@ import { Recent } from './recent.js';
 
 /** How many messages wait for one before them; with one more, it is given up. */
 export const MAX_HELD = 1024;
-/** How many gaps are remembered, whose messages may still come late. */
-export const MAX_GAPS = 64;
-/** How many senders, and how many sessions of senders, are remembered. */
-export const MAX_SENDERS = 1024;
+/** How many sessions of senders are remembered. */
+export const MAX_SESSIONS = 2048;
 
 /**
  * Brings what is received into order, each message once.
  *
  * The server numbers a user's messages within an epoch (`seq`). While a connection is renewed messages come on two, and
- * what two senders send may overtake one another: a message that comes early waits for those before it, but not long,
- * for a number may be missing for good (docs/guarantees.md: routed, and not posted; or posted to a connection that was
- * dead). A number that was given up is reported as a gap. Should its message come after all, it is delivered unless a
- * later one of the same sender has been.
+ * what two senders send may overtake one another: a message that comes early waits for those before it, but not for
+ * ever, for a number may be missing for good (docs/guarantees.md: routed, and not posted; or posted to a connection that
+ * was dead). A number that was given up is reported as a gap, and is past (../SPEC.md, Order and gaps).
  *
  * What a sender's session has sent again, after the server had forgotten the session, has a new `seq` and the old
  * `session` and `number`. Since a session's messages come in order, its highest number tells which are repeats.
@@ -28,9 +25,7 @@ export class Inbox {
   #routed = -1; // seqs up to here were meant for a connection before the present one
   #held = new Map(); // by seq: {frame, at}
   #early = []; // of an epoch that the welcome will tell of
-  #gaps = []; // given up: {first, last}
-  #senders = new Recent(MAX_SENDERS); // the highest seq delivered of each
-  #sessions = new Recent(MAX_SENDERS); // the highest number delivered of each
+  #sessions = new Recent(MAX_SESSIONS); // the highest number delivered of each
 
   /**
    * @param {{
@@ -58,8 +53,6 @@ export class Inbox {
       }
       this.#epoch = epoch;
       this.#last = this.#routed = seq;
-      this.#gaps = [];
-      this.#senders = new Recent(MAX_SENDERS);
     }
     this.unwelcome();
   }
@@ -89,10 +82,8 @@ export class Inbox {
       if (this.#early.length > MAX_HELD) this.unwelcome();
     } else if (epoch !== this.#epoch) {
       this.#deliver(frame); // of an epoch that has ended: its order is past
-    } else if (seq <= this.#last) {
-      this.#late(frame);
-    } else {
-      if (!this.#held.has(seq)) this.#held.set(seq, { frame, at: this.#settings.clock.now() });
+    } else if (seq > this.#last && !this.#held.has(seq)) {
+      this.#held.set(seq, { frame, at: this.#settings.clock.now() });
       this.#drain();
       if (this.#held.size > MAX_HELD) this.#giveUp();
     }
@@ -118,13 +109,17 @@ export class Inbox {
       this.#deliver(held.frame);
     }
     this.#alarm.off();
-    if (this.#held.size > 0) this.#alarm.by(this.#held.get(this.#lowest()).at + this.#settings.gapWait);
+    if (this.#held.size > 0) this.#alarm.by(this.#due);
   }
 
   #tooLate() {
-    const { clock, gapWait } = this.#settings;
-    while (this.#held.size > 0 && this.#held.get(this.#lowest()).at + gapWait <= clock.now()) this.#giveUp();
+    while (this.#due <= this.#settings.clock.now()) this.#giveUp();
     this.#drain();
+  }
+
+  /** When the message that has waited the longest has waited enough; NaN: none waits. Maps keep their order. */
+  get #due() {
+    return this.#held.values().next().value?.at + this.#settings.gapWait;
   }
 
   #giveUp() {
@@ -136,19 +131,7 @@ export class Inbox {
     if (last <= this.#last) return;
     const gap = { first: this.#last + 1, last };
     this.#last = last;
-    this.#gaps.push(gap);
-    if (this.#gaps.length > MAX_GAPS) this.#gaps.shift();
     this.#settings.gap({ epoch: this.#epoch, ...gap });
-  }
-
-  #late(frame) {
-    const { from, seq } = frame;
-    const i = this.#gaps.findIndex(({ first, last }) => first <= seq && seq <= last);
-    if (i < 0) return; // a repeat
-    const { first, last } = this.#gaps[i];
-    const rest = [{ first, last: seq - 1 }, { first: seq + 1, last }].filter((gap) => gap.first <= gap.last);
-    this.#gaps.splice(i, 1, ...rest);
-    if (!(seq < this.#senders.get(from))) this.#deliver(frame);
   }
 
   #lowest() {
@@ -158,13 +141,12 @@ export class Inbox {
   }
 
   #deliver(frame) {
-    const { from, epoch, seq, session, number } = frame;
+    const { from, session, number } = frame;
     if (session !== undefined) {
       const key = JSON.stringify([from, session]);
       if (number <= this.#sessions.get(key)) return; // a repeat
       this.#sessions.set(key, number);
     }
-    if (epoch === this.#epoch) this.#senders.set(from, Math.max(seq, this.#senders.get(from) ?? seq));
     this.#settings.deliver(frame);
   }
 }

@@ -32,7 +32,7 @@ export interface End {
 
 /**
  * Messages that did not come: the user's messages numbered `first` to `last` in `epoch` were accepted by the server, and
- * not delivered in time. They are lost, or still on their way. Without `last` the server has begun to count anew, and
+ * not delivered in time. They are lost; what comes later than that is dropped. Without `last` the server has begun to count anew, and
  * nobody knows how many there were; there may have been none.
  */
 export interface Gap {
@@ -61,21 +61,17 @@ export interface Options {
   connectTimeout?: number;
   /** After which silence the server is asked for a sign of life; never later than a quarter of its idle time. 60 s. */
   heartbeat?: number;
-  /** How long after something was sent there must be a sign of life, or the connection is given up. 10 s. */
+  /** How long after something was sent there must be a sign of life, or the connection is given up. 6 s. */
   deadAfter?: number;
 
-  /** When a message without an answer is sent again, under its number. 5 s. */
+  /** When a message without an answer is sent again, under its number; twice as long each time, up to 8 times. 2 s. */
   ackTimeout?: number;
-  /** How often a message is sent again after a failure that may pass, under its number: 2; after 2102 once at most. */
-  retries?: number;
-  /** The pause before the first of these; each is twice the one before. 250 ms. */
-  retryPause?: number;
-  /** How many messages wait to be sent; with one more `send` rejects with 2102. 1024. */
+  /** How many messages wait to be sent; with one more `send` rejects with 2102. 4096. */
   maxQueued?: number;
 
   /** The pause before the first attempt to reconnect; it doubles with each, up to `reconnectMost`. 500 ms. */
   reconnectFirst?: number;
-  /** 30 s. */
+  /** 15 s. */
   reconnectMost?: number;
   /** How many attempts there are in a row. 10, as in OWT's samples; `Infinity` is allowed. */
   reconnectAttempts?: number;
@@ -90,9 +86,9 @@ export interface Options {
   /** How long the connection before is kept, for what is still coming on it. 10 s. */
   retireAfter?: number;
 
-  /** How long messages wait for one before them. 500 ms. */
+  /** How long a message waits for those before it. 3 s. */
   gapWait?: number;
-  /** How long after a reconnect messages wait for receivers that are not back. 5 s. */
+  /** How long after a reconnect messages wait for receivers that are not back. 20 s. */
   grace?: number;
   /** How long `disconnect` waits for answers to what was sent. 1 s. */
   farewell?: number;

@@ -2,13 +2,16 @@ import { Alarm } from './clock.js';
 import { Code, isConnections, mayPass } from './codes.js';
 
 /** The server holds so many bytes of frames that came early (docs/protocol.md, Order); no more are in flight. */
-export const MAX_BYTES_IN_FLIGHT = 192 << 10;
+export const MAX_BYTES_IN_FLIGHT = 256 << 10;
 /** How far the numbers in flight may lie apart: after an outage all between are sent again. */
 export const MAX_SPREAD = 1024;
 /** API Gateway's largest WebSocket frame, in bytes. Browsers cannot be told to fragment a message. */
 export const MAX_FRAME = 32 << 10;
-/** How often a number is sent on one connection without an answer before the connection is given up. */
-export const MAX_UNANSWERED = 3;
+/** How often the wait for an answer doubles: with each repeat, and all at once where the server holds the message. */
+const MAX_DOUBLED = 3;
+/** How often a message is sent again after a failure that may pass (after 2102, once); ms until the first of these. */
+const RETRIES = 2;
+const RETRY_PAUSE = 250;
 /** Room in a frame for its type and number. */
 const HEAD = 64;
 
@@ -17,9 +20,9 @@ const utf8 = new TextEncoder();
 /**
  * @typedef {{
  *   number: number, to: string, body: string, bytes: number, resolve: () => void, reject: (code: number) => void,
- *   code?: number, failures: number, pausing: boolean, on: object | undefined, tries: number, due: number,
+ *   code?: number, failures: number, pausing: boolean, on: object | undefined, repeats: number, due: number,
  * }} Message `code` is the last answer, if that was a failure; `failures` are those that may pass, after each of which
- *   it pauses; `on` is the present connection if it was sent on that, and `tries` how often without an answer.
+ *   it pauses; `on` is the present connection if it was sent on that, and `repeats` how often again without an answer.
  */
 
 /**
@@ -38,13 +41,10 @@ export class Outbox {
   #sent = 0; // of them on the present connection
   #bytes = 0; // in flight
   #queue = []; // messages without a number yet
-  #connection; // that is welcome: {send, stuck, maxInFlight}; undefined: none
+  #connection; // that is welcome: {send, maxInFlight}; undefined: none
   #grace;
 
-  /**
-   * @param {{clock: object, ackTimeout: number, maxQueued: number, retries: number, retryPause: number}} settings
-   *   times in ms
-   */
+  /** @param {{clock: object, ackTimeout: number, maxQueued: number}} settings times in ms */
   constructor(settings) {
     this.#settings = settings;
     this.#alarm = new Alarm(settings.clock, () => this.#remind());
@@ -73,7 +73,7 @@ export class Outbox {
       if (bytes > MAX_FRAME) reject(Code.CLIENT);
       else if (this.#queue.length >= this.#settings.maxQueued) reject(Code.BUSY);
       else {
-        this.#queue.push({ to, body, bytes, resolve, reject, failures: 0, tries: 0 });
+        this.#queue.push({ to, body, bytes, resolve, reject, failures: 0, repeats: 0 });
         this.#pump();
       }
     });
@@ -83,7 +83,7 @@ export class Outbox {
    * A new connection was welcomed. On one that goes on with the session, what was not answered is sent again; on
    * another, everything from `first`, which was the lowest number when it was opened.
    *
-   * @param {{send: (frame: string) => void, stuck: () => void, maxInFlight: number}} connection
+   * @param {{send: (frame: string) => void, maxInFlight: number}} connection
    * @param {{resumed: boolean, first: number, grace?: object}} how
    */
   attach(connection, { resumed, first, grace }) {
@@ -124,21 +124,21 @@ export class Outbox {
     if (isConnections(code)) return; // to be asked again on the next
     if (!mayPass(code)) return this.#settle(m, code);
     if (m.on === undefined || m.pausing) return;
-    if (m.failures >= (code === Code.BUSY ? Math.min(1, this.#settings.retries) : this.#settings.retries)) {
+    if (m.failures >= (code === Code.BUSY ? 1 : RETRIES)) {
       m.reject(code);
       this.#replace(m);
       return;
     }
     m.pausing = true;
-    this.#expect(m, this.#settings.retryPause * 2 ** m.failures++);
+    this.#expect(m, RETRY_PAUSE * 2 ** m.failures++);
   }
 
   /** The server holds a number until those before it have come. */
   stored(number) {
     const m = this.#flight.get(number);
-    if (m?.on === undefined) return;
-    m.tries = 1;
-    this.#expect(m, this.#settings.ackTimeout);
+    if (m?.on === undefined || m.pausing) return;
+    m.repeats = MAX_DOUBLED;
+    this.#await(m);
   }
 
   /** Rejects all there is. What was sent may have been delivered; what was not, was not. */
@@ -180,12 +180,15 @@ export class Outbox {
 
   #transmit(m) {
     if (m.on === undefined) this.#sent++;
-    if (m.on !== this.#connection) m.tries = 0;
+    m.repeats = m.on === undefined || m.pausing ? 0 : m.repeats + 1;
     m.on = this.#connection;
-    m.tries = m.pausing ? 1 : m.tries + 1;
     m.pausing = false;
-    this.#expect(m, this.#settings.ackTimeout);
+    this.#await(m);
     this.#connection.send(`{"type":"message","id":${m.number}${m.body && ','}${m.body}}`);
+  }
+
+  #await(m) {
+    this.#expect(m, this.#settings.ackTimeout * 2 ** Math.min(m.repeats, MAX_DOUBLED));
   }
 
   /** If there is no answer within so many ms, the number is sent again. */
@@ -198,14 +201,8 @@ export class Outbox {
     const now = this.#settings.clock.now();
     for (const m of this.#flight.values()) {
       if (m.on === undefined) continue;
-      if (m.due > now) {
-        this.#alarm.by(m.due);
-      } else if (m.tries >= MAX_UNANSWERED && !m.pausing) {
-        this.#connection.stuck();
-        return;
-      } else {
-        this.#transmit(m);
-      }
+      if (m.due > now) this.#alarm.by(m.due);
+      else this.#transmit(m);
     }
   }
 
@@ -225,9 +222,8 @@ export class Outbox {
 
   /** Puts a filler in the place of a message, and sends it. */
   #replace(m) {
-    const filler = this.#fill(m.number, m);
-    filler.on = m.on;
-    this.#transmit(filler);
+    this.#sent--;
+    this.#transmit(this.#fill(m.number, m));
     this.#grace?.answered(m.to, m.code);
     this.#pump();
   }
@@ -238,7 +234,7 @@ export class Outbox {
     if (there && there !== instead) return there;
     this.#bytes -= there?.bytes ?? 0;
     const filler = {
-      number, filler: true, to: undefined, body: '', bytes: 0, failures: 0, tries: 0, resolve() {}, reject() {},
+      number, filler: true, to: undefined, body: '', bytes: 0, failures: 0, repeats: 0, resolve() {}, reject() {},
     };
     this.#flight.set(number, filler);
     return filler;

@@ -1,4 +1,4 @@
-// Command owt-signal-costs says what the service costs on AWS, by list prices
+// Command owt-signal-costs prints what the service costs on AWS, by list prices
 // (internal/costs).
 package main
 
@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/owt-signal/owt-signal/internal/costs"
 )
@@ -27,42 +26,23 @@ func run(args []string, out io.Writer) error {
 	fs.Float64Var(&u.Users, "users", u.Users, "how many users there are")
 	fs.Float64Var(&u.Calls, "calls", u.Calls, "calls that each of them makes in a month")
 	fs.Float64Var(&u.Signals, "signals", u.Signals, "signals of a call, both sides together")
-	fs.IntVar(&u.Burst, "burst", u.Burst, "signals that a side sends at once")
+	fs.IntVar(&u.Burst, "burst", u.Burst, "signals that a side sends at once, 1 to 100")
 	fs.Float64Var(&u.Hours, "hours", u.Hours, "hours that each user is connected in a month, of 730")
-	fs.StringVar(&u.Client, "client", u.Client, "`kind` of clients: 5 (SDK 5.x, JavaScript), 4 (SDK 4.x) or json")
-	fs.DurationVar(&u.Session, "session", u.Session, "how long a connection lasts, 2h at most")
-	fs.DurationVar(&u.Heartbeat, "heartbeat", u.Heartbeat, "between two pings")
+	fs.Float64Var(&u.Heartbeat, "heartbeat", u.Heartbeat, "minutes between two pings")
 	fs.Float64Var(&u.Bytes, "bytes", u.Bytes, "of a signal's data")
-	fs.Float64Var(&u.MemoryMB, "memory", u.MemoryMB, "of the functions, in `MB`")
-	fs.DurationVar(&u.Own, "invocation", u.Own, "that an invocation takes by itself, besides waiting for DynamoDB and API Gateway")
-	table := fs.String("table", "", "print this `table` alone: "+strings.Join(costs.TableNames, ", "))
-	err := fs.Parse(args)
-	switch {
+	metered := fs.Bool("metered", false, "what AWS meters of one of each, instead of the month's dollars")
+	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
 	case err != nil:
 		return err
-	case fs.NArg() > 0:
-		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	case fs.NArg() > 0 || u.Burst < 1 || u.Burst > 100 || u.Heartbeat <= 0:
+		return errors.New("there is an argument, a burst beyond 1 to 100, or no time between two pings")
 	}
-	if err := u.Check(); err != nil {
-		return err
+	table := u.Priced
+	if *metered {
+		table = u.Metered
 	}
-	names := costs.TableNames
-	if *table != "" {
-		names = []string{*table}
-	}
-	for i, name := range names {
-		t, err := u.Table(name)
-		if err != nil {
-			return err
-		}
-		if i > 0 {
-			t = "\n" + t
-		}
-		if _, err := io.WriteString(out, t); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := io.WriteString(out, table())
+	return err
 }

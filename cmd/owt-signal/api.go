@@ -72,7 +72,7 @@ func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a
 
 // inProcess is the backend of the handlers in this process.
 func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
-	access, err := auth.New(ctx, o.auth, awsenv.ConfigOr("us-east-1", "local"))
+	access, err := auth.New(ctx, o.auth, awsenv.ConfigOr("us-east-1", "local"), a.log)
 	if err != nil {
 		return nil, err
 	}

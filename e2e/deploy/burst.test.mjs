@@ -29,7 +29,7 @@ describe(`${BURST} messages at once where the account may run 10 invocations`, (
     const acked = burst(a, b.user);
     const errors = () => a.journal.entries.filter((e) => e.message === refused).length;
     await eventually('an error frame', async () => errors(), (n) => n > 0);
-    await eventually('the connection to work again', () => a.post(b.user, 'after'), (code) => code === 0);
+    await eventually('the connection to work again', () => a.send(b.user, 'after', 5000).catch(() => 'no answer'), (code) => code === 0);
     const got = wantInOrder(b.inbox);
     t.diagnostic(`${errors()} error frames, ${acked.length} acks, ${got} delivered`);
     assert.ok(got < BURST, 'all were delivered');
@@ -41,7 +41,7 @@ describe(`${BURST} messages at once where the account may run 10 invocations`, (
     it(`${kind.name}: the connection ends, and the library connects again`, async (t) => {
       const [a, b] = [await join(t, kind, { token: name() }), await join(t, json, { token: name() })];
       const acked = burst(a, b.user);
-      assert.equal((await a.journal.first('disconnect')).reason, 'parse error');
+      assert.equal((await a.journal.first('disconnect')).reason, 'transport error'); // Engine.IO knows no packet of type "{"
       await a.journal.nth(2, 'connect');
       const got = wantInOrder(b.inbox);
       t.diagnostic(`${acked.length} acks, ${got} delivered`);

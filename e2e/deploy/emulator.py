@@ -1,4 +1,5 @@
-"""Runs MiniStack on the listening socket that is file descriptor 3.
+"""Runs MiniStack on the listening socket that is file descriptor 3, until standard
+input ends.
 
 What MiniStack lacks and owt-signal needs of AWS is added here, from outside: one
 function each, whose comment says what is missing and where AWS documents it. The
@@ -8,7 +9,9 @@ functions patch MiniStack 1.5.33 by name, so another version fails loudly.
 import asyncio
 import contextvars
 import json
+import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -27,6 +30,7 @@ GLANCE = 0.05
 
 
 def main():
+    threading.Thread(target=end_with_the_test, daemon=True).start()
     for add in (
         add_split_in_conditions, add_gradual_deployments, add_route_responses, add_metric_math,
         add_parameters_by_arn, add_extensions, add_concurrent_frames, add_handshake_answers, add_custom_domains,
@@ -37,6 +41,13 @@ def main():
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     asyncio.run(serve(app.app, config))
+
+
+def end_with_the_test():
+    """Ends the process group, functions and all, when the test is gone that holds the
+    other end of standard input, however it went."""
+    sys.stdin.buffer.read()
+    os.killpg(0, signal.SIGKILL)
 
 
 # --- CloudFormation ---------------------------------------------------------------

@@ -66,11 +66,16 @@ func startEmulator(t *testing.T, env ...string) *emulator {
 		"MINISTACK_REGION=" + region, "MINISTACK_ACCOUNT_ID=" + account,
 		"AUTH=true", "LOG_LEVEL=WARNING",
 		// The functions inherit the environment: they call AWS by its own names, and
-		// the proxy leads them back here.
+		// the proxy leads them back here. They log as LoggingConfig says, which
+		// MiniStack does not tell them.
+		"AWS_LAMBDA_LOG_FORMAT=JSON",
 		"MINISTACK_HOST=" + region + ".amazonaws.com",
 		"HTTPS_PROXY=" + e.names.URL, "SSL_CERT_FILE=" + e.names.authority,
 	}, env...)
 	cmd.Stdout, cmd.Stderr = e.logs, e.logs
+	if _, err := cmd.StdinPipe(); err != nil { // ends it if the test is killed
+		t.Fatal(err)
+	}
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with the functions' processes
 	if err := cmd.Start(); err != nil {
@@ -109,7 +114,7 @@ func (e *emulator) await(t *testing.T) {
 // this machine's credentials nor its configuration are in it.
 func (e *emulator) environment() []string {
 	return []string{
-		"PATH=" + filepath.Join(need.Root(), ".venv/bin") + ":" + os.Getenv("PATH"), "HOME=" + e.home,
+		"PATH=" + filepath.Join(need.Root(), ".venv", "bin") + ":" + os.Getenv("PATH"), "HOME=" + e.home,
 		"AWS_ENDPOINT_URL=" + e.URL, "AWS_DEFAULT_REGION=" + region, "AWS_REGION=" + region,
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",

@@ -3,7 +3,7 @@ module github.com/owt-signal/owt-signal/examples/pion
 go 1.26.0
 
 require (
-	github.com/owt-signal/owt-signal v0.0.0
+	github.com/owt-signal/owt-signal/client v0.0.0
 	github.com/pion/webrtc/v4 v4.2.26
 )
 
@@ -32,4 +32,4 @@ require (
 	golang.org/x/time v0.15.0 // indirect
 )
 
-replace github.com/owt-signal/owt-signal => ../..
+replace github.com/owt-signal/owt-signal/client => ../../client

@@ -10,11 +10,10 @@ import (
 	"testing"
 	"time"
 
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-
 	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // BenchmarkPosts is the posts of a round of keepalive, as many at a time, over
@@ -25,11 +24,7 @@ func BenchmarkPosts(b *testing.B) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(10 * time.Millisecond) }))
 	defer server.Close()
 	config := awsenv.ConfigOr("us-east-1", "test")
-	client, ok := config.HTTPClient.(*awshttp.BuildableClient)
-	if !ok {
-		b.Fatalf("client is a %T", config.HTTPClient)
-	}
-	config.HTTPClient = client.WithTransportOptions(func(t *http.Transport) {
+	config.HTTPClient = awsenv.NewClient(lane.PostWithin, func(t *http.Transport) {
 		t.TLSClientConfig = &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 	})
 	m := apigw.NewManagement(config)

@@ -31,8 +31,9 @@ const (
 	// Who may connect is read by package auth, where that matters.
 )
 
-// Admission is how a function learns who may connect, and as what.
-type Admission func(context.Context) (signal.Access, error)
+// Admission is how a function learns who may connect, and as what. It may log
+// later on, too.
+type Admission func(context.Context, *slog.Logger) (signal.Access, error)
 
 // Route handles one route of the API.
 type Route func(context.Context, *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, signal.After)
@@ -79,7 +80,7 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	log := newLog(os.Getenv(variableLevel), key)
 	var access signal.Access
 	if admission != nil {
-		if access, err = admission(ctx); err != nil {
+		if access, err = admission(ctx, log); err != nil {
 			return nil, err
 		}
 	}

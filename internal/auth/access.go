@@ -5,35 +5,37 @@ package auth
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/owt-signal/owt-signal/internal/awsenv"
-	"github.com/owt-signal/owt-signal/internal/secret"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
 // FromEnvironment is the access that the environment of a Lambda function
 // configures.
-func FromEnvironment(ctx context.Context) (signal.Access, error) {
+func FromEnvironment(ctx context.Context, log *slog.Logger) (signal.Access, error) {
 	c, err := ReadEnvironment(os.Getenv)
 	if err != nil {
 		return signal.Access{}, err
 	}
-	return New(ctx, c, awsenv.Config())
+	return New(ctx, c, awsenv.Config(), log)
 }
 
-// New is the access that c configures.
-func New(ctx context.Context, c Config, config aws.Config) (signal.Access, error) {
+// New is the access that c configures. It logs when keys cannot be renewed.
+func New(ctx context.Context, c Config, config aws.Config, log *slog.Logger) (signal.Access, error) {
 	if err := c.Check(); err != nil {
 		return signal.Access{}, fmt.Errorf("configure authentication: %w", err)
 	}
 	access := signal.Access{Anonymous: c.anonymous(), Sources: c.Sources, Versions: c.Versions}
 	switch c.Mode {
 	case ModeJWT:
-		a, err := newJWTOf(ctx, c, config)
+		a, err := newJWTOf(ctx, c, config, log)
 		if err != nil {
 			return signal.Access{}, fmt.Errorf("configure authentication: %w", err)
 		}
@@ -50,26 +52,16 @@ func New(ctx context.Context, c Config, config aws.Config) (signal.Access, error
 	return access, nil
 }
 
-func newJWTOf(ctx context.Context, c Config, config aws.Config) (*JWT, error) {
+func newJWTOf(ctx context.Context, c Config, config aws.Config, log *slog.Logger) (*JWT, error) {
 	if !c.shared() {
-		return newJWT(c, newIssuer(c.KeySet, c.Issuer, time.Now), time.Now), nil
+		return newJWT(c, newIssuer(c.KeySet, c.Issuer, time.Now, log), time.Now), nil
 	}
-	s, err := readSecret(ctx, c, config)
+	s, err := newSharedSecret(ctx, c, config, time.Now, log)
 	if err != nil {
 		return nil, err
 	}
-	if c.Algorithms == nil {
-		c.Algorithms = longEnough(s)
+	if c.Algorithms == nil { // those that the secret of the time is long enough for
+		c.Algorithms = slices.Collect(maps.Keys(hashSize))
 	}
-	if err := checkSecret(s, c.Algorithms); err != nil {
-		return nil, fmt.Errorf("use secret: %w", err)
-	}
-	return newJWT(c, sharedKey(s), time.Now), nil
-}
-
-func readSecret(ctx context.Context, c Config, config aws.Config) ([]byte, error) {
-	if c.SecretFile != "" {
-		return readSecretFile(c.SecretFile)
-	}
-	return secret.Fetch(ctx, config, c.Secret)
+	return newJWT(c, s, time.Now), nil
 }

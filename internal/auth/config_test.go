@@ -27,7 +27,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	access, err := auth.New(t.Context(), c, aws.Config{})
+	access, err := auth.New(t.Context(), c, aws.Config{}, quiet)
 	if err != nil || access.Authenticator != (signal.TokenIsName{}) || !access.Anonymous || access.Sources != nil || !strings.Contains(access.Caution, "anyone can be anyone") {
 		t.Errorf("%+v, %v", access, err)
 	}

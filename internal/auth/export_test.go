@@ -1,8 +1,11 @@
 package auth
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
+	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
@@ -14,11 +17,12 @@ const (
 	AfterFailure = afterFailure
 	MaxDocument  = maxDocument
 	MaxKeys      = maxKeys
+	SecretFresh  = secretFresh
 )
 
 // NewJWTAt is the authenticator by an issuer's keys, by a clock of the test's.
 func NewJWTAt(c Config, now func() time.Time) signal.Authenticator {
-	return newJWT(c, newIssuer(c.KeySet, c.Issuer, now), now)
+	return newJWT(c, newIssuer(c.KeySet, c.Issuer, now, slog.New(slog.DiscardHandler)), now)
 }
 
 // ParseKeys counts the keys of a set that can be used.
@@ -49,3 +53,14 @@ var (
 	ParseSources  = sources
 	CheckURL      = checkURL
 )
+
+// NewSharedAt is the authenticator by a shared secret, by a clock of the test's.
+func NewSharedAt(ctx context.Context, c Config, now func() time.Time) (signal.Authenticator, error) {
+	log := slog.New(slog.DiscardHandler)
+	s, err := newSharedSecret(ctx, c, awsenv.ConfigOr("us-east-1", "test"), now, log)
+	if err != nil {
+		return nil, err
+	}
+	c.Algorithms = []string{"HS256"}
+	return newJWT(c, s, now), nil
+}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/owt-signal/owt-signal/internal/awsenv"
@@ -60,7 +59,7 @@ type verdict struct {
 func newFunction(c Config, config aws.Config) *Function {
 	client := lambda.NewFromConfig(config, func(o *lambda.Options) {
 		o.BaseEndpoint = awsenv.Endpoint("LAMBDA")
-		o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(c.Timeout)
+		o.HTTPClient = awsenv.NewClient(c.Timeout)
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = functionTries })
 	})
 	return &Function{client: client, name: c.Function, headers: c.Headers, timeout: c.Timeout}

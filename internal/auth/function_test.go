@@ -77,7 +77,7 @@ func newAccounts(t *testing.T, change func(*auth.Config)) *accounts {
 	if change != nil {
 		change(&c)
 	}
-	if a.Access, err = auth.New(t.Context(), c, awsenv.ConfigOr("us-east-1", "test")); err != nil {
+	if a.Access, err = auth.New(t.Context(), c, awsenv.ConfigOr("us-east-1", "test"), quiet); err != nil {
 		t.Fatal(err)
 	}
 	return a
@@ -157,7 +157,7 @@ func TestFunctionIsNotThere(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:1")
 	c := auth.NewConfig()
 	c.Mode, c.Function = auth.ModeLambda, "accounts"
-	access, err := auth.New(t.Context(), c, awsenv.ConfigOr("us-east-1", "test"))
+	access, err := auth.New(t.Context(), c, awsenv.ConfigOr("us-east-1", "test"), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestFunctionIsBusyForAMoment(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL_LAMBDA", server.URL)
 	c := auth.NewConfig()
 	c.Mode, c.Function = auth.ModeLambda, "accounts"
-	access, err := auth.New(t.Context(), c, awsenv.ConfigOr("us-east-1", "test"))
+	access, err := auth.New(t.Context(), c, awsenv.ConfigOr("us-east-1", "test"), quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

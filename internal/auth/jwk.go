@@ -22,11 +22,18 @@ const (
 	maxNumber = 2048 // characters of base64url: more than the largest modulus has
 )
 
-// key is a public key of a JSON Web Key Set.
+// key is a public key of a JSON Web Key Set, or a shared secret.
 type key struct {
 	id        string
 	algorithm string // the only one that it may be used with; empty: any that fits it
-	public    any    // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
+	verifier  any    // *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey, or a secret's []byte
+}
+
+// named reports whether a token that names its key so, if not empty, may mean
+// this one. A secret is the only one there is, whatever it is called.
+func (k key) named(id string) bool {
+	_, secret := k.verifier.([]byte)
+	return id == "" || id == k.id || secret
 }
 
 // fits reports whether a signature by that algorithm may be checked with the
@@ -36,13 +43,16 @@ func (k key) fits(algorithm string) bool {
 	if k.algorithm != "" && k.algorithm != algorithm {
 		return false
 	}
-	switch public := k.public.(type) {
+	switch verifier := k.verifier.(type) {
 	case *rsa.PublicKey:
 		return len(algorithm) == 5 && (algorithm[:2] == "RS" || algorithm[:2] == "PS")
 	case *ecdsa.PublicKey:
-		return algorithm == map[elliptic.Curve]string{elliptic.P256(): "ES256", elliptic.P384(): "ES384", elliptic.P521(): "ES512"}[public.Curve]
+		return algorithm == map[elliptic.Curve]string{elliptic.P256(): "ES256", elliptic.P384(): "ES384", elliptic.P521(): "ES512"}[verifier.Curve]
 	case ed25519.PublicKey:
 		return algorithm == "EdDSA"
+	case []byte:
+		least, ok := hashSize[algorithm]
+		return ok && len(verifier) >= least
 	default:
 		return false
 	}

@@ -14,17 +14,10 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// keySource finds the keys by which a token may be signed.
-type keySource interface {
-	// find returns them. [signal.ErrRefused] if there are none; any other error
-	// means that nobody can say.
-	find(ctx context.Context, algorithm, id string) ([]any, error)
-}
-
 // JWT is the authenticator by JSON Web Tokens (RFC 7519, with the advice of
 // RFC 8725).
 type JWT struct {
-	keys     keySource
+	keys     *keySource
 	parser   *jwt.Parser
 	audience []string
 	claim    string
@@ -36,7 +29,7 @@ type JWT struct {
 var _ signal.Authenticator = (*JWT)(nil)
 
 // newJWT is the authenticator that c, which has been checked, asks for.
-func newJWT(c Config, keys keySource, now func() time.Time) *JWT {
+func newJWT(c Config, keys *keySource, now func() time.Time) *JWT {
 	options := []jwt.ParserOption{
 		jwt.WithValidMethods(c.algorithms()), jwt.WithExpirationRequired(), jwt.WithLeeway(c.Skew), jwt.WithTimeFunc(now), jwt.WithStrictDecoding(),
 	}
@@ -57,17 +50,13 @@ func (a *JWT) Authenticate(ctx context.Context, c signal.Credentials) (signal.Id
 	if strings.ContainsAny(c.Token, "\r\n") { // Go's base64 does not mind them
 		return signal.Identity{}, refused("it is no JSON Web Token")
 	}
-	var unavailable error
-	token, err := a.parser.Parse(c.Token, func(t *jwt.Token) (any, error) {
-		found, err := a.find(ctx, t)
-		if err != nil && !errors.Is(err, signal.ErrRefused) {
-			unavailable = err
-		}
-		return found, err
-	})
+	token, looked, err := a.parse(ctx, c.Token)
+	if errors.Is(err, jwt.ErrTokenSignatureInvalid) && looked.at.keys != nil && a.keys.renew(ctx, looked.at, true).came != looked.at.came {
+		token, looked, err = a.parse(ctx, c.Token) // by the keys that have come since
+	}
 	switch {
-	case unavailable != nil:
-		return signal.Identity{}, fmt.Errorf("check token: %w", unavailable)
+	case looked.err != nil:
+		return signal.Identity{}, fmt.Errorf("check token: %w", looked.err)
 	case err != nil:
 		return signal.Identity{}, refused(reason(err))
 	}
@@ -85,26 +74,45 @@ func (a *JWT) Authenticate(ctx context.Context, c signal.Credentials) (signal.Id
 	return signal.Identity{User: signal.UserName(name), Expires: a.expires(claims)}, nil
 }
 
-// find is the keys that a token may be signed by.
-func (a *JWT) find(ctx context.Context, t *jwt.Token) (any, error) {
+// lookup is where a token's keys were looked for, if it came to that, and why
+// nobody can say what they are.
+type lookup struct {
+	at  reading
+	err error
+}
+
+func (a *JWT) parse(ctx context.Context, text string) (token *jwt.Token, looked lookup, err error) {
+	token, err = a.parser.Parse(text, func(t *jwt.Token) (any, error) {
+		found, at, err := a.find(ctx, t)
+		looked.at = at
+		if err != nil && !errors.Is(err, signal.ErrRefused) {
+			looked.err = err
+		}
+		return found, err
+	})
+	return token, looked, err
+}
+
+// find returns the keys that a token may be signed by.
+func (a *JWT) find(ctx context.Context, t *jwt.Token) (any, reading, error) {
 	if _, ok := t.Header["crit"]; ok { // RFC 7515, section 4.1.11: nothing that it may ask for is understood
-		return nil, fmt.Errorf("%w: it has critical headers", signal.ErrRefused)
+		return nil, reading{}, fmt.Errorf("%w: it has critical headers", signal.ErrRefused)
 	}
 	id := ""
 	if named, ok := t.Header["kid"]; ok {
 		if id, ok = named.(string); !ok || id == "" || len(id) > maxKeyID {
-			return nil, fmt.Errorf("%w: the name of its key is none", signal.ErrRefused)
+			return nil, reading{}, fmt.Errorf("%w: the name of its key is none", signal.ErrRefused)
 		}
 	}
-	found, err := a.keys.find(ctx, t.Method.Alg(), id)
+	found, at, err := a.keys.find(ctx, t.Method.Alg(), id)
 	if err != nil {
-		return nil, err
+		return nil, at, err
 	}
 	set := jwt.VerificationKeySet{Keys: make([]jwt.VerificationKey, len(found))}
 	for i, k := range found {
 		set.Keys[i] = k
 	}
-	return set, nil
+	return set, at, nil
 }
 
 // meant reports whether the token is meant for us. Where it has no audience,
@@ -156,5 +164,5 @@ func reason(err error) string {
 			return known.says
 		}
 	}
-	return "it cannot be verified by a key that is accepted"
+	return "it cannot be verified by a key that is accepted with its algorithm"
 }

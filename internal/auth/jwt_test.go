@@ -499,7 +499,7 @@ func TestSharedSecret(t *testing.T) {
 	}
 	c := auth.NewConfig()
 	c.Mode, c.SecretFile, c.Issuer = auth.ModeJWT, file, "accounts"
-	access, err := auth.New(t.Context(), c, aws.Config{})
+	access, err := auth.New(t.Context(), c, aws.Config{}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -516,7 +516,7 @@ func TestSharedSecret(t *testing.T) {
 	wantRefused(t, access.Authenticator, sign(t, "RS256", private("RSA", 1), claims, nil), "algorithm")
 
 	c.Audience, c.Algorithms = []string{"owt"}, []string{"HS256"}
-	if access, err = auth.New(t.Context(), c, aws.Config{}); err != nil || access.Caution != "" {
+	if access, err = auth.New(t.Context(), c, aws.Config{}, quiet); err != nil || access.Caution != "" {
 		t.Fatalf("access %+v, %v", access, err)
 	}
 	claims["aud"] = "owt"
@@ -542,14 +542,14 @@ func TestSecretsThatAreRefused(t *testing.T) {
 		}
 		c := auth.NewConfig()
 		c.Mode, c.SecretFile, c.Algorithms = auth.ModeJWT, file, test.algorithms
-		_, err := auth.New(t.Context(), c, aws.Config{})
+		_, err := auth.New(t.Context(), c, aws.Config{}, quiet)
 		if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "sss") {
 			t.Errorf("secret of %d bytes for %v: %v, want %s", len(test.secret), test.algorithms, err, test.says)
 		}
 	}
 	c := auth.NewConfig()
 	c.Mode, c.SecretFile = auth.ModeJWT, filepath.Join(t.TempDir(), "missing")
-	if _, err := auth.New(t.Context(), c, aws.Config{}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := auth.New(t.Context(), c, aws.Config{}, quiet); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
-	"slices"
 	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/owt-signal/owt-signal/internal/secret"
 )
@@ -15,19 +18,48 @@ import (
 // section 3.2), in bytes.
 var hashSize = map[string]int{"HS256": 32, "HS384": 48, "HS512": 64}
 
-// sharedKey is a key that the issuer shares.
-type sharedKey []byte
+// How long a secret is used. It is kept however long it cannot be read again.
+const (
+	secretFresh  = 5 * time.Minute
+	secretWithin = 5 * time.Second // two tries of a service that does not answer
+)
 
-// find implements [keySource].
-func (k sharedKey) find(context.Context, string, string) ([]any, error) { return []any{[]byte(k)}, nil }
+// newSharedSecret returns the secret that c names. It is an error if there is none
+// yet that can be used; later, one that cannot leaves the one before in place.
+func newSharedSecret(ctx context.Context, c Config, config aws.Config, now func() time.Time, log *slog.Logger) (*keySource, error) {
+	s := newKeySource(&keySource{
+		lifetimes: lifetimes{fresh: secretFresh, within: secretWithin, afterFailure: cooldown},
+		of:        "the shared secret", now: now, log: log,
+		read: func(ctx context.Context) ([]key, error) { return readSecret(ctx, c, config) },
+	})
+	return s, s.readNow(ctx).err
+}
 
-// checkSecret says what keeps a secret from being one, if anything does.
+func readSecret(ctx context.Context, c Config, config aws.Config) ([]key, error) {
+	var s []byte
+	var err error
+	if c.SecretFile != "" {
+		s, err = readSecretFile(c.SecretFile)
+	} else {
+		s, err = secret.Fetch(ctx, config, c.Secret)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSecret(s, c.Algorithms); err != nil {
+		return nil, fmt.Errorf("use secret: %w", err)
+	}
+	return []key{{verifier: s}}, nil
+}
+
+// checkSecret reports why s cannot be a secret for these algorithms, or, if none
+// is given, for the least of them.
 func checkSecret(s []byte, algorithms []string) error {
-	switch {
-	case len(s) > 0 && s[0] == '{':
+	if len(s) > 0 && s[0] == '{' {
 		return errors.New("it is JSON: keep the secret as it is, as plain text")
-	case len(algorithms) == 0:
-		return fmt.Errorf("%d bytes are too short, HS256 needs %d", len(s), hashSize["HS256"])
+	}
+	if algorithms == nil {
+		algorithms = []string{"HS256"}
 	}
 	for _, algorithm := range algorithms {
 		if least := hashSize[algorithm]; len(s) < least {
@@ -35,18 +67,6 @@ func checkSecret(s []byte, algorithms []string) error {
 		}
 	}
 	return nil
-}
-
-// longEnough are those of the algorithms that a secret is long enough for.
-func longEnough(s []byte) []string {
-	var fit []string
-	for algorithm, least := range hashSize {
-		if len(s) >= least {
-			fit = append(fit, algorithm)
-		}
-	}
-	slices.Sort(fit)
-	return fit
 }
 
 // readSecretFile reads a secret from a file. A line break at its end is the

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -17,6 +18,8 @@ import (
 	"github.com/owt-signal/owt-signal/internal/auth"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 )
+
+var quiet = slog.New(slog.DiscardHandler)
 
 // secrets answers GetSecretValue and GetParameter as their API references have
 // it; for neither service is there a real part that runs here.
@@ -79,7 +82,7 @@ func newSecrets(t *testing.T, values map[string]string) *secrets {
 func (s *secrets) read(id string) error {
 	c := auth.NewConfig()
 	c.Mode, c.Secret = auth.ModeJWT, id
-	access, err := auth.New(s.t.Context(), c, awsenv.ConfigOr("us-east-1", "test"))
+	access, err := auth.New(s.t.Context(), c, awsenv.ConfigOr("us-east-1", "test"), quiet)
 	if err != nil {
 		return err
 	}

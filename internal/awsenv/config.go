@@ -6,25 +6,11 @@ package awsenv
 import (
 	"context"
 	"errors"
-	"net/http"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
-
-// attempt bounds one request to a service, of which the SDK makes several. A
-// socket that went half-open while the environment was frozen would hang for
-// minutes otherwise.
-const attempt = 2 * time.Second
-
-// keptOpen is how many connections to a host are kept for the next requests: as
-// many as a function has requests under way at a time. The SDK's 10 would have
-// most of the requests of a round of keepalive open one, for several times the
-// processor time (BenchmarkPosts in internal/apigw).
-const keptOpen = 128
 
 // Config is the SDK's configuration by AWS_REGION, AWS_ACCESS_KEY_ID,
 // AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
@@ -32,11 +18,9 @@ func Config() aws.Config {
 	return aws.Config{
 		Region:      os.Getenv("AWS_REGION"),
 		Credentials: aws.CredentialsProviderFunc(credentials),
-		HTTPClient:  awshttp.NewBuildableClient().WithTimeout(attempt).WithTransportOptions(keepOpen),
+		HTTPClient:  NewClient(attempt),
 	}
 }
-
-func keepOpen(t *http.Transport) { t.MaxIdleConnsPerHost, t.MaxIdleConns = keptOpen, 2*keptOpen }
 
 // ConfigOr is [Config] where the environment says nothing of it with that
 // region, and with credentials that mean nothing, as a local endpoint takes.

@@ -48,7 +48,7 @@ func TestHeldFrames(t *testing.T) {
 	var model float64
 	for held := 1; held <= Default.Burst; held++ { // number 1 does not come
 		s.hold(alice, fmt.Sprintf(e.send, held+1, data))
-		model += units(connectionRecord+float64(held)*(Default.Bytes+heldFrame), writeUnit)
+		model += math.Ceil((connectionRecord + float64(held)*(Default.Bytes+heldFrame)) / (1 << 10))
 	}
 	near(t, "held frame", heldFrame, (s.size("conn#"+alice)-before)/float64(Default.Burst)-Default.Bytes)
 	// The engine does not tell of the writes before, which find that the frame must be held.

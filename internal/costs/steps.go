@@ -7,7 +7,7 @@ import (
 )
 
 // Steps is what the code does for something that happens to one connection.
-// TestSteps counts them on the handlers and the real DynamoDB engine.
+// TestSteps counts them on the handlers and a DynamoDB engine.
 type Steps struct {
 	Invocations   int
 	In            int // frames of clients
@@ -19,7 +19,7 @@ type Steps struct {
 	Metrics       int // lines of metrics
 }
 
-// Sizes in bytes, on average. TestSizes sees that they are not far off.
+// Sizes in bytes, on average, which TestSizes compares.
 const (
 	connectionRecord = 250
 	userRecord       = 200
@@ -30,55 +30,29 @@ const (
 	heldFrame        = 50  // what a record has around the data of a frame that it holds
 )
 
-// Message is one that nothing disturbs: its number is the next one, and the
-// receiver is online.
-var Message = Steps{Invocations: 1, In: 1, Answers: 1, Posts: 1, Writes: 3, Metrics: 1}
+// What a client of SDK 5.x for JavaScript takes: an undisturbed message, all until
+// the user is online, a ping and its answer, the end.
+var (
+	message    = Steps{Invocations: 1, In: 1, Answers: 1, Posts: 1, Writes: 3, Metrics: 1}
+	connect    = Steps{Invocations: 3, In: 2, Answers: 2, Posts: 3, Writes: 3, Reads: 2, Lines: 1, Metrics: 3}
+	beat       = Steps{Invocations: 1, In: 1, Answers: 1, Pings: 1}
+	disconnect = Steps{Invocations: 1, Writes: 2, Lines: 1, Metrics: 1}
+	connection = connect.work().plus(1, disconnect.work()) // from beginning to end
+)
 
-// Client is a kind of client.
-type Client struct {
-	Name string
-	// Connect is all until the user is online, Beat a ping and its answer,
-	// Disconnect the end.
-	Connect, Beat, Disconnect Steps
-}
+// In ms: what an invocation takes besides what it waits for, and a ping adds to keepalive.
+const ownTime, pingTime = 5, 1
 
-// Clients are the kinds of clients, by their flag.
-var Clients = map[string]Client{
-	"5": {
-		Name:       "SDK 5.x, JavaScript",
-		Connect:    Steps{Invocations: 3, In: 2, Answers: 2, Posts: 3, Writes: 3, Reads: 2, Lines: 1, Metrics: 3},
-		Beat:       Steps{Invocations: 1, In: 1, Answers: 1, Pings: 1},
-		Disconnect: disconnect,
-	},
-	"4": {
-		Name:       "SDK 4.x",
-		Connect:    Steps{Invocations: 1, Posts: 3, Writes: 3, Reads: 1, Lines: 1, Metrics: 1},
-		Beat:       Steps{Invocations: 1, In: 1, Answers: 1},
-		Disconnect: disconnect,
-	},
-	"json": {
-		Name:       "JSON",
-		Connect:    Steps{Invocations: 1, Posts: 2, Writes: 3, Reads: 1, Lines: 1, Metrics: 1},
-		Beat:       Steps{Invocations: 1, In: 1, Answers: 1},
-		Disconnect: disconnect,
-	},
-}
-
-var disconnect = Steps{Invocations: 1, Writes: 2, Lines: 1, Metrics: 1}
-
-// pingTime is what a ping adds to the time of keepalive, which makes 1,000 a second (signal.PingRate).
-const pingTime = time.Millisecond
-
-// work is what AWS meters of steps whose frames are small, with invocations that take so long by themselves.
-func (s Steps) work(own time.Duration) Work {
+// work is what AWS meters of steps whose frames are small.
+func (s Steps) work() Work {
+	waits := time.Duration(s.Writes+s.Reads)*sim.StoreTime + time.Duration(s.Posts)*sim.PostTime
 	return Work{
-		Invocations: float64(s.Invocations),
-		Busy: time.Duration(s.Invocations)*own + time.Duration(s.Writes+s.Reads)*sim.StoreTime +
-			time.Duration(s.Posts)*sim.PostTime + time.Duration(s.Pings)*pingTime,
-		Messages: float64(s.In + s.Answers + s.Posts + s.Pings),
-		Writes:   float64(s.Writes),
-		Reads:    float64(s.Reads),
-		Logged:   float64(s.Lines)*logLine + float64(s.Metrics)*metricLine,
-		Sent:     float64(s.Answers+s.Posts+s.Pings) * smallFrame,
+		messages:    float64(s.In + s.Answers + s.Posts + s.Pings),
+		invocations: float64(s.Invocations),
+		busy:        float64(s.Invocations*ownTime+s.Pings*pingTime) + float64(waits.Milliseconds()),
+		writes:      float64(s.Writes),
+		reads:       float64(s.Reads),
+		logged:      float64(s.Lines*logLine + s.Metrics*metricLine),
+		sent:        float64((s.Answers + s.Posts + s.Pings) * smallFrame),
 	}
 }

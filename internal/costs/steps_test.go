@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -199,14 +203,17 @@ func (m *meter) Do(r *http.Request) (*http.Response, error) {
 }
 
 // entrances is how the kinds of clients become the user alice, who is online
-// once this is said.
+// once this is said, and what they may cost.
 var entrances = map[string]struct {
-	enter func(s *service, id string)
-	said  string
-	beat  func(s *service, id string)
-	send  string // a message to bob, the number to be filled in
+	connect, heartbeat Steps
+	first              int // the number of the first message
+	enter              func(s *service, id string)
+	said               string
+	beat               func(s *service, id string)
+	send               string // a message to bob, the number to be filled in
 }{
 	"5": {
+		connect: connect, heartbeat: beat, first: 1,
 		enter: func(s *service, id string) {
 			s.connect(id, "EIO=4&transport=websocket")
 			s.frame(id, "40")
@@ -224,6 +231,8 @@ var entrances = map[string]struct {
 		send: `42%d["owt-message",{"to":"bob","data":"%s"}]`,
 	},
 	"4": {
+		connect:   Steps{Invocations: 1, Posts: 3, Writes: 3, Reads: 1, Lines: 1, Metrics: 1},
+		heartbeat: Steps{Invocations: 1, In: 1, Answers: 1},
 		enter: func(s *service, id string) {
 			s.connect(id, "EIO=3&transport=websocket&clientVersion=4.3.1&token=alice")
 		},
@@ -232,27 +241,25 @@ var entrances = map[string]struct {
 		send: `42%d["owt-message",{"to":"bob","data":"%s"}]`,
 	},
 	"json": {
-		enter: func(s *service, id string) { s.connect(id, "token=alice") },
-		said:  `{"type":"welcome","user":"alice"`,
-		beat:  func(s *service, id string) { s.frame(id, `{"type":"ping"}`) },
-		send:  `{"type":"message","id":%d,"to":"bob","data":"%s"}`,
+		connect:   Steps{Invocations: 1, Posts: 2, Writes: 3, Reads: 1, Lines: 1, Metrics: 1},
+		heartbeat: Steps{Invocations: 1, In: 1, Answers: 1},
+		first:     1,
+		enter:     func(s *service, id string) { s.connect(id, "token=alice") },
+		said:      `{"type":"welcome","user":"alice"`,
+		beat:      func(s *service, id string) { s.frame(id, `{"type":"ping"}`) },
+		send:      `{"type":"message","id":%d,"to":"bob","data":"%s"}`,
 	},
 }
 
-// TestSteps counts what the model says of each kind of client.
+// TestSteps is the budget: what each kind of client may cost.
 func TestSteps(t *testing.T) {
 	s := newService(t)
 	s.connect("bob-AAAAAAAAAAA=", "token=bob")
 	s.did()
-	if len(entrances) != len(Clients) {
-		t.Errorf("%d of %d kinds of clients", len(entrances), len(Clients))
-	}
-	for kind, client := range Clients {
+	for kind, e := range entrances {
 		t.Run(kind, func(t *testing.T) {
 			s.t = t
 			id := kind + "-AAAAAAAAAAAAAA="
-			e := entrances[kind]
-			first := map[string]int{"5": 1, "4": 0, "json": 1}[kind]
 			check := func(what string, want Steps, said string) {
 				t.Helper()
 				steps, frames := s.did()
@@ -264,15 +271,15 @@ func TestSteps(t *testing.T) {
 				}
 			}
 			e.enter(s, id)
-			check("connect", client.Connect, e.said)
-			for n := first; n < first+2; n++ {
+			check("connect", e.connect, e.said)
+			for n := e.first; n < e.first+2; n++ {
 				s.frame(id, fmt.Sprintf(e.send, n, "hello"))
-				check("message", Message, `"data":"hello"`)
+				check("message", message, `"data":"hello"`)
 			}
 			e.beat(s, id)
-			check("beat", client.Beat, "")
+			check("beat", e.heartbeat, "")
 			s.disconnect(id)
-			check("disconnect", client.Disconnect, "")
+			check("disconnect", disconnect, "")
 		})
 	}
 }
@@ -285,12 +292,73 @@ func TestRound(t *testing.T) {
 		s.did()
 		s.round()
 		steps, _ := s.did()
-		pings := Clients[kind].Beat.Pings // of which the metrics tell
+		pings := e.heartbeat.Pings // of which the metrics tell
 		if want := (Steps{Posts: pings, Reads: signal.Segments / 2, Lines: 1, Metrics: pings}); steps != want {
 			t.Errorf("%s: %+v, want %+v", kind, steps, want)
 		}
 		s.disconnect(kind + "-AAAAAAAAAAAAAA=")
 	}
+}
+
+// TestCustomMetrics: each name is one metric to pay, since it has one set of
+// dimensions. docs/metrics.md has all names that the code has.
+func TestCustomMetrics(t *testing.T) {
+	documented := make(map[string]bool)
+	for line := range strings.Lines(document(t, "metrics")) {
+		if cells := strings.Split(line, "|"); len(cells) == 4 {
+			for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[1], -1) {
+				documented[name[1]] = true
+			}
+		}
+	}
+	if len(documented) != customMetrics {
+		t.Errorf("docs/metrics.md has %d metrics, %d are paid for", len(documented), customMetrics)
+	}
+	s := newService(t)
+	for kind, e := range entrances {
+		e.enter(s, kind+"-AAAAAAAAAAAAAA=")
+		s.frame(kind+"-AAAAAAAAAAAAAA=", fmt.Sprintf(e.send, e.first, "hello"))
+	}
+	s.round()
+	written := make(map[string]bool)
+	for line := range strings.Lines(s.told.String()) {
+		var told struct {
+			AWS struct {
+				CloudWatchMetrics []struct {
+					Namespace  string
+					Dimensions [][]string
+					Metrics    []struct{ Name string }
+				}
+			} `json:"_aws"`
+		}
+		if err := json.Unmarshal([]byte(line), &told); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range told.AWS.CloudWatchMetrics {
+			if d.Namespace != "OWTSignal" || len(d.Dimensions) != 1 || !slices.Equal(d.Dimensions[0], []string{"Stack"}) {
+				t.Errorf("told in %s, %v", d.Namespace, d.Dimensions)
+			}
+			for _, m := range d.Metrics {
+				if written[m.Name] = true; !documented[m.Name] {
+					t.Errorf("metric %s is in no document", m.Name)
+				}
+			}
+		}
+	}
+	t.Logf("written: %v", slices.Sorted(maps.Keys(written)))
+	if len(written) < 7 {
+		t.Error("messages, posts or calls of the store are in no metric")
+	}
+}
+
+// document is a page of docs.
+func document(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/" + name + ".md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // near sees that a size of the model is not far from what was seen.

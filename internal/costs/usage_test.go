@@ -1,51 +1,61 @@
 package costs
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/sim"
 )
 
 // TestArithmetic does by hand what the model does.
 func TestArithmetic(t *testing.T) {
 	u := Default
-	u.Own = 10 * time.Millisecond
-	message := u.Message(1)
+	alone, hour, month := u.message(1), u.hour(), u.month()
 	for what, test := range map[string]struct{ got, want float64 }{
-		"messages of a message":              {message.Messages, 3},                          // in, delivered, acked
-		"write units of a message":           {message.Writes, 3},                            // take, route, finish
-		"read units of a message":            {message.Reads, 0},                             //
-		"API Gateway, a million messages":    {message.Bill(256).Gateway * million, 3.00},    // 3 × $1.00
-		"DynamoDB, a million messages":       {message.Bill(256).DynamoDB * million, 1.875},  // 3 × $0.625
-		"CloudWatch, a million messages":     {message.Bill(256).CloudWatch * million, 0.20}, // 400 bytes × $0.50/GB
-		"messages of an hour, SDK 5":         {u.Hour().Messages, 36},                        // 12 × ping, pong, no-op
-		"API Gateway, 1000 hours, SDK 5":     {u.Hour().Bill(256).Gateway * 1000, 0.051},     // 36 × $1.00/M + 60 × $0.25/M
-		"messages of a connection, SDK 5":    {u.Connection().Messages, 7},
-		"invocations of a connection, SDK 5": {u.Connection().Invocations, 4},
-		"write units of a connection, SDK 5": {u.Connection().Writes, 5},
-		"messages of an idle month":          {u.Idle().Messages, 730*36 + 365*7},
-		"minutes of an idle month":           {u.Idle().Minutes, 730 * 60},
-		"a call elsewhere, per million":      {u.kinesis().Call * million, 135}, // 2 × 30 × $2.25
-		"a thousand idle users elsewhere":    {u.kinesis().Idle, 30},            // 1000 × $0.03
-		"Lambda, a million of 1 s and 1 GB":  {Work{Invocations: million, Busy: million * time.Second}.Bill(1024).Lambda, 0.20 + 13.3334},
-		"transfer, a GB":                     {Work{Sent: 1e9}.Bill(256).Transfer, 0.09},
-		"read units, a million":              {Work{Reads: million}.Bill(256).DynamoDB, 0.125},
+		"messages of a message":             {alone[messages], 3},                        // in, delivered, acked
+		"write units of a message":          {alone[writes], 3},                          // take, route, finish
+		"read units of a message":           {alone[reads], 0},                           //
+		"API Gateway, a million messages":   {1e6 * alone.dollars("API Gateway"), 3.00},  // 3 × $1.00
+		"DynamoDB, a million messages":      {1e6 * alone.dollars("DynamoDB"), 1.875},    // 3 × $0.625
+		"CloudWatch, a million messages":    {1e6 * alone.dollars("CloudWatch"), 0.20},   // 400 bytes × $0.50/GB
+		"messages of an hour":               {hour[messages], 36},                        // 12 × ping, pong, no-op
+		"API Gateway, 1000 hours":           {1000 * hour.dollars("API Gateway"), 0.051}, // 36 × $1.00/M + 60 × $0.25/M
+		"messages of a connection":          {connection[messages], 7},                   //
+		"invocations of a connection":       {connection[invocations], 4},                //
+		"minutes of a month":                {month[5].work[minutes], 1000 * 240 * 60},   //
+		"rounds of a month":                 {month[3].times, 730 * 12},                  //
+		"custom metrics and alarms":         {month[4].work.dollars(""), 23*0.30 + 20*0.10 + 3},
+		"Lambda, a million of 1 s and 1 GB": {Work{invocations: 1e6, busy: 4e9}.dollars("Lambda"), 0.20 + 13.3334},
+		"transfer, a GB":                    {Work{sent: 1e9}.dollars("transfer"), 0.09},
+		"read units, a million":             {Work{reads: 1e6}.dollars("DynamoDB"), 0.125},
 	} {
 		if math.Abs(test.got-test.want) > 1e-9*max(1, test.want) {
 			t.Errorf("%s: %v, want %v", what, test.got, test.want)
 		}
 	}
+	var sum float64
+	for _, r := range month[:5] {
+		sum += r.times * r.work.dollars("")
+	}
+	if all := month[5].work.dollars(""); math.Abs(sum-all) > 1e-9 {
+		t.Errorf("the month costs %v, what is done in it %v", all, sum)
+	}
+	if nobody := (Usage{Burst: 1, Heartbeat: 5}).month()[4].work; nobody[metrics] != 0 || nobody[alarms] != 20 {
+		t.Errorf("without users: %v", nobody)
+	}
 }
 
 // TestMessageIsItsSteps: the simulator and the handlers agree.
 func TestMessageIsItsSteps(t *testing.T) {
-	alone := Default.Message(1)
-	if alone.Writes != float64(Message.Writes) || alone.Reads != float64(Message.Reads) {
-		t.Errorf("the simulator's message takes %v writes and %v reads, that of the handlers %+v", alone.Writes, alone.Reads, Message)
+	alone := Default.message(1)
+	if alone[writes] != float64(message.Writes) || alone[reads] != float64(message.Reads) {
+		t.Errorf("the simulator's message takes %v writes and %v reads, that of the handlers %+v", alone[writes], alone[reads], message)
 	}
-	burst := Default.Message(20)
-	if burst.Writes <= alone.Writes || burst.Busy <= alone.Busy || burst.Messages <= alone.Messages {
+	burst := Default.message(20)
+	if burst[writes] <= alone[writes] || burst[busy] <= alone[busy] || burst[messages] <= alone[messages] {
 		t.Errorf("at once %+v, alone %+v", burst, alone)
 	}
 }
@@ -56,81 +66,62 @@ func TestIncrements(t *testing.T) {
 	for data, want := range map[float64]float64{32<<10 - envelope: 3, 32<<10 - envelope + 1: 5, 64<<10 - envelope: 5, 64<<10 - envelope + 1: 7} {
 		u := Default
 		u.Bytes = data
-		if got := u.Message(1).Messages; got != want {
+		if got := u.message(1)[messages]; got != want {
 			t.Errorf("%v bytes: %v messages, want %v", data, got, want)
 		}
 	}
 }
 
-// TestMonthIsItsActivities: nothing is left out, and nothing counted twice.
-func TestMonthIsItsActivities(t *testing.T) {
-	u := Default
-	var total float64
-	for _, a := range u.Activities() {
-		total += a.Work.Bill(u.MemoryMB).Total()
-	}
-	by := u.Users * (u.Calls*u.Call().Bill(u.MemoryMB).Total() + u.Hours*u.Hour().Bill(u.MemoryMB).Total() +
-		u.Hours/2*u.Connection().Bill(u.MemoryMB).Total())
-	by += u.Keepalive().Bill(u.MemoryMB).Total()
-	if here := u.thisService(); math.Abs(total-by) > 1e-6 || math.Abs(total-here.Month) > 1e-6 || here.Idle >= here.Month {
-		t.Errorf("activities cost %v, their parts %v, all %+v", total, by, here)
-	}
-}
-
-// TestKeepalive: all records are read, in 64 segments, each by the 8 KB for a
+// TestReadsOfARound: all records are read, in 64 segments, each by the 8 KB for a
 // unit, half of them at least.
-func TestKeepalive(t *testing.T) {
-	const rounds = 730 * 12
+func TestReadsOfARound(t *testing.T) {
 	for users, want := range map[float64]float64{0: 32, 500: 32, 1000: 64, 100_000: 5504} {
-		u := Default
-		u.Users, u.Hours = users, Month
-		if got := u.Keepalive().Reads / rounds; math.Abs(got-want) > 1e-9 {
+		if got := (Usage{Users: users, Hours: hours}).round()[reads]; got != want {
 			t.Errorf("%v users: %v read units in a round, want %v", users, got, want)
 		}
 	}
 }
 
-func TestCheck(t *testing.T) {
-	for name, test := range map[string]struct {
-		change func(*Usage)
-		wrong  string
-	}{
-		"default":         {func(*Usage) {}, ""},
-		"nobody":          {func(u *Usage) { u.Users = 0 }, ""},
-		"fewer":           {func(u *Usage) { u.Users = -1 }, "negative"},
-		"no burst":        {func(u *Usage) { u.Burst = 0 }, "a burst is"},
-		"largest burst":   {func(u *Usage) { u.Burst = MaxBurst }, ""},
-		"larger burst":    {func(u *Usage) { u.Burst = MaxBurst + 1 }, "a burst is"},
-		"always":          {func(u *Usage) { u.Hours = Month }, ""},
-		"more":            {func(u *Usage) { u.Hours = Month + 1 }, "730 hours"},
-		"client":          {func(u *Usage) { u.Client = "6" }, "no client"},
-		"longest":         {func(u *Usage) { u.Session = MaxSession }, ""},
-		"longer":          {func(u *Usage) { u.Session = MaxSession + 1 }, "lasts up to"},
-		"heartbeat":       {func(u *Usage) { u.Heartbeat = MaxHeartbeat }, "heartbeat"},
-		"late heartbeat":  {func(u *Usage) { u.Heartbeat = MaxHeartbeat - 1 }, ""},
-		"largest message": {func(u *Usage) { u.Bytes = MaxBytes }, ""},
-		"larger message":  {func(u *Usage) { u.Bytes = MaxBytes + 1 }, "bytes"},
-		"least memory":    {func(u *Usage) { u.MemoryMB = 128 }, ""},
-		"less memory":     {func(u *Usage) { u.MemoryMB = 127 }, "memory"},
-	} {
-		u := Default
-		test.change(&u)
-		err := u.Check()
-		if (err == nil) != (test.wrong == "") || err != nil && !strings.Contains(err.Error(), test.wrong) {
-			t.Errorf("%s: %v, want %q", name, err, test.wrong)
+// TestGrowth has the figures of docs/operations.md, "Grow": a user who connects
+// once an hour, sends 40 messages in it, with a write in reserve for each, and is
+// pinged 12 times, three times the average, invocations of 100 ms, and a round of
+// keepalive that begins visits for 235 s.
+func TestGrowth(t *testing.T) {
+	doc := strings.ReplaceAll(document(t, "operations"), ",", "")
+	in := connect.In + 40*message.In + 12*beat.In
+	posts := connect.Posts + 40*message.Posts + 12*beat.Pings
+	invoked := connect.Invocations + disconnect.Invocations + 40*message.Invocations + 12*beat.Invocations
+	written := connect.Writes + disconnect.Writes + 40*(message.Writes+1)
+	rows := []string{fmt.Sprintf("| together | %d | %d | 2 | %d | %d |", in, posts, invoked, written)}
+	for users := 1000; users <= 1_000_000; users *= 10 {
+		second := func(n float64) float64 { return n * float64(users) * 3 / 3600 }
+		rows = append(rows, fmt.Sprintf("| %d | %.0f | %.0f | %.0f | %.0f | %.0f | %.0f |", users, second(float64(in)), second(float64(in+posts+2)),
+			math.Ceil(second(1)), math.Ceil(second(float64(invoked)*0.1)), second(float64(written)), math.Ceil(float64(users)/235)))
+	}
+	for _, row := range rows {
+		t.Log(row)
+		if !strings.Contains(doc, row) {
+			t.Errorf("docs/operations.md, Grow, lacks %s", row)
 		}
 	}
 }
 
-func TestNumbers(t *testing.T) {
-	for got, want := range map[string]string{
-		thousands(0): "0", thousands(999): "999", thousands(1000): "1,000", thousands(1234567): "1,234,567",
-		dollar(0.005): "0.01", dollar(999.99): "999.99", dollar(1234.5): "1,235",
-		number(3): "3", number(3.94): "3.9", number(43800): "43,800", number(9.96): "10",
-		percent(1, 3): "33 %", percent(0, 0): "0 %",
-	} {
-		if got != want {
-			t.Errorf("%s, want %s", got, want)
-		}
+// TestLimits has the figures of docs/operations.md of an hour at the limits:
+// frames that are posted, invocations of 100 ms, write and read units.
+func TestLimits(t *testing.T) {
+	const second, hour = 1, 3600
+	at := func(frames float64) Work {
+		return Work{messages: 2 * frames, invocations: frames, busy: frames * 100, writes: 10 * frames, reads: 10 * frames}
+	}
+	w := Work{}.plus(hour*second, at(1000))
+	says := fmt.Sprintf("%.2f dollars an hour, the invocations (of 100 ms) %.2f, 10000 write and 10000 read units a second %.2f and %.2f. That is some %.0f dollars",
+		w.dollars("API Gateway"), w.dollars("Lambda"), Work{writes: w[writes]}.dollars(""), Work{reads: w[reads]}.dollars(""), w.dollars(""))
+	t.Log(says)
+	doc := strings.ReplaceAll(strings.Join(strings.Fields(document(t, "operations")), " "), ",000", "000")
+	if !strings.Contains(doc, says) {
+		t.Error("docs/operations.md says otherwise")
+	}
+	if sim.StoreTime < time.Millisecond || sim.PostTime < time.Millisecond {
+		t.Error("the simulator's times are not counted in milliseconds")
 	}
 }

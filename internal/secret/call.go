@@ -19,7 +19,8 @@ import (
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 )
 
-// How an AWS service is asked at init, which has 10 s in all.
+// How an AWS service is asked: at init, which has 10 s in all, and now and then
+// while a client waits for its authentication.
 const (
 	callTries  = 3
 	callPause  = 100 * time.Millisecond

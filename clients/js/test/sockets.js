@@ -7,6 +7,8 @@ export class Sockets {
   all = [];
   /** What the constructor is to throw. */
   error;
+  /** Whether those that are opened fail. */
+  down = false;
 
   /** @returns {typeof WebSocket} */
   get WebSocket() {
@@ -21,6 +23,7 @@ export class Sockets {
         this.url = new URL(url);
         this.protocols = protocols;
         sockets.all.push(this);
+        if (sockets.down) setImmediate(() => this.end());
       }
 
       get query() {

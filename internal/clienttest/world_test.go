@@ -1,4 +1,5 @@
-package client_test
+// Package clienttest has the client of Go programs meet the real server, in fake time.
+package clienttest
 
 import (
 	"context"

@@ -9,7 +9,6 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
-	"github.com/owt-signal/owt-signal/internal/storetest"
 )
 
 // calls are calls of a store and of @connections operations that fail and take
@@ -45,11 +44,6 @@ type sockets struct{ *calls }
 func (s sockets) Post(context.Context, string, signal.ConnectionID, []byte) error { return s.call() }
 func (s sockets) Get(context.Context, string, signal.ConnectionID) error          { return s.call() }
 func (s sockets) Delete(context.Context, string, signal.ConnectionID) error       { return s.call() }
-
-func TestStoreKeepsTheContract(t *testing.T) {
-	m, _, _ := newMetrics("s")
-	storetest.Run(t, m.Store(memory.New()))
-}
 
 // TestMeasured: each call is measured once, and what is not one record or one
 // post is not.

@@ -24,6 +24,12 @@ const (
 	eventDisconnect = "DISCONNECT"
 )
 
+// The API of all events, and its domain's name.
+const (
+	apiID      = "local"
+	domainName = apiID + ".execute-api.us-east-1.amazonaws.com"
+)
+
 // requestTimeLayout is the time format of access logs, "09/Feb/2024:18:11:43 +0000", as in observed events.
 const requestTimeLayout = "02/Jan/2006:15:04:05 -0700"
 
@@ -71,8 +77,8 @@ func (g *Gateway) event(c *connection, routeKey, eventType string) *events.APIGa
 			Stage:             g.config.Stage,
 			ConnectedAt:       c.Created().UnixMilli(),
 			ConnectionID:      c.id,
-			DomainName:        g.config.DomainName,
-			APIID:             g.config.APIID,
+			DomainName:        domainName,
+			APIID:             apiID,
 			Identity:          events.APIGatewayRequestIdentity{SourceIP: c.sourceIP, UserAgent: c.userAgent},
 		},
 	}

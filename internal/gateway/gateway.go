@@ -27,13 +27,9 @@ import (
 type Config struct {
 	Routes Routes
 
-	// APIID, Region, Stage and DomainName appear in every event; handlers build the @connections endpoint from them.
-	// Stage is also the path the gateway is served at. Zero values: "local", "us-east-1", "default" and
-	// {APIID}.execute-api.{Region}.amazonaws.com.
-	APIID      string
-	Region     string
-	Stage      string
-	DomainName string
+	// Stage is the path the gateway is served at, and appears in every event; handlers build the @connections endpoint
+	// from it and the domain's name. Zero value: "default".
+	Stage string
 
 	// Mappings are the API mapping keys of a custom domain: further paths, without slashes around them, at which the
 	// same stage is served. "socket.io" serves /socket.io and /socket.io/; the empty key serves /.
@@ -61,10 +57,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.APIID = cmp.Or(c.APIID, "local")
-	c.Region = cmp.Or(c.Region, "us-east-1")
 	c.Stage = cmp.Or(c.Stage, "default")
-	c.DomainName = cmp.Or(c.DomainName, c.APIID+".execute-api."+c.Region+".amazonaws.com")
 	c.Idle = cmp.Or(c.Idle, DefaultIdle)
 	c.Duration = cmp.Or(c.Duration, DefaultDuration)
 	c.IntegrationTimeout = cmp.Or(c.IntegrationTimeout, DefaultIntegrationTimeout)

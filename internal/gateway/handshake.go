@@ -21,12 +21,12 @@ import (
 // for a malformed one, 502 when the Connect function failed, 503 when the gateway is closed. A status of the Connect
 // function other than 2xx becomes the answer, with its body. Any Origin is accepted, as by API Gateway.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if refusal := g.refuse(r); refusal != nil {
-		refusal.write(w)
-		return
+	refusal := g.refuse(r)
+	if refusal == nil && !g.enter() {
+		refusal = &httpError{status: http.StatusServiceUnavailable, message: "Service Unavailable"}
 	}
-	if !g.enter() {
-		(&httpError{status: http.StatusServiceUnavailable, message: "Service Unavailable"}).write(w)
+	if refusal != nil {
+		refusal.write(w)
 		return
 	}
 	defer g.work.Done()
@@ -78,14 +78,9 @@ func (g *Gateway) serves(path string) bool {
 
 // names reports whether a comma-separated header has the token, which must be in lower case.
 func names(h http.Header, key, token string) bool {
-	for _, value := range h.Values(key) {
-		for item := range strings.SplitSeq(value, ",") {
-			if strings.ToLower(strings.TrimSpace(item)) == token {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(strings.Split(strings.Join(h.Values(key), ","), ","), func(item string) bool {
+		return strings.ToLower(strings.TrimSpace(item)) == token
+	})
 }
 
 func validKey(keys []string) bool {

@@ -142,7 +142,7 @@ func (m *measurement) round(t testing.TB) map[string][]lambdaenv.Report {
 	}
 	route := func(name string) gateway.Function {
 		return gateway.FunctionFunc(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (r events.APIGatewayProxyResponse, err error) {
-			err = deployed[name].InvokeJSON(ctx, ev, &r)
+			err = lambdatest.InvokeJSON(ctx, deployed[name], ev, &r)
 			return r, err
 		})
 	}
@@ -178,7 +178,7 @@ func (m *measurement) round(t testing.TB) map[string][]lambdaenv.Report {
 		await("message")
 	}
 	for range 2 {
-		if err := deployed["keepalive"].InvokeJSON(ctx, struct{}{}, nil); err != nil {
+		if err := lambdatest.InvokeJSON(ctx, deployed["keepalive"], struct{}{}, nil); err != nil {
 			t.Fatal(err)
 		}
 		await("keepalive")

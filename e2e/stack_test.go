@@ -17,6 +17,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/dynamo"
 	"github.com/owt-signal/owt-signal/internal/gateway"
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
+	"github.com/owt-signal/owt-signal/internal/lambdatest"
 	"github.com/owt-signal/owt-signal/internal/storetest"
 )
 
@@ -130,7 +131,7 @@ func (s *stack) create(t *testing.T, name string, env map[string]string) {
 // route gives a function to the gateway.
 func (s *stack) route(name string) gateway.Function {
 	return gateway.FunctionFunc(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (r events.APIGatewayProxyResponse, err error) {
-		err = s.functions[name].InvokeJSON(ctx, ev, &r)
+		err = lambdatest.InvokeJSON(ctx, s.functions[name], ev, &r)
 		return r, err
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/gateway"
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
 	"github.com/owt-signal/owt-signal/internal/limits"
+	"github.com/owt-signal/owt-signal/internal/setting"
 	"github.com/owt-signal/owt-signal/internal/socketio"
 )
 
@@ -61,28 +62,8 @@ func parse(args []string, out io.Writer) (options, error) {
 	fs.IntVar(&o.concurrency, "concurrency", lambdaenv.DefaultMaxConcurrency, "largest `number` of processes that a function may have at a time; with -functions")
 	fs.StringVar(&o.lambda, "lambda-endpoint", "", "invoke the functions by the Lambda API at this `URL`, such as sam local start-lambda serves; see docs/local.md")
 	fs.StringVar(&o.management, "management", "127.0.0.1:0", "`address` of @connections for -functions and -lambda-endpoint; whoever reaches it can post to every client")
-	for _, s := range auth.Settings {
-		if s.Flag == "" {
-			continue
-		}
-		fs.Func(s.Flag, s.Usage, func(value string) error {
-			o.environment[s.Variable] = value
-			err := s.Set(&o.auth, value)
-			if o.auth.SecretFile != "" { // wherever they run
-				o.environment["JWT_SECRET_FILE"] = o.auth.SecretFile
-			}
-			return err
-		})
-	}
-	for _, s := range limits.Settings {
-		if s.Flag == "" {
-			continue
-		}
-		fs.Func(s.Flag, s.Usage, func(value string) error {
-			o.environment[s.Variable] = value
-			return s.Set(&o.limits, value)
-		})
-	}
+	addFlags(fs, auth.Settings, &o.auth, o.environment)
+	addFlags(fs, limits.Settings, &o.limits, o.environment)
 	fs.DurationVar(&o.heartbeat.Interval, "ping-interval", socketio.DefaultHeartbeat.Interval, "between two pings on a Socket.IO connection")
 	fs.DurationVar(&o.heartbeat.Timeout, "ping-timeout", socketio.DefaultHeartbeat.Timeout, "how late a ping or its answer may come")
 	fs.DurationVar(&o.idle, "idle-timeout", gateway.DefaultIdle, "after which a silent connection is closed")
@@ -102,12 +83,29 @@ func parse(args []string, out io.Writer) (options, error) {
 	if err != nil {
 		return o, fmt.Errorf("%w (see -help)", err)
 	}
+	if o.auth.SecretFile != "" { // an absolute path: functions run in folders of their own
+		o.environment["JWT_SECRET_FILE"] = o.auth.SecretFile
+	}
 	given := make(map[string]bool)
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	if err := o.check(fs.Args()); err != nil {
 		return o, err
 	}
 	return o, o.checkFunctions(given)
+}
+
+// addFlags adds the flags of settings. What they set is also set in the
+// environment of functions in other processes.
+func addFlags[C any](fs *flag.FlagSet, settings []setting.Setting[C], c *C, environment map[string]string) {
+	for _, s := range settings {
+		if s.Flag == "" {
+			continue
+		}
+		fs.Func(s.Flag, s.Usage, func(value string) error {
+			environment[s.Variable] = value
+			return s.Set(c, value)
+		})
+	}
 }
 
 // isQuick reports whether messages are handled within this process: then they

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/secret"
+	"github.com/owt-signal/owt-signal/internal/setting"
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/versions"
 )
@@ -59,97 +60,89 @@ func NewConfig() Config {
 	return Config{Claim: DefaultClaim, Skew: DefaultSkew, Timeout: DefaultTimeout}
 }
 
-// Setting is one parameter of the configuration.
-type Setting struct {
-	Variable string // in the environment of a function; empty: none
-	Flag     string // of owt-signal
-	Usage    string // of the flag
-	Set      func(c *Config, value string) error
-}
-
 // Settings are all parameters there are.
-var Settings = []Setting{
-	{"AUTH_MODE", "auth", "who a client is: `mode` token (the token is the name: anyone can be anyone), jwt, or lambda (a function says) (default token)",
-		func(c *Config, v string) error {
+var Settings = []setting.Setting[Config]{
+	{Variable: "AUTH_MODE", Flag: "auth", Usage: "who a client is: `mode` token (the token is the name: anyone can be anyone), jwt, or lambda (a function says) (default token)",
+		Set: func(c *Config, v string) error {
 			c.Mode = v
 			return oneOf(v, ModeToken, ModeJWT, ModeLambda)
 		}},
-	{"ANONYMOUS", "anonymous", "whether clients without a token are let in, under a name made up: `allow` or refuse (default allow with -auth token, refuse otherwise)",
-		func(c *Config, v string) error {
+	{Variable: "ANONYMOUS", Flag: "anonymous", Usage: "whether clients without a token are let in, under a name made up: `allow` or refuse (default allow with -auth token, refuse otherwise)",
+		Set: func(c *Config, v string) error {
 			allow := v == "allow"
 			c.Anonymous = &allow
 			return oneOf(v, "allow", "refuse")
 		}},
-	{"TOKEN_SOURCES", "token-sources", "ways for a token to come, `list` of event, header, subprotocol, query (default all)",
-		func(c *Config, v string) (err error) {
+	{Variable: "TOKEN_SOURCES", Flag: "token-sources", Usage: "ways for a token to come, `list` of event, header, subprotocol, query (default all)",
+		Set: func(c *Config, v string) (err error) {
 			c.Sources, err = sources(v)
 			return err
 		}},
-	{"ACCEPTED_VERSIONS", "versions", "client versions to serve, `list` such as \"4.3.1, >=5.0 <6; Android: required, 4.x\" (default " + versions.Default + ")",
-		func(c *Config, v string) (err error) {
+	{Variable: "ACCEPTED_VERSIONS", Flag: "versions", Usage: "client versions to serve, `list` such as \"4.3.1, >=5.0 <6; Android: required, 4.x\" (default " + versions.Default + ")",
+		Set: func(c *Config, v string) (err error) {
 			c.Versions, err = versions.Parse(v)
 			return err
 		}},
-	{"JWT_SECRET_ARN", "", "",
-		func(c *Config, v string) error {
+	{Variable: "JWT_SECRET_ARN",
+		Set: func(c *Config, v string) error {
 			c.Secret = v
 			return secret.CheckID(v)
 		}},
-	{"JWT_SECRET_FILE", "jwt-secret-file", "with -auth jwt: `file` with the secret that tokens are signed with (HS256, HS384, HS512)",
-		func(c *Config, v string) (err error) {
+	{Variable: "JWT_SECRET_FILE", Flag: "jwt-secret-file", Usage: "with -auth jwt: `file` with the secret that tokens are signed with (HS256, HS384, HS512)",
+		Set: func(c *Config, v string) (err error) {
 			c.SecretFile, err = filepath.Abs(v)
 			return err
 		}},
-	{"JWT_JWKS_URL", "jwks", "with -auth jwt: `URL` of the JSON Web Key Set that tokens are signed with",
-		func(c *Config, v string) error {
+	{Variable: "JWT_JWKS_URL", Flag: "jwks", Usage: "with -auth jwt: `URL` of the JSON Web Key Set that tokens are signed with",
+		Set: func(c *Config, v string) error {
 			c.KeySet = v
 			return checkURL(v)
 		}},
-	{"JWT_ISSUER", "jwt-issuer", "with -auth jwt: the issuer that tokens must name, whose keys are discovered at this `URL` unless -jwks or -jwt-secret-file has them",
-		func(c *Config, v string) error {
+	{Variable: "JWT_ISSUER", Flag: "jwt-issuer", Usage: "with -auth jwt: the issuer that tokens must name, whose keys are discovered at this `URL` unless -jwks or -jwt-secret-file has them",
+		Set: func(c *Config, v string) error {
 			c.Issuer = v
 			return nil
 		}},
-	{"JWT_AUDIENCE", "jwt-audience", "with -auth jwt: `list` of audiences, one of which a token must be meant for (default any)",
-		func(c *Config, v string) error {
+	{Variable: "JWT_AUDIENCE", Flag: "jwt-audience", Usage: "with -auth jwt: `list` of audiences, one of which a token must be meant for (default any)",
+		Set: func(c *Config, v string) error {
 			c.Audience = fields(v)
 			return atMost(c.Audience, maxListed)
 		}},
-	{"JWT_ALGORITHMS", "jwt-algorithms", "with -auth jwt: `list` of algorithms to accept (default all that go with the keys)",
-		func(c *Config, v string) error {
+	{Variable: "JWT_ALGORITHMS", Flag: "jwt-algorithms", Usage: "with -auth jwt: `list` of algorithms to accept (default all that go with the keys)",
+		Set: func(c *Config, v string) error {
 			c.Algorithms = fields(v)
 			return checkAlgorithms(c.Algorithms)
 		}},
-	{"JWT_CLAIM", "jwt-claim", "with -auth jwt: `name` of the claim that has the user's name (default " + DefaultClaim + ")",
-		func(c *Config, v string) error {
+	{Variable: "JWT_CLAIM", Flag: "jwt-claim", Usage: "with -auth jwt: `name` of the claim that has the user's name (default " + DefaultClaim + ")",
+		Set: func(c *Config, v string) error {
 			c.Claim = v
 			return nil
 		}},
-	{"JWT_SKEW", "jwt-skew", "with -auth jwt: how much the issuer's clock may differ (`duration`, default 30s, at most 5m)",
-		func(c *Config, v string) (err error) {
+	{Variable: "JWT_SKEW", Flag: "jwt-skew", Usage: "with -auth jwt: how much the issuer's clock may differ (`duration`, default 30s, at most 5m)",
+		Set: func(c *Config, v string) (err error) {
 			c.Skew, err = duration(v, 0, MaxSkew)
 			return err
 		}},
-	{"JWT_OUTLIVE", "jwt-outlive", "with -auth jwt: whether connections may outlive the token: `true` or false (default false)",
-		func(c *Config, v string) (err error) {
+	{Variable: "JWT_OUTLIVE", Flag: "jwt-outlive", Usage: "with -auth jwt: whether connections may outlive the token: `true` or false (default false)",
+		Set: func(c *Config, v string) (err error) {
 			c.Outlive, err = strconv.ParseBool(v)
 			if err != nil {
 				return errors.New("true or false is needed")
 			}
 			return nil
 		}},
-	{"AUTH_FUNCTION", "auth-function", "with -auth lambda: `name` or ARN of the function to ask",
-		func(c *Config, v string) error {
+	{Variable: "AUTH_FUNCTION", Flag: "auth-function", Usage: "with -auth lambda: `name` or ARN of the function to ask",
+		Set: func(c *Config, v string) error {
 			c.Function = v
 			return nil
 		}},
-	{"AUTH_HEADERS", "auth-headers", "with -auth lambda: `list` of the handshake's headers to show it",
-		func(c *Config, v string) (err error) {
+	{Variable: "AUTH_HEADERS", Flag: "auth-headers", Usage: "with -auth lambda: `list` of the handshake's headers to show it",
+		Set: func(c *Config, v string) (err error) {
 			c.Headers, err = headers(v)
 			return err
 		}},
-	{"AUTH_TIMEOUT", "auth-timeout", "with -auth lambda: how long it may take (`duration`, default 3s, at most 10s)",
-		func(c *Config, v string) (err error) {
+	{Variable: "AUTH_TIMEOUT", Flag: "auth-timeout", Usage: "with -auth lambda: how long it may take (`duration`, default 3s, at most 10s)",
+		Set: func(c *Config, v string) (err error) {
 			c.Timeout, err = duration(v, time.Millisecond, MaxTimeout)
 			return err
 		}},
@@ -159,17 +152,8 @@ var Settings = []Setting{
 // nothing.
 func ReadEnvironment(getenv func(string) string) (Config, error) {
 	c := NewConfig()
-	for _, s := range Settings {
-		value := ""
-		if s.Variable != "" {
-			value = getenv(s.Variable)
-		}
-		if value == "" {
-			continue
-		}
-		if err := s.Set(&c, value); err != nil {
-			return c, fmt.Errorf("read environment: %s: %w", s.Variable, err)
-		}
+	if err := setting.Read(Settings, &c, getenv); err != nil {
+		return c, err
 	}
 	return c, c.Check()
 }

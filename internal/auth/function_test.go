@@ -19,6 +19,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/auth"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
+	"github.com/owt-signal/owt-signal/internal/lambdatest"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
@@ -59,7 +60,7 @@ func newAccounts(t *testing.T, change func(*auth.Config)) *accounts {
 		t.Fatal(err)
 	}
 	a := &accounts{}
-	api := lambdaenv.InvokeAPI{"accounts": f}
+	api := lambdatest.InvokeAPI(map[string]*lambdaenv.Function{"accounts": f})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.asked.Add(1)
 		api.ServeHTTP(w, r)

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
+	"github.com/owt-signal/owt-signal/internal/lambdatest"
 )
 
 // patience is how long a test waits for what must happen.
@@ -105,7 +106,7 @@ func start(t *testing.T, config lambdaenv.Config) *function {
 // try invokes the function once.
 func (f *function) try(o order) (report, error) {
 	var r report
-	err := f.InvokeJSON(context.Background(), o, &r)
+	err := lambdatest.InvokeJSON(context.Background(), f.Function, o, &r)
 	return r, err
 }
 
@@ -150,7 +151,7 @@ func (f *function) background(ctx context.Context, o order) func() (report, erro
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err = f.InvokeJSON(ctx, o, &r)
+		err = lambdatest.InvokeJSON(ctx, f.Function, o, &r)
 	}()
 	return func() (report, error) {
 		<-done

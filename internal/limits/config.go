@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/secret"
+	"github.com/owt-signal/owt-signal/internal/setting"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
@@ -44,51 +45,43 @@ type Config struct {
 // NewConfig is the limits before anything is set.
 func NewConfig() Config { return Config{AuthenticateWithin: DefaultAuthenticateWithin} }
 
-// Setting is one parameter.
-type Setting struct {
-	Variable string // in the environment of a function; empty there: not set
-	Flag     string // of owt-signal; empty: none
-	Usage    string // of the flag
-	Set      func(c *Config, value string) error
-}
-
 // Settings are all parameters there are.
-var Settings = []Setting{
-	{"MESSAGE_RATE", "message-rate", "`messages` per second that a user may send in the long run, past which they are answered 2102 (default no limit)",
-		func(c *Config, v string) (err error) {
+var Settings = []setting.Setting[Config]{
+	{Variable: "MESSAGE_RATE", Flag: "message-rate", Usage: "`messages` per second that a user may send in the long run, past which they are answered 2102 (default no limit)",
+		Set: func(c *Config, v string) (err error) {
 			c.Rate.PerSecond, err = number(v, 0, lane.MaxPerSecond)
 			return err
 		}},
-	{"MESSAGE_BURST", "message-burst", "`messages` that a user may send at once, with -message-rate (default 1)",
-		func(c *Config, v string) (err error) {
+	{Variable: "MESSAGE_BURST", Flag: "message-burst", Usage: "`messages` that a user may send at once, with -message-rate (default 1)",
+		Set: func(c *Config, v string) (err error) {
 			c.Rate.Burst, err = number(v, 1, MaxBurst)
 			return err
 		}},
-	{"AUTHENTICATE_WITHIN", "authenticate-within", "`time` after which a connection that has not authenticated is ended (default 1m0s)",
-		func(c *Config, v string) (err error) {
+	{Variable: "AUTHENTICATE_WITHIN", Flag: "authenticate-within", Usage: "`time` after which a connection that has not authenticated is ended (default 1m0s)",
+		Set: func(c *Config, v string) (err error) {
 			c.AuthenticateWithin, err = time.ParseDuration(v)
 			if err == nil && (c.AuthenticateWithin < MinAuthenticateWithin || c.AuthenticateWithin > MaxAuthenticateWithin) {
 				err = fmt.Errorf("%v is not between %v and %v", c.AuthenticateWithin, MinAuthenticateWithin, MaxAuthenticateWithin)
 			}
 			return err
 		}},
-	{"ALLOWED_ORIGINS", "origins", "`list` of the origins, such as https://example.com, whose pages may connect; whoever is no browser says none, and may (default any)",
-		func(c *Config, v string) (err error) {
+	{Variable: "ALLOWED_ORIGINS", Flag: "origins", Usage: "`list` of the origins, such as https://example.com, whose pages may connect; whoever is no browser says none, and may (default any)",
+		Set: func(c *Config, v string) (err error) {
 			c.Origins, err = origins(v)
 			return err
 		}},
-	{"PING_RATE", "", "",
-		func(c *Config, v string) (err error) {
+	{Variable: "PING_RATE",
+		Set: func(c *Config, v string) (err error) {
 			c.PingRate, err = number(v, 1, MaxPingRate)
 			return err
 		}},
-	{"LOG_USER_KEY", "log-user-key", "secret `key` by whose hash users are logged instead of by their names",
-		func(c *Config, v string) error {
+	{Variable: "LOG_USER_KEY", Flag: "log-user-key", Usage: "secret `key` by whose hash users are logged instead of by their names",
+		Set: func(c *Config, v string) error {
 			c.LogKey = v
 			return nil
 		}},
-	{"LOG_USER_KEY_ARN", "", "",
-		func(c *Config, v string) error {
+	{Variable: "LOG_USER_KEY_ARN",
+		Set: func(c *Config, v string) error {
 			c.LogKeySecret = v
 			return secret.CheckID(v)
 		}},
@@ -97,12 +90,8 @@ var Settings = []Setting{
 // FromEnvironment is the limits as an environment has them.
 func FromEnvironment(getenv func(string) string) (Config, error) {
 	c := NewConfig()
-	for _, s := range Settings {
-		if v := getenv(s.Variable); v != "" {
-			if err := s.Set(&c, v); err != nil {
-				return c, fmt.Errorf("read environment: %s: %w", s.Variable, err)
-			}
-		}
+	if err := setting.Read(Settings, &c, getenv); err != nil {
+		return c, err
 	}
 	if c.LogKey != "" && c.LogKeySecret != "" {
 		return c, errors.New("read environment: LOG_USER_KEY and LOG_USER_KEY_ARN exclude one another")

@@ -17,7 +17,7 @@ const claimTries = 64
 // authenticate makes a connection a user's. The one that owned the name before
 // is fenced off, told, and closed.
 func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Reply {
-	c, err := s.Store.Get(ctx, p.ID, s.Clock.Now())
+	c, err := s.get(ctx, p.ID)
 	switch {
 	case errors.Is(err, ErrNoConnection):
 		return s.rejectUnknown(ctx, p, in.Number)
@@ -92,12 +92,12 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 	switch {
 	case errors.Is(err, errOpened):
 		if v.conn.User != user {
-			_, _ = s.Store.Release(ctx, user, c.ID, claimed.TAT)
+			_, _ = s.release(ctx, user, c.ID, claimed.TAT)
 		}
 		s.supersede(ctx, superseded...)
 		return s.authenticateAgain(ctx, v.conn, in)
 	case errors.Is(err, errRevoked): // refused by a repeated invocation
-		_, _ = s.Store.Release(ctx, user, c.ID, claimed.TAT)
+		_, _ = s.release(ctx, user, c.ID, claimed.TAT)
 		s.supersede(ctx, superseded...)
 		return s.endRevoked(ctx, v.conn, answering(in.Number))
 	case err != nil:
@@ -127,7 +127,10 @@ func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed
 	}
 	var tat lane.TAT // the latest of those that the user's connections have left
 	for range claimTries {
-		claimed, err = s.Store.Claim(ctx, claim)
+		err = s.untilKnown(ctx, func() error {
+			claimed, err = s.Store.Claim(ctx, claim)
+			return err
+		})
 		switch {
 		case err != nil:
 			return claimed, superseded, err
@@ -138,7 +141,7 @@ func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed
 		}
 		owner := claimed.Owner
 		s.Log.InfoContext(ctx, "takeover", "connection", owner.ID, "user", id.User)
-		was, err := s.Store.End(ctx, owner.ID)
+		was, err := s.end(ctx, owner.ID)
 		if err != nil && !errors.Is(err, ErrNoConnection) {
 			return claimed, superseded, fmt.Errorf("fence connection %s: %w", owner.ID, err)
 		}
@@ -173,7 +176,7 @@ func (v *invocation) open(ctx context.Context, id Identity, from lane.Lane) (lan
 // supersede tells connections that they have lost their name, and closes them.
 func (s *Service) supersede(ctx context.Context, peers ...Peer) {
 	for _, p := range peers {
-		if _, err := s.Store.End(ctx, p.ID); err != nil && !errors.Is(err, ErrNoConnection) {
+		if _, err := s.end(ctx, p.ID); err != nil && !errors.Is(err, ErrNoConnection) {
 			s.Log.ErrorContext(ctx, "end failed", "connection", p.ID, "error", err)
 		}
 		s.post(ctx, p, Superseded{})

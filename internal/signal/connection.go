@@ -40,7 +40,7 @@ type Connection struct {
 	Until      lane.Instant      // when its token ends, or its time to bring one, if that is before Expires; zero: not before
 	Revocation Revocation        // zero: none
 	Attributes map[string]string // of the identity
-	Since      lane.Instant      // when it was created: of two connections of a user the later owns the name
+	Since      lane.Instant      // when it was opened, by API Gateway's clock: of two connections of a user the later owns the name
 	Expires    lane.Instant      // from then on the record counts as absent
 	Session    string            // empty: none; a later connection may resume it
 	Ended      bool              // the connection has ended; the record is kept for its session

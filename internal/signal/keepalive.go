@@ -39,8 +39,9 @@ const (
 	pingTries = 2
 	pingRetry = 500 * time.Millisecond
 	// MaxHandshake is how long a connection may not be open yet, and look as if
-	// it were gone: API Gateway waits 29 s for the answer to its handshake.
-	MaxHandshake = 30 * time.Second
+	// it were gone: API Gateway waits 29 s for the answer to its handshake, and
+	// dates the connection by a clock of its own.
+	MaxHandshake = 30*time.Second + lane.ClockBound
 	// RoundMargin is how long before its deadline a round begins nothing more,
 	// and roundEnd how long before it what it has begun must be over.
 	RoundMargin = 5 * time.Second

@@ -48,7 +48,7 @@ func (s *Service) rejectUnknown(ctx context.Context, p Peer, number int64) Reply
 // recordedOutcome returns how a number ended that comes on a connection that
 // has ended. A session may have sent it before.
 func (s *Service) recordedOutcome(ctx context.Context, id ConnectionID, number int64) lane.Code {
-	c, err := s.Store.GetEnded(ctx, id, s.Clock.Now())
+	c, err := s.getEnded(ctx, id)
 	switch {
 	case err == nil && number <= c.Lane.Done:
 		return c.Lane.Outcome(number)

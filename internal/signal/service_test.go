@@ -269,6 +269,15 @@ func TestOvertakenOpener(t *testing.T) {
 		w.send("a", 5, "alice")
 		w.Receive(w.t.Context(), signal.Peer{ID: "a"}, signal.Authenticate{Number: 7, Token: "alice"}) // and no more
 		time.Sleep(lane.LeaseTimeout + time.Second)
+		w.send("a", 8, "alice") // watches the lease by its own clock
+		time.Sleep(lane.LeaseTimeout + time.Second)
+		w.expect("a", "opened", "admitted", "stored", "stored", "ack 5 2100", "8 from alice", "ack 8 0")
+	})
+	inWorld(t, func(w *world) {
+		w.connect("a", signal.EIO4, nil)
+		w.send("a", 5, "alice")
+		w.Receive(w.t.Context(), signal.Peer{ID: "a"}, signal.Authenticate{Number: 7, Token: "alice"})
+		time.Sleep(lane.LeaseTimeout + lane.ClockBound + time.Second) // by any clock it is over
 		w.send("a", 8, "alice")
 		w.expect("a", "opened", "admitted", "stored", "ack 5 2100", "8 from alice", "ack 8 0")
 	})

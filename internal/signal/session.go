@@ -53,7 +53,7 @@ func (s *Service) startLane(ctx context.Context, c Connection, user UserName, in
 // there is one. Whatever that connection had under way is over then: it has
 // ended, so it does nothing new, and its last lease was finished or has expired.
 func (s *Service) resume(ctx context.Context, c Connection, user UserName, before ConnectionID) (lane.Lane, bool, error) {
-	old, err := s.Store.GetEnded(ctx, before, s.Clock.Now())
+	old, err := s.getEnded(ctx, before)
 	switch {
 	case errors.Is(err, ErrNoConnection), err == nil && (old.User != user || old.Session != c.Session || !old.Lane.Opened()):
 		return lane.Lane{}, false, nil
@@ -77,16 +77,15 @@ func (s *Service) resume(ctx context.Context, c Connection, user UserName, befor
 // expires its lease if that is not renewed.
 func (v *invocation) awaitIdle(ctx context.Context) error {
 	for pause := watchFirst; ; pause = min(2*pause, watchMost) {
-		c, err := v.Store.GetEnded(ctx, v.conn.ID, v.Clock.Now())
+		c, err := v.getEnded(ctx, v.conn.ID)
 		if err != nil {
 			return fmt.Errorf("get connection %s: %w", v.conn.ID, err)
 		}
-		v.conn = c
-		switch {
-		case c.Lane.Idle():
-			return nil
-		case c.Lane.Expired(v.Clock.Now()):
-			u := updateBy(c.Lane.Expire(v.id))
+		v.see(c)
+		d := c.Lane.DecideIdle(v.id, v.observed, v.Clock.Now())
+		switch d.Action {
+		case lane.MakeMove:
+			u := updateBy(*d.Move)
 			u.Ended = true
 			made, err := v.update(ctx, u)
 			if err != nil {
@@ -95,10 +94,12 @@ func (v *invocation) awaitIdle(ctx context.Context) error {
 			if made {
 				v.Count(MetricExpired, 1)
 			}
-		default:
-			if err := v.Clock.Sleep(ctx, pause); err != nil {
+		case lane.LookAgain:
+			if err := v.Clock.Sleep(ctx, min(d.Wait, pause)); err != nil {
 				return err
 			}
+		default:
+			return nil
 		}
 	}
 }

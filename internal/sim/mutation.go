@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -13,17 +14,20 @@ type Mutation string
 
 // The mutations.
 const (
-	None      Mutation = ""
-	LaneOff   Mutation = "lane off"  // messages go as they come
-	Eager     Mutation = "eager"     // a post is tried again although it may have been accepted
-	Forgetful Mutation = "forgetful" // the store forgets who holds the lease
-	Liar      Mutation = "liar"      // posts are said to be accepted before they are
-	NoFence   Mutation = "no fence"  // superseded connections keep their records
-	Clinging  Mutation = "clinging"  // names are never released
-	Blind     Mutation = "blind"     // no watcher ever looks again
-	Amnesia   Mutation = "amnesia"   // sessions are forgotten
-	Hasty     Mutation = "hasty"     // a session is resumed before its last lease is finished
-	Undying   Mutation = "undying"   // the store does not ask whether a token has ended
+	None       Mutation = ""
+	LaneOff    Mutation = "lane off"    // messages go as they come
+	Eager      Mutation = "eager"       // a post is tried again although it may have been accepted
+	Forgetful  Mutation = "forgetful"   // the store forgets who holds the lease
+	Liar       Mutation = "liar"        // posts are said to be accepted before they are
+	NoFence    Mutation = "no fence"    // superseded connections keep their records
+	Clinging   Mutation = "clinging"    // names are never released
+	Blind      Mutation = "blind"       // no watcher ever looks again
+	Amnesia    Mutation = "amnesia"     // sessions are forgotten
+	Hasty      Mutation = "hasty"       // a session is resumed before its last lease is finished
+	Undying    Mutation = "undying"     // the store does not ask whether a token has ended
+	AckFirst   Mutation = "ack first"   // a run counts as finished before that is written
+	OtherClock Mutation = "other clock" // a lease is judged by the clock of another machine
+	WildClocks Mutation = "wild clocks" // clocks are further apart than lane.ClockBound
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
@@ -36,7 +40,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -64,7 +68,19 @@ func (s mutatedStore) Update(ctx context.Context, id signal.ConnectionID, u sign
 	if s.mutation == Undying {
 		u.NotRevoked = false
 	}
+	if s.mutation == OtherClock && u.Kind == lane.KindExpire {
+		at, _ := u.Guard.LeasedAt.Value()
+		u.Guard.LeasedAt = lane.Is(at.Add(lane.ClockBound))
+	}
 	c, made, err := s.Store.Update(ctx, id, u, now)
+	if s.mutation == AckFirst && u.Kind == lane.KindFinish && errors.Is(err, errUnknown) {
+		if c, err := s.Store.(store).Store.GetEnded(ctx, id, now); err == nil { //nolint:forcetypeassert // it is that under every mutation
+			return c.Applied(u), true, nil
+		}
+	}
+	if s.mutation == OtherClock && c.Lane.Holder != u.Change.Holder {
+		c.Lane = older(c.Lane)
+	}
 	if s.mutation == Forgetful && err == nil && !made && u.Kind == lane.KindTake {
 		return c, true, nil
 	}
@@ -77,7 +93,16 @@ func (s mutatedStore) Get(ctx context.Context, id signal.ConnectionID, now lane.
 	if s.mutation == Blind && err == nil && c.Lane.Opened() {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
+	if s.mutation == OtherClock {
+		c.Lane = older(c.Lane)
+	}
 	return c, err
+}
+
+// older returns a lane whose lease is judged as if clocks could not be apart.
+func older(l lane.Lane) lane.Lane {
+	l.LeasedAt = l.LeasedAt.Add(-lane.ClockBound)
+	return l
 }
 
 // GetEnded finds nothing, if sessions are forgotten, and every lane idle, if

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // scenario draws what the world is like and what its people do. It returns when
@@ -114,6 +115,7 @@ func (s *Sim) drawFaults() {
 	switch s.rng.IntN(4) {
 	case 0:
 		s.gentle = true
+		s.prompt = true
 	case 1, 2:
 		*kinds[s.rng.IntN(len(kinds))] = rate
 	case 3:
@@ -122,5 +124,22 @@ func (s *Sim) drawFaults() {
 		}
 	}
 	f.Crash /= 5 // at each of many steps
+	if s.outages {
+		s.drawOutage()
+	}
 	s.faulty = f.Crash+f.StoreFails+f.StoreLate+f.StoreLost+f.Busy+f.PostLost+f.PostFails > 0
+}
+
+// drawOutage draws how far clocks are apart, and perhaps one outage of the store.
+func (s *Sim) drawOutage() {
+	s.faults.Skew = []time.Duration{50 * time.Millisecond, time.Second, lane.ClockBound / 2}[s.rng.IntN(3)]
+	if s.mutation == WildClocks {
+		s.faults.Skew = lane.ClockBound
+	}
+	if !s.chance(0.7) {
+		return
+	}
+	s.gentle = false
+	from := s.upTo(4 * time.Second)
+	s.outage = window{from, from + 100*time.Millisecond + s.upTo(1900*time.Millisecond)}
 }

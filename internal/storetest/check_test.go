@@ -30,12 +30,12 @@ type load struct {
 
 // usual is the load of [linearizable]: many clients and few users, so that
 // most operations overlap another on the same user.
-var usual = load{clients: 12, names: 4, operations: 250}
+var usual = load{clients: 12, names: 4, operations: 120}
 
 // rounds is how often [linearizable] puts its load on a store, each time on
 // users of their own: what a check costs grows fast with the operations of one
 // user whose answers are lost.
-const rounds = 5
+const rounds = 10
 
 // linearizable checks the ownership of names, which takes claims, releases and
 // routes of several connections at once: there must be an order of all

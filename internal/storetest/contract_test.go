@@ -412,7 +412,7 @@ func (s *suite) holdAgainstFinish(t *testing.T) {
 			id, f := strconv.FormatInt(n, 10), lane.Frame{Data: []byte(strconv.FormatInt(n, 10))}
 			l := c.Lane
 			for {
-				d := l.DecideArrival(n, f, id, now)
+				d := l.DecideArrival(n, f, id, lane.Observed{}, now)
 				if d.Action != lane.MakeMove {
 					if d.Action == lane.Finished {
 						t.Errorf("frame %d: finished with %v before it was posted", n, d.Code)

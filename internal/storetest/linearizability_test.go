@@ -18,11 +18,11 @@ import (
 )
 
 // brief is a load that shows a defect soon, and is checked soon.
-var brief = load{clients: 8, names: 2, operations: 300}
+var brief = load{clients: 8, names: 2, operations: 80}
 
 // histories is how many of them may pass before a defect that shows now and
 // then must have been found.
-const histories = 40
+const histories = 200
 
 // TestFindsDefects: a check that lets everything pass would be worth nothing.
 func TestFindsDefects(t *testing.T) {

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 
-	"github.com/owt-signal/owt-signal/internal/emf"
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
@@ -22,9 +20,6 @@ func TestContract(t *testing.T) {
 	for name, store := range map[string]func(*testing.T) signal.Store{
 		"dynamo": func(t *testing.T) signal.Store { return newDynamo(t) },
 		"memory": func(*testing.T) signal.Store { return memory.New() },
-		"measured": func(*testing.T) signal.Store {
-			return emf.New(io.Discard, "s", time.Now).Store(memory.New())
-		},
 		"slow": func(*testing.T) signal.Store {
 			spec := faults.Spec{SlowStore: 50 * time.Microsecond, Seed: 1}
 			return faults.New(&spec, slog.New(slog.DiscardHandler)).Store(memory.New())

@@ -11,12 +11,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
-	"github.com/owt-signal/owt-signal/internal/storetest"
 )
-
-func TestSlowStoreKeepsTheContract(t *testing.T) {
-	storetest.Run(t, inject(faults.Spec{SlowStore: 50 * time.Microsecond, Seed: 1}).Store(memory.New()))
-}
 
 func TestStoreIsSlow(t *testing.T) {
 	const most = 20 * time.Millisecond

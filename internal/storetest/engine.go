@@ -1,3 +1,5 @@
+// Package storetest starts an emulator of DynamoDB for tests. Its own tests are
+// the contract of a signal.Store, which every store passes.
 package storetest
 
 import (

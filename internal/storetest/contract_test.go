@@ -1,5 +1,3 @@
-// Package storetest is the contract of a [signal.Store]: one suite that every
-// store passes, and the emulator of DynamoDB that it runs on.
 package storetest
 
 import (
@@ -26,9 +24,9 @@ import (
 // now is the suite's time: whole seconds, as the time to live has them.
 const now = lane.Instant(1_800_000_000_000)
 
-// Run holds a store against the contract. The suite names its records so that
-// it can run on a store that holds others.
-func Run(t *testing.T, store signal.Store) {
+// contract holds a store against the contract of a [signal.Store]. The suite
+// names its records so that it can run on a store that holds others.
+func contract(t *testing.T, store signal.Store) {
 	s := &suite{Store: store}
 	for _, c := range []struct {
 		name string

@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"context"
@@ -10,14 +10,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"github.com/owt-signal/owt-signal/internal/app"
-	"github.com/owt-signal/owt-signal/internal/awsenv"
-	"github.com/owt-signal/owt-signal/internal/dynamo"
 	"github.com/owt-signal/owt-signal/internal/faults"
-	"github.com/owt-signal/owt-signal/internal/memory"
-	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
 // How long a client may take to say what it wants, and all of them to go when
@@ -27,6 +21,21 @@ const (
 	shutdown    = 4 * time.Second
 	lastWork    = time.Second // of that, for the work that is under way when they have gone
 )
+
+// Run serves what the arguments ask for until ctx ends. It writes to stdout what
+// is served, and the log to stderr. For -help it returns [flag.ErrHelp].
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stdout)
+	if err != nil {
+		return err
+	}
+	s, err := newServer(ctx, o, stderr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(stdout, s.greeting())
+	return s.serve(ctx)
+}
 
 // server is the local API on its listeners.
 type server struct {
@@ -60,21 +69,6 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 		return nil, err
 	}
 	return s, nil
-}
-
-// newStore is the store that the options ask for.
-func newStore(ctx context.Context, o options) (signal.Store, error) {
-	if o.dynamodb == "" {
-		return memory.New(), nil
-	}
-	client := dynamodb.NewFromConfig(awsenv.ConfigOr("us-east-1", "local"), func(d *dynamodb.Options) {
-		d.BaseEndpoint = &o.dynamodb
-	})
-	store := dynamo.New(client, o.table)
-	if err := store.EnsureTable(ctx); err != nil {
-		return nil, fmt.Errorf("use DynamoDB at %s: %w", o.dynamodb, err)
-	}
-	return store, nil
 }
 
 func (s *server) listen(o options) (err error) {

@@ -50,10 +50,10 @@ func New(c Config) *apigw.Handler {
 		signal.EIO4: socketio.OWT{Version: socketio.EIO4, Heartbeat: c.Heartbeat, MaxPayload: maxPayload},
 		signal.JSON: jsonproto.Protocol{Idle: c.Idle, MaxPayload: maxPayload},
 	}
-	pusher := apigw.Pusher{Connections: c.Metrics.Connections(c.Connections), Protocols: protocols}
+	pusher := apigw.Pusher{Connections: c.Connections, Protocols: protocols}
 	return &apigw.Handler{
 		Service: &signal.Service{
-			Store:              c.Metrics.Store(c.Store),
+			Store:              c.Store,
 			Pusher:             pusher,
 			Prober:             pusher,
 			Pings:              protocols.Pings,

@@ -61,17 +61,18 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	if err != nil {
 		return nil, err
 	}
+	var metrics *emf.Metrics
+	if stack := os.Getenv(variableStack); stack != "" {
+		metrics = emf.New(os.Stdout, stack, time.Now)
+	}
 	config := awsenv.Config()
+	config.APIOptions = append(config.APIOptions, metrics.Measure)
 	client := dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
 		o.BaseEndpoint = awsenv.Endpoint("DYNAMODB")
 	})
 	endpoint := apigw.Endpoint(config.Region)
 	if fixed := awsenv.Endpoint("APIGATEWAYMANAGEMENTAPI"); fixed != nil {
 		endpoint = func(events.APIGatewayWebsocketProxyRequestContext) string { return *fixed }
-	}
-	var metrics *emf.Metrics
-	if stack := os.Getenv(variableStack); stack != "" {
-		metrics = emf.New(os.Stdout, stack, time.Now)
 	}
 	key, err := logKey(ctx, limited, config)
 	if err != nil {

@@ -53,14 +53,15 @@ func newService(t *testing.T) *service {
 	endpoint := storetest.Engine(t)
 	s := &service{t: t, meter: meter{do: http.DefaultClient.Do}}
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	s.metrics = emf.New(&s.told, "owt-signal", time.Now)
 	s.table = dynamodb.NewFromConfig(awsenv.ConfigOr("us-east-1", "test"), func(o *dynamodb.Options) {
 		o.BaseEndpoint, o.HTTPClient = &endpoint, &s.meter
+		o.APIOptions = append(o.APIOptions, s.metrics.Measure)
 	})
 	store := dynamo.New(s.table, tableName)
 	if err := store.EnsureTable(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.metrics = emf.New(&s.told, "owt-signal", time.Now)
 	limited := limits.NewConfig()
 	limited.Rate = lane.Rate{PerSecond: 100, Burst: 2000} // as template.yaml has it
 	s.handler = app.New(app.Config{
@@ -75,6 +76,7 @@ func newService(t *testing.T) *service {
 
 // Post implements [apigw.Connections].
 func (s *service) Post(_ context.Context, _ string, _ signal.ConnectionID, frame []byte) error {
+	s.metrics.Observe(emf.PostLatency, time.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.steps.Posts++

@@ -1,61 +1,45 @@
 package emf_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 
-	"github.com/owt-signal/owt-signal/internal/memory"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/owt-signal/owt-signal/internal/apigw"
+	"github.com/owt-signal/owt-signal/internal/awsenv"
+	"github.com/owt-signal/owt-signal/internal/dynamo"
+	"github.com/owt-signal/owt-signal/internal/emf"
 	"github.com/owt-signal/owt-signal/internal/signal"
-	"github.com/owt-signal/owt-signal/internal/storetest"
 )
 
-// calls are calls of a store and of @connections operations that fail and take
-// time: the nth one takes[n-1], or n ms.
-type calls struct {
-	signal.Store
-	clock *clock // nil: no time passes
-	takes []time.Duration
-	made  int
+// slow is an AWS that takes a second, and fails.
+type slow struct{ *clock }
+
+var errAWS = errors.New("of AWS")
+
+// Do implements [aws.HTTPClient].
+func (s slow) Do(*http.Request) (*http.Response, error) {
+	s.Time = s.Add(time.Second)
+	return nil, errAWS
 }
 
-var errCall = errors.New("of the call")
-
-func (c *calls) call() error {
-	took := time.Duration(c.made+1) * time.Millisecond
-	if c.made < len(c.takes) {
-		took = c.takes[c.made]
-	}
-	c.made++
-	if c.clock != nil {
-		c.clock.pass(took)
-	}
-	return errCall
-}
-
-func (c *calls) End(context.Context, signal.ConnectionID) (signal.Connection, error) {
-	return signal.Connection{}, c.call()
-}
-
-// sockets are calls of @connections operations.
-type sockets struct{ *calls }
-
-func (s sockets) Post(context.Context, string, signal.ConnectionID, []byte) error { return s.call() }
-func (s sockets) Get(context.Context, string, signal.ConnectionID) error          { return s.call() }
-func (s sockets) Delete(context.Context, string, signal.ConnectionID) error       { return s.call() }
-
-func TestStoreKeepsTheContract(t *testing.T) {
-	m, _, _ := newMetrics("s")
-	storetest.Run(t, m.Store(memory.New()))
-}
-
-// TestMeasured: each call is measured once, and what is not one record or one
-// post is not.
+// TestMeasured: each record and each post is measured once, with all attempts,
+// and nothing else is.
 func TestMeasured(t *testing.T) {
 	m, out, c := newMetrics("s")
-	s, connections := m.Store(memory.New()), m.Connections(sockets{&calls{clock: c}})
+	measured := func(m *emf.Metrics) (signal.Store, apigw.Connections) {
+		config := awsenv.ConfigOr("us-east-1", "test")
+		config.HTTPClient, config.Retryer = slow{c}, func() aws.Retryer { return aws.NopRetryer{} }
+		config.APIOptions = append(config.APIOptions, m.Measure)
+		return dynamo.New(dynamodb.NewFromConfig(config), "table"), apigw.NewManagement(config)
+	}
+	s, connections := measured(m)
+	unmeasured, _ := measured(nil)
 	ctx := t.Context()
 	for name, test := range map[string]struct {
 		call         func() error
@@ -71,9 +55,10 @@ func TestMeasured(t *testing.T) {
 		"route":     {func() error { _, err := s.Route(ctx, "u", 1); return err }, 1, 0},
 		"owner":     {func() error { _, err := s.Owner(ctx, "u", 1); return err }, 1, 0},
 		"scan":      {func() error { return s.Scan(ctx, signal.Segment{Of: 1}, 1, func(signal.Connection) {}) }, 0, 0},
-		"post":      {func() error { return connections.Post(ctx, "", "c", nil) }, 0, 1},
-		"get":       {func() error { return connections.Get(ctx, "", "c") }, 0, 0},
-		"delete":    {func() error { return connections.Delete(ctx, "", "c") }, 0, 0},
+		"post":      {func() error { return connections.Post(ctx, "https://api.test/prod", "c", []byte("x")) }, 0, 1},
+		"get":       {func() error { return connections.Get(ctx, "https://api.test/prod", "c") }, 0, 0},
+		"delete":    {func() error { return connections.Delete(ctx, "https://api.test/prod", "c") }, 0, 0},
+		"no stack":  {func() error { _, err := unmeasured.Owner(ctx, "u", 1); return err }, 0, 0},
 	} {
 		out.Reset()
 		var err error
@@ -88,7 +73,12 @@ func TestMeasured(t *testing.T) {
 		if len(told.StoreLatency) != test.store || len(told.PostLatency) != test.posts {
 			t.Errorf("%s: told %s", name, out)
 		}
-		if wraps := errors.Is(err, errCall); wraps != (name == "post" || name == "get" || name == "delete") {
+		for _, ms := range append(told.StoreLatency, told.PostLatency...) {
+			if ms != 1000 {
+				t.Errorf("%s: took %v ms, want a second", name, ms)
+			}
+		}
+		if !errors.Is(err, errAWS) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}

@@ -21,8 +21,6 @@ type clock struct{ time.Time }
 
 func (c *clock) now() time.Time { return c.Time }
 
-func (c *clock) pass(d time.Duration) { c.Time = c.Add(d) }
-
 func newMetrics(stack string) (*emf.Metrics, *bytes.Buffer, *clock) {
 	out, c := &bytes.Buffer{}, &clock{time.UnixMilli(1_800_000_000_123)}
 	return emf.New(out, stack, c.now), out, c
@@ -32,15 +30,19 @@ func nothing() {}
 
 func TestLine(t *testing.T) {
 	m, out, c := newMetrics("owt-signal")
-	post, read := m.Connections(sockets{&calls{clock: c}}), m.Store(&calls{clock: c})
+	took := func(latency string, d time.Duration) {
+		start := c.now()
+		c.Time = c.Add(d)
+		m.Observe(latency, start)
+	}
 	m.End(func() {
 		m.Count(signal.MetricMessages, 1)
 		m.Count(signal.MetricSkipped, 2)
 		m.Count(signal.MetricMessages, 1)
 		m.Count("Acks2201", 1)
-		for range 2 {
-			_ = post.Post(t.Context(), "", "", nil)
-			_, _ = read.End(t.Context(), "")
+		for ms := range 2 {
+			took(emf.PostLatency, time.Duration(ms+1)*time.Millisecond)
+			took(emf.StoreLatency, time.Duration(ms+1)*time.Millisecond)
 		}
 	})
 	want := `{"_aws":{"Timestamp":1800000000129,"CloudWatchMetrics":[{"Namespace":"OWTSignal","Dimensions":[["Stack"]],"Metrics":[` +
@@ -71,10 +73,6 @@ func TestNothingToTell(t *testing.T) {
 	var none *emf.Metrics
 	none.Count(signal.MetricGone, 1)
 	none.End(nothing)
-	store, connections := &calls{}, sockets{&calls{}}
-	if none.Store(store) != signal.Store(store) || none.Connections(connections) != any(connections) {
-		t.Error("no metrics measure something")
-	}
 }
 
 // A panic is a failure, ends the invocation and goes on.
@@ -111,10 +109,9 @@ func TestPanics(t *testing.T) {
 func TestValues(t *testing.T) {
 	for _, n := range []int{1, 99, 100, 101, 149, 150, 151, 200, 201, 100_000} {
 		m, out, c := newMetrics("s")
-		posts := m.Connections(sockets{&calls{clock: c}})
 		m.End(func() {
-			for range n {
-				_ = posts.Post(t.Context(), "", "", nil)
+			for i := range n {
+				m.Observe(emf.PostLatency, c.Add(-time.Duration(i+1)*time.Millisecond))
 			}
 		})
 		var told struct{ PostLatency []float64 }
@@ -127,7 +124,7 @@ func TestValues(t *testing.T) {
 		}
 		stride := got[min(1, len(got)-1)] - got[0]
 		for i := range got {
-			if got[i] != 1+float64(i)*stride { // the nth call takes n ms
+			if got[i] != 1+float64(i)*stride { // the nth took n ms
 				t.Fatalf("of %d values, told %v", n, got)
 			}
 		}
@@ -140,10 +137,9 @@ func TestValues(t *testing.T) {
 
 func TestPrecision(t *testing.T) {
 	m, out, c := newMetrics("s")
-	posts := m.Connections(sockets{&calls{clock: c, takes: []time.Duration{1234 * time.Microsecond, 4 * time.Microsecond, 61*time.Second + 500*time.Microsecond}}})
 	m.End(func() {
-		for range 3 {
-			_ = posts.Post(t.Context(), "", "", nil)
+		for _, took := range []time.Duration{1234 * time.Microsecond, 4 * time.Microsecond, 61*time.Second + 500*time.Microsecond} {
+			m.Observe(emf.PostLatency, c.Add(-took))
 		}
 	})
 	if !strings.HasSuffix(out.String(), `"PostLatency":[1.23,0,61000.5]}`+"\n") {
@@ -156,15 +152,14 @@ func TestPrecision(t *testing.T) {
 // CloudFormation allows.
 func TestLongestLine(t *testing.T) {
 	m, out, c := newMetrics(strings.Repeat("s", 128))
-	takes := slices.Repeat([]time.Duration{9999*time.Millisecond + 990*time.Microsecond}, emf.MaxValues)
-	posts, store := m.Connections(sockets{&calls{clock: c, takes: takes}}), m.Store(&calls{clock: c, takes: takes})
+	start := c.Add(-9999*time.Millisecond - 990*time.Microsecond)
 	m.End(func() {
 		for _, metric := range metrics {
 			m.Count(metric, 1_000_000)
 		}
 		for range emf.MaxValues {
-			_ = posts.Post(t.Context(), "", "", nil)
-			_, _ = store.End(t.Context(), "")
+			m.Observe(emf.PostLatency, start)
+			m.Observe(emf.StoreLatency, start)
 		}
 	})
 	check(t, out.Bytes())
@@ -211,12 +206,10 @@ func TestConcurrentUse(t *testing.T) {
 func TestAllocations(t *testing.T) {
 	c := &clock{time.UnixMilli(1)}
 	m := emf.New(discard{}, "owt-signal", c.now)
-	posts, store := m.Connections(sockets{&calls{}}), m.Store(&calls{})
-	ctx := t.Context()
 	n := testing.AllocsPerRun(100, func() {
 		m.Count(signal.MetricMessages, 1)
-		_ = posts.Post(ctx, "", "", nil)
-		_, _ = store.End(ctx, "")
+		m.Observe(emf.PostLatency, c.now())
+		m.Observe(emf.StoreLatency, c.now())
 		m.Count("Acks", 1)
 		m.End(nothing)
 	})

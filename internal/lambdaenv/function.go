@@ -15,7 +15,6 @@ package lambdaenv
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -194,22 +193,6 @@ func (f *Function) invoke(ctx context.Context, payload []byte, life *time.Durati
 	case <-ctx.Done():
 		return nil, fmt.Errorf("invoke function %q: %w", f.config.Name, ctx.Err())
 	}
-}
-
-// InvokeJSON is Invoke with in as the payload and the answer decoded into out, which may be nil.
-func (f *Function) InvokeJSON(ctx context.Context, in, out any) error {
-	payload, err := json.Marshal(in)
-	if err != nil {
-		return fmt.Errorf("invoke function %q: encode payload: %w", f.config.Name, err)
-	}
-	answer, err := f.Invoke(ctx, payload)
-	if err != nil || out == nil {
-		return err
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("invoke function %q: decode answer: %w", f.config.Name, err)
-	}
-	return nil
 }
 
 // Drain waits until no invocation is under way, nor work that follows an answer. It returns the error of ctx if that

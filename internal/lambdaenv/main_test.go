@@ -2,6 +2,7 @@ package lambdaenv_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -103,9 +104,18 @@ func start(t *testing.T, config lambdaenv.Config) *function {
 }
 
 // try invokes the function once.
-func (f *function) try(o order) (report, error) {
-	var r report
-	err := f.InvokeJSON(context.Background(), o, &r)
+func (f *function) try(o order) (report, error) { return f.invoke(context.Background(), o) }
+
+func (f *function) invoke(ctx context.Context, o order) (r report, err error) {
+	payload, err := json.Marshal(o)
+	if err != nil {
+		return r, err
+	}
+	answer, err := f.Invoke(ctx, payload)
+	if err != nil {
+		return r, err
+	}
+	err = json.Unmarshal(answer, &r)
 	return r, err
 }
 
@@ -150,7 +160,7 @@ func (f *function) background(ctx context.Context, o order) func() (report, erro
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err = f.InvokeJSON(ctx, o, &r)
+		r, err = f.invoke(ctx, o)
 	}()
 	return func() (report, error) {
 		<-done

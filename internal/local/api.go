@@ -43,7 +43,7 @@ type api struct {
 }
 
 func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a *api, err error) {
-	a = &api{ping: o.heartbeat.Interval, log: log}
+	a = &api{ping: o.timers.Heartbeat.Interval, log: log}
 	switch {
 	case o.functions != "":
 		a.backend, err = newEnvironments(ctx, o, a, logs)
@@ -60,7 +60,7 @@ func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a
 		Routes:   a.backend.routes(),
 		Stage:    o.stage,
 		Mappings: []string{"socket.io"},
-		Idle:     o.idle,
+		Idle:     o.timers.Idle,
 		Duration: o.duration,
 		Early:    o.lambda != "",
 		Inline:   o.isQuick(),

@@ -74,6 +74,7 @@ func (e *environments) serve(ctx context.Context, o options, a *api) (config lam
 		return config, err
 	}
 	env := maps.Clone(o.environment)
+	maps.Copy(env, o.timing)
 	if url := awsenv.Endpoint("LAMBDA"); url != nil { // of a function that says who clients are
 		env["AWS_ENDPOINT_URL_LAMBDA"] = *url
 	}
@@ -87,9 +88,6 @@ func (e *environments) serve(ctx context.Context, o options, a *api) (config lam
 		"AWS_LAMBDA_LOG_LEVEL":                     o.level.String(),
 		"TABLE_NAME":                               o.table,
 		"LOG_LEVEL":                                o.level.String(),
-		"PING_INTERVAL":                            o.heartbeat.Interval.String(),
-		"PING_TIMEOUT":                             o.heartbeat.Timeout.String(),
-		"IDLE_TIMEOUT":                             o.idle.String(),
 	})
 	return lambdaenv.Config{
 		Region:         aws.Region,

@@ -41,8 +41,7 @@ func newHandlers(o options, store signal.Store, access signal.Access, sockets ap
 		Endpoint:    func(events.APIGatewayWebsocketProxyRequestContext) string { return "local" },
 		Limits:      o.limits,
 		Access:      access,
-		Heartbeat:   o.heartbeat,
-		Idle:        o.idle,
+		Timers:      o.timers,
 		Log:         log,
 	})
 	return h

@@ -12,6 +12,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/auth"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
+	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
 )
 
@@ -23,8 +24,8 @@ type (
 // backend is what answers behind the gateway: the handlers in this process, or
 // functions built for Lambda.
 type backend interface {
-	// routes is what the gateway invokes.
-	routes() gateway.Routes
+	// function returns what the gateway invokes.
+	function(f function) gateway.Function
 	// keepalive is one round of pings.
 	keepalive(ctx context.Context) error
 	// close ends what is under way, once the gateway is closed: by itself, if
@@ -36,14 +37,15 @@ type backend interface {
 type api struct {
 	gateway    *gateway.Gateway
 	backend    backend
-	management *service      // @connections, for functions in other processes; nil: there are none
-	ping       time.Duration // between two rounds of keepalive
-	caution    string        // what whoever runs it is to be told of who may connect
+	faults     *faults.Faults // nil: none
+	management *service       // @connections, for functions in other processes; nil: there are none
+	ping       time.Duration  // between two rounds of keepalive
+	caution    string         // what whoever runs it is to be told of who may connect
 	log        *slog.Logger
 }
 
 func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a *api, err error) {
-	a = &api{ping: o.timers.Heartbeat.Interval, log: log}
+	a = &api{ping: o.timers.Heartbeat.Interval, log: log, faults: faults.New(o.faults, log)}
 	switch {
 	case o.functions != "":
 		a.backend, err = newEnvironments(ctx, o, a, logs)
@@ -56,8 +58,9 @@ func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a
 		a.management.close()
 		return nil, err
 	}
+	route := func(f function) gateway.Function { return a.faults.Function(a.backend.function(f), a) }
 	a.gateway = gateway.New(gateway.Config{
-		Routes:   a.backend.routes(),
+		Routes:   gateway.Routes{Connect: route(connect), Disconnect: route(disconnect), Default: route(message)},
 		Stage:    o.stage,
 		Mappings: []string{"socket.io"},
 		Idle:     o.timers.Idle,
@@ -80,7 +83,7 @@ func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
 		return nil, err
 	}
 	a.caution = access.Caution
-	return newHandlers(o, store, access, a, a.log), nil
+	return newHandlers(o, store, access, a), nil
 }
 
 // keepalive is the schedule of the function of that name.

@@ -10,9 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
-	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
-	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
 )
 
@@ -23,10 +21,8 @@ const reachWithin = 5 * time.Second
 // `sam local start-lambda` serves, by the logical ids of template.yaml. Their
 // environment is that API's affair.
 type invokeAPI struct {
-	client  *lambda.Client
-	http    *http.Client
-	sockets apigw.Connections // without faults
-	faults  *faults.Faults    // nil: none
+	client *lambda.Client
+	http   *http.Client
 }
 
 func newInvokeAPI(ctx context.Context, o options, a *api) (*invokeAPI, error) {
@@ -38,16 +34,12 @@ func newInvokeAPI(ctx context.Context, o options, a *api) (*invokeAPI, error) {
 			return nil, err
 		}
 	}
-	i := &invokeAPI{
-		http:    &http.Client{Transport: new(http.Transport)}, // an answer may take as long as the gateway waits
-		sockets: a,
-		faults:  faults.New(o.faults, a.log),
-	}
+	i := &invokeAPI{http: &http.Client{Transport: new(http.Transport)}} // an answer may take as long as the gateway waits
 	i.client = lambda.NewFromConfig(awsenv.ConfigOr("us-east-1", "local"), func(l *lambda.Options) {
 		l.BaseEndpoint, l.HTTPClient = &o.lambda, i.http
 		l.Retryer = aws.NopRetryer{} // as API Gateway, which does not repeat an invocation
 	})
-	return i, a.serveManagement(o, i.faults)
+	return i, a.serveManagement(o)
 }
 
 // reach sees that an HTTP server is there, whatever it answers.
@@ -66,13 +58,10 @@ func reach(ctx context.Context, url string) error {
 	return answer.Body.Close()
 }
 
-func (i *invokeAPI) routes() gateway.Routes {
-	route := func(f function) gateway.Function {
-		return i.faults.Function(gateway.FunctionFunc(func(ctx context.Context, ev *request) (response, error) {
-			return exchange(ctx, ev, func(ctx context.Context, payload []byte) ([]byte, error) { return i.invoke(ctx, f, payload) })
-		}), i.sockets)
-	}
-	return gateway.Routes{Connect: route(connect), Disconnect: route(disconnect), Default: route(message)}
+func (i *invokeAPI) function(f function) gateway.Function {
+	return gateway.FunctionFunc(func(ctx context.Context, ev *request) (response, error) {
+		return exchange(ctx, ev, func(ctx context.Context, payload []byte) ([]byte, error) { return i.invoke(ctx, f, payload) })
+	})
 }
 
 func (i *invokeAPI) keepalive(ctx context.Context) error {

@@ -4,8 +4,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-
-	"github.com/owt-signal/owt-signal/internal/faults"
 )
 
 // service is an HTTP service for functions in other processes.
@@ -39,8 +37,8 @@ func (s *service) close() {
 
 // serveManagement serves the gateway's @connections, once there is a gateway,
 // to functions in other processes. They find it under the stage.
-func (a *api) serveManagement(o options, f *faults.Faults) (err error) {
-	a.management, err = serve(o.management, f.Management(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (a *api) serveManagement(o options) (err error) {
+	a.management, err = serve(o.management, a.faults.Management(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.gateway.Management().ServeHTTP(w, r)
 	})), a.log)
 	return err

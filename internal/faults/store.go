@@ -44,7 +44,7 @@ func (s *store) Update(ctx context.Context, id signal.ConnectionID, u signal.Upd
 	return c, made, err
 }
 
-// End implements [signal.ConnectionStore].
+// GetEnded implements [signal.ConnectionStore].
 func (s *store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
 	err = s.call(ctx, func() error { c, err = s.next.GetEnded(ctx, id, now); return err })
 	return c, err

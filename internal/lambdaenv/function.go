@@ -14,6 +14,7 @@
 package lambdaenv
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -123,13 +124,13 @@ func complete(config *Config) error {
 	if err != nil {
 		return err
 	}
-	setDefault(&config.Name, filepath.Base(filepath.Dir(path)))
-	setDefault(&config.Handler, filepath.Base(path))
-	setDefault(&config.Region, "us-east-1")
-	setDefault(&config.MemoryMB, 128)
-	setDefault(&config.Timeout, DefaultTimeout)
-	setDefault(&config.InitTimeout, DefaultInitTimeout)
-	setDefault(&config.MaxConcurrency, DefaultMaxConcurrency)
+	config.Name = cmp.Or(config.Name, filepath.Base(filepath.Dir(path)))
+	config.Handler = cmp.Or(config.Handler, filepath.Base(path))
+	config.Region = cmp.Or(config.Region, "us-east-1")
+	config.MemoryMB = cmp.Or(config.MemoryMB, 128)
+	config.Timeout = cmp.Or(config.Timeout, DefaultTimeout)
+	config.InitTimeout = cmp.Or(config.InitTimeout, DefaultInitTimeout)
+	config.MaxConcurrency = cmp.Or(config.MaxConcurrency, DefaultMaxConcurrency)
 
 	info, err := os.Stat(path)
 	switch {
@@ -150,13 +151,6 @@ func complete(config *Config) error {
 	}
 	config.Bootstrap = path
 	return checkVariables(config.Env)
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // Invoke runs one invocation and returns what the handler answered. An empty payload becomes {}.
@@ -181,18 +175,19 @@ func (f *Function) invoke(ctx context.Context, payload []byte, life *time.Durati
 		inv.life = life
 		err = f.place(ctx, inv)
 	}
+	var a answer
+	if err == nil {
+		select {
+		case a = <-inv.answered:
+			err = a.err
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("invoke function %q: %w", f.config.Name, err)
 	}
-	select {
-	case answer := <-inv.answered:
-		if answer.err != nil {
-			return nil, fmt.Errorf("invoke function %q: %w", f.config.Name, answer.err)
-		}
-		return answer.payload, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("invoke function %q: %w", f.config.Name, ctx.Err())
-	}
+	return a.payload, nil
 }
 
 // Drain waits until no invocation is under way, nor work that follows an answer. It returns the error of ctx if that

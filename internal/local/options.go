@@ -70,7 +70,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	addFlags(fs, o.timing, o.timers.Settings())
 	fs.DurationVar(&o.duration, "max-duration", gateway.DefaultDuration, "after which any connection is closed")
 	fs.TextVar(&o.level, "log", slog.LevelInfo, "lowest `level` of log lines: debug, info, warn, error")
-	fs.Func("faults", "misbehave as AWS may, by `settings` separated by commas, such as "+faults.Example+":\n"+faults.Usage, func(text string) (err error) {
+	fs.Func("faults", "misbehave as AWS may, by `settings` separated by commas, such as "+faults.Example+":\n"+faults.Usage(), func(text string) (err error) {
 		o.faults, err = faults.Parse(text)
 		return err
 	})

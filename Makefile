@@ -4,6 +4,7 @@
 # make deploy-test  the stack into an emulator of AWS, real clients through it
 # make sam     checks the template, builds it for both architectures
 # make sim     simulated worlds, SIMTIME long
+# make soak    real clients on a DynamoDB engine that is paused and killed, SOAKTIME long
 # make build   bin/owt-signal and the functions, for this machine
 # make bench   owt-signal beside a Socket.IO server on Node.js, under the same load
 # make fuzz    every fuzz target, FUZZTIME each
@@ -27,6 +28,7 @@ endif
 PLATFORM = GOOS=linux GOARCH=$(1)
 FUZZTIME ?= 30s
 SIMTIME ?= 10m
+SOAKTIME ?= 20m
 WORLDS ?= 200000
 TIMEOUT ?= 20m
 ROUNDS ?= 20
@@ -52,7 +54,7 @@ LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflag
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix doctor test test-go test-e2e deploy-test test-modules explore worlds e2e probe deps sam sim bench build fuzz measure clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix doctor test test-go test-e2e deploy-test test-modules explore worlds e2e probe deps sam sim soak bench build fuzz measure clean $(FUNCTIONS)
 
 all: $(NEEDED)
 	@scripts/gate $(CHECKS) $(TESTS)
@@ -171,6 +173,9 @@ e2e/bench/reference/node_modules/.package-lock.json: e2e/bench/reference/package
 
 sim:
 	go run ./cmd/owt-signal-sim -for $(SIMTIME)
+
+soak: e2e/node_modules/.package-lock.json
+	OWT_TEST_SOAK=$(SOAKTIME) go test -v -run TestSoak -timeout 24h ./e2e
 
 build: bin/owt-signal $(FUNCTIONS)
 

@@ -84,9 +84,17 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 	if in == nil {
 		return frame(answer), nil
 	}
-	if a, ok := in.(signal.Authenticate); ok && !h.Service.Access.Sources.Accept(signal.SourceEvent) {
-		a.Token, a.Malformed = "", false // counts as not given
-		in = a
+	switch i := in.(type) {
+	case signal.Authenticate:
+		if !h.Service.Access.Sources.Accept(signal.SourceEvent) {
+			i.Token, i.Malformed = "", false // counts as not given
+			in = i
+		}
+	case signal.Send:
+		if i.Number == signal.NoNumber {
+			i.ID, _ = ev.RequestContext.MessageID.(string)
+			in = i
+		}
 	}
 	reply := h.Service.Receive(ctx, p, in)
 	return h.answer(ctx, p, reply.Events), reply.After

@@ -126,6 +126,22 @@ func TestHandshakes(t *testing.T) {
 	}
 }
 
+// TestConnectedAt: a connection is dated by API Gateway, so that which one is newer
+// does not depend on the clocks of functions.
+func TestConnectedAt(t *testing.T) {
+	store := memory.New()
+	h, _ := newHandler(store)
+	ev := event("id=", "", nil)
+	const at = 1_712_345_678_901
+	ev.RequestContext.ConnectedAt = at
+	if r, _ := h.Connect(t.Context(), ev); r.StatusCode != 200 {
+		t.Fatalf("response %+v", r)
+	}
+	if c, err := store.Get(t.Context(), "id=", at); err != nil || c.Since != at {
+		t.Errorf("since %d, want %d; %v", c.Since, int64(at), err)
+	}
+}
+
 const open = `0{"sid":"id=","upgrades":[],"pingInterval":300000,"pingTimeout":240000,"maxPayload":131072}`
 
 func TestHandshakeFailsWithoutTheStore(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 const subprotocolHeader = "Sec-WebSocket-Protocol"
@@ -39,6 +40,7 @@ func (h *Handler) handshake(ev *request) (hs signal.Handshake, subprotocol strin
 	default:
 		return hs, "", errEngine
 	}
+	hs.At = lane.Instant(ev.RequestContext.ConnectedAt)
 	access := h.Service.Access
 	hs.Client = client(ev, access.Needs())
 	if needs := access.Needs(); needs.Client && hs.Client.Len() > signal.MaxClient {

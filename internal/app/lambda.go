@@ -62,12 +62,12 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	if err != nil {
 		return nil, err
 	}
+	config := awsenv.Config()
 	var metrics *emf.Metrics
 	if stack := os.Getenv(variableStack); stack != "" {
 		metrics = emf.New(os.Stdout, stack, time.Now)
+		config.APIOptions = append(config.APIOptions, metrics.Measure)
 	}
-	config := awsenv.Config()
-	config.APIOptions = append(config.APIOptions, metrics.Measure)
 	client := dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
 		o.BaseEndpoint = awsenv.Endpoint("DYNAMODB")
 	})

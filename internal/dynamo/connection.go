@@ -36,7 +36,7 @@ func (s *Store) Create(ctx context.Context, c signal.Connection) error {
 		it[attrUntil] = num(c.Until)
 	}
 	if c.Session != "" {
-		it[attrSession] = str(c.Session)
+		it[attrSession], it[attrKept] = str(c.Session), it[attrExpires]
 	}
 	if c.Client.Len() > 0 {
 		it[attrClient] = clientItem(c.Client)
@@ -96,6 +96,9 @@ func (e *expression) guard(u signal.Update, now lane.Instant) {
 	} else {
 		e.require("attribute_not_exists(" + e.path(attrEnded) + ")")
 	}
+	if s := u.Succession; s != nil {
+		e.requireEqual(attrNext, s.From == "", str(s.From))
+	}
 	if u.NotRevoked {
 		until := e.path(attrUntil)
 		e.require("attribute_not_exists(" + e.path(attrBar) + ")")
@@ -116,6 +119,13 @@ func (e *expression) guard(u signal.Update, now lane.Instant) {
 	}
 	if tat, ok := g.TAT.Value(); ok {
 		e.requireEqual(attrFullAt, tat == 0, num(tat))
+	}
+	switch newest, ok := g.Unnumbered.Value(); {
+	case !ok:
+	case newest == lane.Unnumbered{}:
+		e.require("attribute_not_exists(" + e.path(attrUnnumbered) + ")")
+	default:
+		e.require("begins_with("+e.path(attrUnnumbered)+",", e.value(unnumberedItem(newest))+")")
 	}
 	if held, ok := g.Held.Value(); ok {
 		e.require("size("+e.path(attrHeld)+")", "=", e.value(num(held)))
@@ -151,6 +161,9 @@ func (e *expression) change(u signal.Update) {
 	if u.Revocation != nil {
 		e.set(e.path(attrBar), e.value(revocationItem(*u.Revocation)))
 	}
+	if s := u.Succession; s != nil {
+		e.set(e.path(attrNext), e.value(str(s.To)))
+	}
 	grows := 0
 	if h := c.Hold; h != nil {
 		e.set(e.path(attrHeld, strconv.FormatInt(h.N, 10)), e.value(heldItem(h.Held)))
@@ -166,34 +179,23 @@ func (e *expression) change(u signal.Update) {
 	if c.TAT != 0 {
 		e.set(e.path(attrFullAt), e.value(num(c.TAT)))
 	}
+	if c.Unnumbered != nil {
+		e.set(e.path(attrUnnumbered), e.value(unnumberedItem(c.Unnumbered...)))
+	}
 	if o := c.Outcomes; o != nil {
 		e.set(e.path(attrFaults), e.value(undeliveredItem(o.Undelivered)))
 		e.set(e.path(attrForgotten), e.value(num(o.After)))
 	}
 }
 
-// End implements [signal.ConnectionStore].
-func (s *Store) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
-	out, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName: &s.table, Key: key(connectionKey(id)), ReturnValues: types.ReturnValueAllOld,
-		ConditionExpression:      aws.String("attribute_not_exists(#session)"),
-		ExpressionAttributeNames: map[string]string{"#session": attrSession},
-	})
-	if _, ok := refused(err); ok {
-		return s.endSession(ctx, id)
-	}
-	if err != nil {
-		return signal.Connection{}, fmt.Errorf("delete connection: %w", err)
-	}
-	return readConnection(out.Attributes, 0)
-}
-
-// endSession ends a connection that has a session, whose record stays.
-func (s *Store) endSession(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+// End implements [signal.ConnectionStore] as [signal.Connection.EndedAt] has it,
+// in one write: only a session's record has the attribute kept.
+func (s *Store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	e := newExpression()
-	e.require("attribute_exists(" + e.path(attrSession) + ")")
+	e.require("attribute_exists(" + attrKey + ")")
 	e.require("attribute_not_exists(" + e.path(attrEnded) + ")")
 	e.set(e.path(attrEnded), e.value(&types.AttributeValueMemberBOOL{Value: true}))
+	e.set(e.path(attrExpires), "if_not_exists("+e.path(attrKept)+", "+e.value(num(seconds(now.Add(signal.EndedLife))))+")")
 	e.set(e.path(attrHeld), e.value(&types.AttributeValueMemberM{Value: item{}}))
 	e.set(e.path(attrSize), e.value(num(0)))
 	in := e.update(s.table, connectionKey(id))
@@ -208,6 +210,22 @@ func (s *Store) endSession(ctx context.Context, id signal.ConnectionID) (signal.
 	return readConnection(out.Attributes, 0)
 }
 
+// Delete implements [signal.ConnectionStore].
+func (s *Store) Delete(ctx context.Context, id signal.ConnectionID, now lane.Instant) error {
+	e := newExpression()
+	e.require(e.path(attrExpires), "<=", e.value(num(seconds(now))))
+	_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName: &s.table, Key: key(connectionKey(id)),
+		ConditionExpression:       aws.String(strings.Join(e.conditions, " AND ")),
+		ExpressionAttributeNames:  e.names,
+		ExpressionAttributeValues: e.values,
+	})
+	if _, ok := refused(err); err != nil && !ok {
+		return fmt.Errorf("delete connection: %w", err)
+	}
+	return nil
+}
+
 // Scan implements [signal.ConnectionStore]. A scan reads all that there is, and
 // is charged for the whole items, users' too; only what is asked for of the
 // connections is handed over, not what they hold.
@@ -219,7 +237,7 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 			return fmt.Errorf("scan connections: %w", err)
 		}
 		for _, it := range page.Items {
-			if c, err := readConnection(it, now); err == nil {
+			if c, err := readConnection(it, 0); err == nil {
 				c.Lane = lane.Lane{}
 				f(c)
 			}
@@ -234,8 +252,7 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 func (s *Store) scan(of signal.Segment, now lane.Instant) *dynamodb.ScanInput {
 	e := newExpression()
 	e.require("begins_with("+e.path(attrKey)+",", e.value(str(connectionPrefix))+")")
-	e.require(e.path(attrExpires), ">", e.value(num(seconds(now))))
-	e.require("attribute_not_exists(" + e.path(attrEnded) + ")")
+	e.require("(attribute_not_exists("+e.path(attrEnded)+") OR", e.path(attrExpires), "<=", e.value(num(seconds(now)))+")")
 	var paths []string
 	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar} {
 		paths = append(paths, e.path(name))

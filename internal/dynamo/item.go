@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strconv"
 
@@ -25,6 +26,8 @@ const (
 	attrSince      = "since"
 	attrSession    = "session"
 	attrEnded      = "ended"
+	attrKept       = "kept"
+	attrNext       = "next"
 	attrOpen       = "open"
 	attrDone       = "done"
 	attrTurn       = "turn"
@@ -34,6 +37,7 @@ const (
 	attrFaults     = "faults"
 	attrForgotten  = "forgotten"
 	attrFullAt     = "fullAt"
+	attrUnnumbered = "unnumbered"
 
 	attrOwner     = "owner"
 	attrClaimedAt = "claimedAt"
@@ -169,6 +173,7 @@ func (r *reader) connection(it item) signal.Connection {
 		Expires:    lane.Instant(r.num(it, attrExpires) * 1000),
 		Session:    r.str(it, attrSession),
 		Ended:      r.bool(it, attrEnded),
+		Next:       signal.ConnectionID(r.str(it, attrNext)),
 		Lane: lane.Lane{
 			Open:          r.num(it, attrOpen),
 			Done:          r.num(it, attrDone),
@@ -180,6 +185,7 @@ func (r *reader) connection(it item) signal.Connection {
 			Undelivered:   r.undelivered(it[attrFaults]),
 			OutcomesAfter: r.num(it, attrForgotten),
 			TAT:           lane.TAT(r.num(it, attrFullAt)),
+			Unnumbered:    readUnnumbered(r.bytes(it, attrUnnumbered)),
 		},
 	}
 }
@@ -250,6 +256,25 @@ func undeliveredItem(undelivered []lane.Undelivered) types.AttributeValue {
 		list = append(list, num(f.From), num(f.To), num(f.Code))
 	}
 	return &types.AttributeValueMemberL{Value: list}
+}
+
+// unnumberedSize is what a message without a number takes: the hashes of its id
+// and of who took it, one message after the other.
+const unnumberedSize = 8 + 4
+
+func readUnnumbered(b []byte) (all []lane.Unnumbered) {
+	for ; len(b) >= unnumberedSize; b = b[unnumberedSize:] {
+		all = append(all, lane.Unnumbered{ID: binary.BigEndian.Uint64(b), By: binary.BigEndian.Uint32(b[8:])})
+	}
+	return all
+}
+
+func unnumberedItem(all ...lane.Unnumbered) types.AttributeValue {
+	b := make([]byte, 0, unnumberedSize*len(all))
+	for _, u := range all {
+		b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, u.ID), u.By)
+	}
+	return &types.AttributeValueMemberB{Value: b}
 }
 
 // texts reads a map of strings; nil if there is none.

@@ -4,13 +4,14 @@
 //
 // The table has a string key, pk, and two kinds of items:
 //
-//	conn#<connectionId>   protocol, endpoint, client, early, user, until, bar, attributes, since, expires, session, ended, and the lane:
-//	                      open, done, turn, owner, turnAt, held, size, faults, forgotten, fullAt
+//	conn#<connectionId>   protocol, endpoint, client, early, user, until, bar, attributes, since, expires, session, kept, ended, next, and the lane:
+//	                      open, done, turn, owner, turnAt, held, size, faults, forgotten, fullAt, unnumbered
 //	user#<name>           owner, claimedAt, until, epoch, seq, fullAt, expires
 //
 // Of the lane, turn is [lane.Lane.Taken], owner its Holder, turnAt its LeasedAt,
 // faults its Undelivered, forgotten its OutcomesAfter and fullAt its TAT; bar is
-// [signal.Connection.Revocation], and early its JoinsLate.
+// [signal.Connection.Revocation], early its JoinsLate, and kept until when a session's
+// record is kept once it has ended.
 //
 // The attribute expires is DynamoDB's time to live, in seconds since the Unix
 // epoch. DynamoDB deletes expired items late, so every read and condition here

@@ -12,8 +12,8 @@ const (
 	PostLatency  = "PostLatency"  // one frame posted to a connection
 )
 
-// latencies are the operations of AWS that are measured. A scan is not: it reads
-// many records, and waits for whoever takes them.
+// latencies names the metric of an operation of the AWS SDK. Scan reads many
+// records, and has none.
 var latencies = map[string]string{
 	"GetItem":          StoreLatency,
 	"PutItem":          StoreLatency,
@@ -22,17 +22,17 @@ var latencies = map[string]string{
 	"PostToConnection": PostLatency,
 }
 
-// Measure adds to the stack of an operation of the AWS SDK that its latency is
-// observed, with all attempts: it is one of a client's APIOptions.
+// Measure adds a step to an operation of the AWS SDK that measures it, with all
+// of its attempts. It is meant for aws.Config.APIOptions.
 func (m *Metrics) Measure(stack *middleware.Stack) error {
-	latency, measured := latencies[stack.ID()]
-	if m == nil || !measured {
-		return nil
+	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("Latency", m.measure), middleware.Before)
+}
+
+func (m *Metrics) measure(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
+	middleware.InitializeOutput, middleware.Metadata, error,
+) {
+	if latency, ok := latencies[middleware.GetOperationName(ctx)]; ok {
+		defer m.observe(latency, m.now())
 	}
-	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("Latency", func(
-		ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler,
-	) (middleware.InitializeOutput, middleware.Metadata, error) {
-		defer m.Observe(latency, m.now())
-		return next.HandleInitialize(ctx, in)
-	}), middleware.Before)
+	return next.HandleInitialize(ctx, in)
 }

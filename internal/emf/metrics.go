@@ -42,8 +42,8 @@ func (m *Metrics) Count(metric signal.Metric, n int) {
 	m.line.metric(string(metric)).count += n
 }
 
-// Observe notes how long something took that began at start.
-func (m *Metrics) Observe(latency string, start time.Time) {
+// observe notes how long something took that began at start.
+func (m *Metrics) observe(latency string, start time.Time) {
 	took := m.now().Sub(start)
 	m.mu.Lock()
 	defer m.mu.Unlock()

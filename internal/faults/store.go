@@ -51,9 +51,14 @@ func (s *store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.I
 }
 
 // End implements [signal.ConnectionStore].
-func (s *store) End(ctx context.Context, id signal.ConnectionID) (c signal.Connection, err error) {
-	err = s.call(ctx, func() error { c, err = s.next.End(ctx, id); return err })
+func (s *store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
+	err = s.call(ctx, func() error { c, err = s.next.End(ctx, id, now); return err })
 	return c, err
+}
+
+// Delete implements [signal.ConnectionStore].
+func (s *store) Delete(ctx context.Context, id signal.ConnectionID, now lane.Instant) error {
+	return s.call(ctx, func() error { return s.next.Delete(ctx, id, now) })
 }
 
 // Scan implements [signal.ConnectionStore].

@@ -55,7 +55,7 @@ func newEnvironment(f *Function) *environment {
 	return &environment{
 		function:   f,
 		number:     number,
-		logs:       environmentLogs{f.logs, number},
+		logs:       environmentLogs{f, number},
 		extensions: make(map[string]*extension),
 	}
 }

@@ -90,10 +90,10 @@ type Config struct {
 // Function is a binary that can be invoked. Make it with New and Close it. Its methods may be called from several
 // goroutines.
 type Function struct {
-	config Config
-	logs   *logSink
-	number atomic.Int64   // of environments so far
-	alive  sync.WaitGroup // goroutines of the environments
+	config  Config
+	number  atomic.Int64   // of environments so far
+	alive   sync.WaitGroup // goroutines of the environments
+	logging sync.Mutex     // one line at a time
 
 	mu           sync.Mutex
 	closed       bool
@@ -111,7 +111,6 @@ func New(config Config) (*Function, error) {
 	}
 	return &Function{
 		config:       config,
-		logs:         &logSink{take: config.Logs},
 		environments: make(map[*environment]struct{}),
 		settling:     make(map[*environment]struct{}),
 		changed:      make(chan struct{}),

@@ -4,6 +4,7 @@
 package memory
 
 import (
+	"container/list"
 	"context"
 	"hash/maphash"
 	"maps"
@@ -14,11 +15,14 @@ import (
 )
 
 // Store implements [signal.Store]. Its records end with the process; those
-// that have expired are removed in passing. It is safe for concurrent use.
+// that have expired are removed in passing, and of those that are only kept in
+// case somebody comes back, the oldest, beyond [MaxReleased] and [MaxEnded]. It is
+// safe for concurrent use.
 type Store struct {
 	mu          sync.Mutex
-	connections map[signal.ConnectionID]*signal.Connection
-	users       map[signal.UserName]*user
+	connections table[signal.ConnectionID, *signal.Connection]
+	users       table[signal.UserName, *user]
+	kept        kept
 	seed        maphash.Seed // of what divides the keys into segments
 }
 
@@ -31,14 +35,15 @@ type user struct {
 	until     lane.Instant // the ownership's end
 	epoch     string
 	seq       int64
-	fullAt    lane.TAT // what the last owner has left
+	fullAt    lane.TAT      // what the last owner has left
+	place     *list.Element // among the names that are released and kept; nil: it is not
 }
 
 // New returns an empty Store.
 func New() *Store {
 	return &Store{
-		connections: make(map[signal.ConnectionID]*signal.Connection),
-		users:       make(map[signal.UserName]*user),
+		connections: newTable[signal.ConnectionID, *signal.Connection](),
+		users:       newTable[signal.UserName, *user](),
 		seed:        maphash.MakeSeed(),
 	}
 }
@@ -47,9 +52,9 @@ func New() *Store {
 func (s *Store) Create(_ context.Context, c signal.Connection) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.connections[c.ID]; !ok {
+	if _, ok := s.connections.rows[c.ID]; !ok {
 		c = copied(&c)
-		s.connections[c.ID] = &c
+		s.connections.rows[c.ID] = &c
 	}
 	return nil
 }
@@ -92,20 +97,25 @@ func (s *Store) Update(_ context.Context, id signal.ConnectionID, u signal.Updat
 }
 
 // End implements [signal.ConnectionStore].
-func (s *Store) End(_ context.Context, id signal.ConnectionID) (signal.Connection, error) {
+func (s *Store) End(_ context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, ok := s.connections[id]
+	c, ok := s.connections.rows[id]
 	if !ok || c.Ended {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
 	was := *c
-	if c.Session == "" {
-		delete(s.connections, id)
-	} else {
-		c.Ended, c.Lane.Held, c.Lane.Size = true, nil, 0
-	}
+	*c = c.EndedAt(now)
+	s.keepEnded(c, now)
 	return was, nil
+}
+
+// Delete implements [signal.ConnectionStore].
+func (s *Store) Delete(_ context.Context, id signal.ConnectionID, now lane.Instant) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connection(id, now)
+	return nil
 }
 
 // Scan implements [signal.ConnectionStore].
@@ -122,20 +132,20 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 func (s *Store) segment(of signal.Segment, now lane.Instant) []signal.Connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]signal.Connection, 0, len(s.connections)/of.Of)
-	for id := range s.connections {
+	all := make([]signal.Connection, 0, len(s.connections.rows)/of.Of)
+	for id := range s.connections.rows {
 		if !s.within(of, string(id)) {
 			continue
 		}
-		if c, ok := s.connection(id, now); ok && !c.Ended {
+		if c := s.connections.rows[id]; !c.Ended || c.Expires <= now {
 			without := *c
 			without.Lane, without.Client, without.Attributes = lane.Lane{}, signal.Client{}, nil
 			all = append(all, without)
 		}
 	}
-	for name, u := range s.users {
+	for name, u := range s.users.rows {
 		if s.within(of, string(name)) && u.until.Add(signal.EpochLife) <= now {
-			delete(s.users, name)
+			s.forget(name)
 		}
 	}
 	return all
@@ -149,9 +159,9 @@ func (s *Store) within(of signal.Segment, key string) bool {
 // connection returns the record of a connection, unless its time has passed. The
 // lock is held.
 func (s *Store) connection(id signal.ConnectionID, now lane.Instant) (*signal.Connection, bool) {
-	c, ok := s.connections[id]
+	c, ok := s.connections.rows[id]
 	if ok && c.Expires <= now {
-		delete(s.connections, id)
+		s.connections.remove(id)
 		return nil, false
 	}
 	return c, ok
@@ -168,10 +178,11 @@ func copied(c *signal.Connection) signal.Connection {
 func (s *Store) Claim(_ context.Context, c signal.Claim) (signal.Claimed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u, ok := s.users[c.User]
+	u, ok := s.users.rows[c.User]
 	if !ok || u.until.Add(signal.EpochLife) <= c.At {
+		s.forget(c.User)
 		u = &user{epoch: c.Epoch}
-		s.users[c.User] = u
+		s.users.rows[c.User] = u
 	}
 	owned := u.owner != nil && u.until.Add(signal.FenceAfter) > c.At
 	switch {
@@ -184,6 +195,7 @@ func (s *Store) Claim(_ context.Context, c signal.Claim) (signal.Claimed, error)
 	}
 	owner := c.Peer
 	u.owner, u.claimedAt, u.until = &owner, c.At, c.Until
+	s.claimed(u)
 	return u.claimed(), nil
 }
 
@@ -195,11 +207,12 @@ func (u *user) claimed() signal.Claimed {
 func (s *Store) Release(_ context.Context, name signal.UserName, id signal.ConnectionID, full lane.TAT) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u, ok := s.users[name]
+	u, ok := s.users.rows[name]
 	if !ok || u.owner == nil || u.owner.ID != id {
 		return false, nil
 	}
 	u.owner, u.fullAt = nil, full
+	s.keepReleased(name, u)
 	return true, nil
 }
 
@@ -228,6 +241,6 @@ func (s *Store) Owner(_ context.Context, name signal.UserName, now lane.Instant)
 
 // online returns the record of a user who is. The lock is held.
 func (s *Store) online(name signal.UserName, now lane.Instant) (*user, bool) {
-	u, ok := s.users[name]
+	u, ok := s.users.rows[name]
 	return u, ok && u.owner != nil && u.until > now
 }

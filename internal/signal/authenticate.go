@@ -17,16 +17,21 @@ const claimTries = 64
 // authenticate makes a connection a user's. The one that owned the name before
 // is fenced off, told, and closed.
 func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Reply {
-	c, err := s.Store.Get(ctx, p.ID, s.Clock.Now())
+	c, err := s.get(ctx, p.ID)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.rejectUnknown(ctx, p, in.Number)
+		if in.Number != NoNumber {
+			s.post(ctx, p, AuthenticationDenied{in.Number, lane.CodeUnknownUser})
+		}
+		return s.rejectEnded(ctx, p)
 	case err != nil:
 		return s.refuseAuthentication(ctx, p, "", in, err)
 	case s.revokedByAnother(c) && in.Number != NoNumber:
 		return reply(AuthenticationDenied{in.Number, c.Revocation.Code})
 	case c.Revoked(s.Clock.Now()):
 		return s.endRevoked(ctx, c, answering(in.Number))
+	case c.Lane.Opened() && in.Handshake:
+		return Reply{} // whoever has opened it tells where its numbers and its session stand
 	case c.Lane.Opened():
 		return s.authenticateAgain(ctx, c, in)
 	}
@@ -90,14 +95,21 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 		opened, err = v.open(ctx, id, from)
 	}
 	switch {
+	case errors.Is(err, ErrNewerClaim): // of the session
+		_, _ = s.release(ctx, user, c.ID, claimed.TAT)
+		s.supersede(ctx, append(superseded, c.Peer)...)
+		return Reply{}
 	case errors.Is(err, errOpened):
 		if v.conn.User != user {
-			_, _ = s.Store.Release(ctx, user, c.ID, claimed.TAT)
+			_, _ = s.release(ctx, user, c.ID, claimed.TAT)
 		}
 		s.supersede(ctx, superseded...)
+		if in.Handshake && v.conn.User == user { // perhaps by this invocation, if the answer was lost
+			return reply(Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed})
+		}
 		return s.authenticateAgain(ctx, v.conn, in)
 	case errors.Is(err, errRevoked): // refused by a repeated invocation
-		_, _ = s.Store.Release(ctx, user, c.ID, claimed.TAT)
+		_, _ = s.release(ctx, user, c.ID, claimed.TAT)
 		s.supersede(ctx, superseded...)
 		return s.endRevoked(ctx, v.conn, answering(in.Number))
 	case err != nil:
@@ -127,7 +139,10 @@ func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed
 	}
 	var tat lane.TAT // the latest of those that the user's connections have left
 	for range claimTries {
-		claimed, err = s.Store.Claim(ctx, claim)
+		err = s.untilKnown(ctx, func() error {
+			claimed, err = s.Store.Claim(ctx, claim)
+			return err
+		})
 		switch {
 		case err != nil:
 			return claimed, superseded, err
@@ -138,7 +153,7 @@ func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed
 		}
 		owner := claimed.Owner
 		s.Log.InfoContext(ctx, "takeover", "connection", owner.ID, "user", id.User)
-		was, err := s.Store.End(ctx, owner.ID)
+		was, err := s.end(ctx, owner.ID)
 		if err != nil && !errors.Is(err, ErrNoConnection) {
 			return claimed, superseded, fmt.Errorf("fence connection %s: %w", owner.ID, err)
 		}
@@ -173,7 +188,7 @@ func (v *invocation) open(ctx context.Context, id Identity, from lane.Lane) (lan
 // supersede tells connections that they have lost their name, and closes them.
 func (s *Service) supersede(ctx context.Context, peers ...Peer) {
 	for _, p := range peers {
-		if _, err := s.Store.End(ctx, p.ID); err != nil && !errors.Is(err, ErrNoConnection) {
+		if _, err := s.end(ctx, p.ID); err != nil && !errors.Is(err, ErrNoConnection) {
 			s.Log.ErrorContext(ctx, "end failed", "connection", p.ID, "error", err)
 		}
 		s.post(ctx, p, Superseded{})
@@ -211,7 +226,7 @@ func (s *Service) authenticateAgain(ctx context.Context, c Connection, in Authen
 	}
 	switch {
 	case in.Number != NoNumber && in.Number != c.Lane.Open:
-		return s.send(ctx, c.Peer, Send{in.Number, again})
+		return s.send(ctx, c.Peer, Send{Number: in.Number, Frame: again})
 	case again.Code == lane.OK:
 		return reply(Welcome{Number: in.Number, User: c.User})
 	default:

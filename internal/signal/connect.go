@@ -22,6 +22,9 @@ type Handshake struct {
 	JoinsLate bool
 	Start     lane.Start // where its numbers begin, if it authenticates now
 	Session   *Session
+	// At is since when the connection is, by API Gateway's clock, which is the same
+	// for all of an API's connections; zero: by the clock of this machine.
+	At lane.Instant
 }
 
 // openPauses are the pauses before each new try to send the first frame: a
@@ -39,10 +42,12 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	if !s.Access.Versions.Accept(h.Client.Type, h.Client.Version) {
 		return func(ctx context.Context) { s.rejectVersion(ctx, h) }, nil
 	}
-	now := s.Clock.Now()
-	c := Connection{Peer: h.Peer, JoinsLate: h.JoinsLate, Since: now, Expires: now.Add(ConnectionLife), Lane: lane.New()}
+	if h.At == 0 {
+		h.At = s.Clock.Now()
+	}
+	c := Connection{Peer: h.Peer, JoinsLate: h.JoinsLate, Since: h.At, Expires: h.At.Add(ConnectionLife), Lane: lane.New()}
 	if s.AuthenticateWithin > 0 {
-		c.Until = now.Add(s.AuthenticateWithin)
+		c.Until = h.At.Add(s.AuthenticateWithin)
 	}
 	if s.Access.Needs().Client {
 		c.Client = h.Client
@@ -50,7 +55,7 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	if h.Session != nil {
 		c.Session = h.Session.ID
 	}
-	if err := s.Store.Create(ctx, c); err != nil {
+	if err := s.Store.Create(ctx, c); err != nil { // not again: it might take effect once the connection has ended
 		s.Count(MetricFailures, 1)
 		return nil, fmt.Errorf("create connection %s: %w", h.Peer.ID, err)
 	}
@@ -109,7 +114,7 @@ const joinWithin = 15 * time.Second
 func (s *Service) join(ctx context.Context, p Peer) Reply {
 	began := s.Clock.Now()
 	for pause := watchFirst; ; pause = min(2*pause, watchMost) {
-		c, err := s.Store.Get(ctx, p.ID, s.Clock.Now())
+		c, err := s.get(ctx, p.ID)
 		now := s.Clock.Now()
 		switch {
 		case errors.Is(err, ErrNoConnection), err == nil && c.Revocation.Code != lane.OK:

@@ -31,7 +31,12 @@ type Peer struct {
 // Gateway's longest connection of 2 hours, and a margin.
 const ConnectionLife = 2*time.Hour + 10*time.Minute
 
-// Connection is the record of a connection. A superseded connection has none.
+// EndedLife is how long the record of a connection that has ended is kept if it
+// has no session: for who holds the lease, and for who is asked how a number
+// ended.
+const EndedLife = time.Minute
+
+// Connection is the record of a connection.
 type Connection struct {
 	Peer
 	Client     Client            // what its handshake said, if the authenticator [Needs] it; never the token
@@ -40,10 +45,11 @@ type Connection struct {
 	Until      lane.Instant      // when its token ends, or its time to bring one, if that is before Expires; zero: not before
 	Revocation Revocation        // zero: none
 	Attributes map[string]string // of the identity
-	Since      lane.Instant      // when it was created: of two connections of a user the later owns the name
+	Since      lane.Instant      // when it was opened, by API Gateway's clock: of two connections of a user the later owns the name
 	Expires    lane.Instant      // from then on the record counts as absent
 	Session    string            // empty: none; a later connection may resume it
-	Ended      bool              // the connection has ended; the record is kept for its session
+	Ended      bool              // the connection has ended, or was superseded; the record is kept for a while
+	Next       ConnectionID      // the connection that has resumed the session, or was about to; empty: none
 	Lane       lane.Lane
 }
 
@@ -61,6 +67,11 @@ func (c Connection) Revoked(now lane.Instant) bool {
 	return c.Revocation.Code != lane.OK || c.Until != 0 && c.Until <= now
 }
 
+// mayHaveCome reports whether a number that the lane does not know may have come
+// before, on the connection that this one would resume. It is not answered when
+// this one ends: its client sends it again where the session goes on.
+func (c Connection) mayHaveCome() bool { return c.Session != "" && !c.Lane.Opened() }
+
 // Update is one conditional write on the record of a connection: a move of its
 // lane, and what the record itself asks and changes besides.
 type Update struct {
@@ -69,7 +80,12 @@ type Update struct {
 	NotRevoked bool        // asks that the connection is not revoked
 	Opening    *Opening    // nil: stays
 	Revocation *Revocation // nil: stays
+	Succession *Succession // nil: none
 }
+
+// Succession makes a connection the next one of its session: it asks that the
+// next one is From, and sets To.
+type Succession struct{ From, To ConnectionID }
 
 // Opening is what the authentication sets for good.
 type Opening struct {
@@ -83,7 +99,8 @@ func updateBy(m lane.Move) Update { return Update{Move: m, NotRevoked: m.NewWork
 
 // Allows reports whether u may be made now.
 func (c Connection) Allows(u Update, now lane.Instant) bool {
-	return c.Ended == u.Ended && (!u.NotRevoked || !c.Revoked(now)) && c.Lane.Allows(u.Move)
+	return c.Ended == u.Ended && (!u.NotRevoked || !c.Revoked(now)) &&
+		(u.Succession == nil || c.Next == u.Succession.From) && c.Lane.Allows(u.Move)
 }
 
 // Applied returns the connection after the update, which it must allow. It
@@ -95,6 +112,19 @@ func (c Connection) Applied(u Update) Connection {
 	}
 	if u.Revocation != nil {
 		c.Revocation = *u.Revocation
+	}
+	if u.Succession != nil {
+		c.Next = u.Succession.To
+	}
+	return c
+}
+
+// EndedAt returns the connection once it has ended: what it held is given up.
+// The record of one without a session expires after [EndedLife].
+func (c Connection) EndedAt(now lane.Instant) Connection {
+	c.Ended, c.Lane.Held, c.Lane.Size = true, nil, 0
+	if c.Session == "" {
+		c.Expires = now.Add(EndedLife)
 	}
 	return c
 }

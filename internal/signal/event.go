@@ -124,6 +124,9 @@ type (
 	Send struct {
 		Number int64 // or NoNumber
 		Frame  lane.Frame
+		// ID is API Gateway's id of a message without a number, the same in each
+		// invocation for it; empty: not known.
+		ID string
 	}
 	// Query asks for the presence of a user.
 	Query struct{ User UserName }

@@ -39,8 +39,9 @@ const (
 	pingTries = 2
 	pingRetry = 500 * time.Millisecond
 	// MaxHandshake is how long a connection may not be open yet, and look as if
-	// it were gone: API Gateway waits 29 s for the answer to its handshake.
-	MaxHandshake = 30 * time.Second
+	// it were gone: API Gateway waits 29 s for the answer to its handshake, and
+	// dates the connection by a clock of its own.
+	MaxHandshake = 30*time.Second + lane.ClockBound
 	// RoundMargin is how long before its deadline a round begins nothing more,
 	// and roundEnd how long before it what it has begun must be over.
 	RoundMargin = 5 * time.Second
@@ -57,7 +58,7 @@ type round struct {
 	read  atomic.Int64 // segments read to their end
 	cut   atomic.Bool  // there was no time left for a connection
 
-	scanned, pinged, probed, ended, gone, failed atomic.Int64 // connections
+	scanned, pinged, probed, ended, gone, deleted, failed atomic.Int64 // connections
 
 	mu      sync.Mutex
 	unread  error // the first failure to read a segment
@@ -67,7 +68,9 @@ type round struct {
 // Keepalive visits every connection once. Those whose client waits for it are
 // pinged; the others are only looked at, for one that is gone was perhaps never
 // reported so. What is gone ends, and so does what is revoked, such as a
-// connection whose token has ended. A round that its context cuts short says so,
+// connection whose token has ended. Records that have expired are deleted:
+// DynamoDB does so for nothing, but days later, and each round would read them,
+// and pay for them, until then. A round that its context cuts short says so,
 // and how far it got; the next one begins at another place.
 func (s *Service) Keepalive(ctx context.Context) error {
 	r := &round{Service: s, pace: rate.NewLimiter(rate.Limit(cmp.Or(s.PingRate, PingRate)), pingBurst), began: s.Clock.Now(), first: s.anySegment()}
@@ -138,6 +141,8 @@ func (r *round) readSegments(ctx context.Context, due chan<- Connection) {
 func (r *round) visit(ctx, begin context.Context, c Connection) {
 	var err error
 	switch {
+	case c.Expires <= r.Clock.Now():
+		err = r.paced(begin, &r.deleted, func() error { return r.forget(ctx, c) })
 	case c.Revoked(r.Clock.Now()):
 		err = r.paced(begin, &r.ended, func() error {
 			c.Lane = lane.New() // it was not read
@@ -162,6 +167,21 @@ func (r *round) visit(ctx, begin context.Context, c Connection) {
 		r.note(&r.failure, err)
 	}
 	r.scanned.Add(1)
+}
+
+// forget deletes the record of a connection. If it still owns its name, whoever
+// ended it has died before he could release that.
+func (s *Service) forget(ctx context.Context, c Connection) error {
+	if c.User != "" {
+		owner, err := s.Store.Owner(ctx, c.User, s.Clock.Now())
+		if err == nil && owner.ID == c.ID {
+			_, err = s.release(ctx, c.User, c.ID, c.Lane.TAT)
+		}
+		if err != nil && !errors.Is(err, ErrOffline) {
+			return err
+		}
+	}
+	return s.Store.Delete(ctx, c.ID, s.Clock.Now())
 }
 
 // errNoTime: there is no time left to begin.
@@ -217,7 +237,7 @@ func (r *round) end(ctx, begin context.Context) error {
 		level = slog.LevelWarn
 	}
 	figures := []any{
-		"scanned", r.scanned.Load(), "pinged", r.pinged.Load(), "probed", r.probed.Load(), "ended", r.ended.Load(), "gone", r.gone.Load(), "failed", r.failed.Load(),
+		"scanned", r.scanned.Load(), "pinged", r.pinged.Load(), "probed", r.probed.Load(), "ended", r.ended.Load(), "gone", r.gone.Load(), "deleted", r.deleted.Load(), "failed", r.failed.Load(),
 		"first", r.first, "segments", read, "took", r.Clock.Now().Sub(r.began).String(),
 	}
 	if failed := errors.Join(err, r.failure); failed != nil {

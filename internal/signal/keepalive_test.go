@@ -415,7 +415,7 @@ func (hangingStore) Scan(ctx context.Context, _ signal.Segment, _ lane.Instant, 
 
 type undroppableStore struct{ signal.Store }
 
-func (undroppableStore) End(ctx context.Context, _ signal.ConnectionID) (signal.Connection, error) {
+func (undroppableStore) End(ctx context.Context, _ signal.ConnectionID, _ lane.Instant) (signal.Connection, error) {
 	<-ctx.Done()
 	return signal.Connection{}, ctx.Err()
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // leave ends a connection as its client wishes.
@@ -26,22 +28,47 @@ func (s *Service) Disconnect(ctx context.Context, id ConnectionID) error {
 // send under a name that another may claim. The user may be empty if it is not
 // known; then it is that of the record, if there is one. It returns that record.
 func (s *Service) endAndRelease(ctx context.Context, user UserName, id ConnectionID) (Connection, error) {
-	c, err := s.Store.End(ctx, id)
+	c, err := s.end(ctx, id)
 	if err != nil && !errors.Is(err, ErrNoConnection) {
 		return c, fmt.Errorf("end connection %s: %w", id, err)
 	}
 	if user == "" {
 		user = c.User
 	}
+	if user == "" && err != nil { // it has ended already, perhaps by an invocation that died then
+		was, err := s.getEnded(ctx, id)
+		if err != nil && !errors.Is(err, ErrNoConnection) {
+			return c, fmt.Errorf("get connection %s: %w", id, err)
+		}
+		user = was.User
+	}
 	if user == "" {
 		return c, nil
 	}
-	released, err := s.Store.Release(ctx, user, id, c.Lane.TAT)
+	released, err := s.release(ctx, user, id, c.Lane.TAT)
 	if err != nil {
 		return c, fmt.Errorf("release the name of connection %s: %w", id, err)
 	}
 	s.Log.InfoContext(ctx, "connection ended", "connection", id, "user", user, "released", released)
 	return c, nil
+}
+
+// end ends a connection.
+func (s *Service) end(ctx context.Context, id ConnectionID) (c Connection, err error) {
+	err = s.untilKnown(ctx, func() error {
+		c, err = s.Store.End(ctx, id, s.Clock.Now())
+		return err
+	})
+	return c, err
+}
+
+// release releases a name.
+func (s *Service) release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (released bool, err error) {
+	err = s.untilKnown(ctx, func() error {
+		released, err = s.Store.Release(ctx, user, id, tat)
+		return err
+	})
+	return released, err
 }
 
 // endGone ends a connection whose socket was found gone. If that fails, whoever

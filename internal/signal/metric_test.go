@@ -102,7 +102,7 @@ func TestExpiredLeaseCounts(t *testing.T) {
 			w.send("a", 5, "alice")
 			w.Receive(w.t.Context(), signal.Peer{ID: "a"}, signal.Authenticate{Number: 7, Token: "alice"}) // and no more
 		})
-		w.counted("Acks 1, Acks2100 1, Messages 1, Overtaken 1", func() { w.send("a", 8, "alice") })
+		w.counted("Acks 1, Acks2100 1, Held 1, Lingered 1, Messages 1, Overtaken 1", func() { w.send("a", 8, "alice") })
 	})
 	inWorld(t, func(w *world) { // of the connection that a session goes on with
 		w.session("a1", "alice", signal.Session{ID: "s"})

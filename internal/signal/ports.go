@@ -30,16 +30,17 @@ type ConnectionStore interface {
 	// allowed, the record that does not allow it, and false. [ErrNoConnection] if
 	// there is none.
 	Update(ctx context.Context, id ConnectionID, u Update, now lane.Instant) (Connection, bool, error)
-	// End ends a connection and returns its record; [ErrNoConnection] if there
-	// is none. The record is deleted; or, if the connection has a session, kept
-	// until it expires, without held frames and as [Connection.Ended]: to all
-	// but GetEnded, and updates with [Update.Ended], it is absent.
-	End(ctx context.Context, id ConnectionID) (Connection, error)
-	// Scan calls f with every connection of a segment of the records, in no
-	// order and without its lane, what is known of its client and its attributes,
-	// until that is done or ctx ends. What it reads may be a little old, unlike
-	// all other reads: a connection that came or went just before may be missed or
-	// still be there.
+	// End ends a connection and returns its record as it was; [ErrNoConnection] if
+	// there is none. The record becomes [Connection.EndedAt]: to all but GetEnded,
+	// and updates with [Update.Ended], it is absent.
+	End(ctx context.Context, id ConnectionID, now lane.Instant) (Connection, error)
+	// Delete deletes the record of a connection, if it has expired.
+	Delete(ctx context.Context, id ConnectionID, now lane.Instant) error
+	// Scan calls f with every connection of a segment of the records that has not
+	// ended, and with those that have expired, in no order and without the lane,
+	// what is known of the client and the attributes, until that is done or ctx
+	// ends. What it reads may be a little old, unlike all other reads: a connection
+	// that came or went just before may be missed or still be there.
 	Scan(ctx context.Context, s Segment, now lane.Instant, f func(Connection)) error
 }
 

@@ -10,10 +10,10 @@ import (
 // query answers whether a user is online, to those who have authenticated.
 func (s *Service) query(ctx context.Context, p Peer, in Query) Reply {
 	now := s.Clock.Now()
-	c, err := s.Store.Get(ctx, p.ID, now)
+	c, err := s.get(ctx, p.ID)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.rejectUnknown(ctx, p, NoNumber)
+		return s.rejectEnded(ctx, p)
 	case err != nil:
 		return reply(RequestFailed{codeOf(err)})
 	case c.Revoked(now):

@@ -2,7 +2,6 @@ package signal
 
 import (
 	"context"
-	"errors"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
@@ -33,28 +32,34 @@ func (s *Service) refuse(ctx context.Context, p Peer, user UserName, last Event,
 	return s.revoke(ctx, Connection{Peer: p, User: user, Lane: lane.New()}, last, code, lane.CodeUnknownUser)
 }
 
-// rejectUnknown answers on a connection without a record, and closes it. It has
-// lost its name: the invocation that claimed that may have died before it could
-// tell, and an ignorant client would reconnect, and take the name back.
-func (s *Service) rejectUnknown(ctx context.Context, p Peer, number int64) Reply {
-	if number != NoNumber {
-		s.post(ctx, p, Ack{number, s.recordedOutcome(ctx, p.ID, number)})
-	}
+// rejectEnded answers on a connection that has ended, and closes it. It has lost
+// its name: the invocation that claimed that may have died before it could tell,
+// and an ignorant client would reconnect, and take the name back.
+func (s *Service) rejectEnded(ctx context.Context, p Peer) Reply {
 	s.post(ctx, p, Superseded{})
 	s.close(ctx, p)
 	return Reply{}
 }
 
-// recordedOutcome returns how a number ended that comes on a connection that
-// has ended. A session may have sent it before.
-func (s *Service) recordedOutcome(ctx context.Context, id ConnectionID, number int64) lane.Code {
-	c, err := s.Store.GetEnded(ctx, id, s.Clock.Now())
-	switch {
-	case err == nil && number <= c.Lane.Done:
-		return c.Lane.Outcome(number)
-	case err != nil && !errors.Is(err, ErrNoConnection):
-		return lane.CodeServer // not known
-	default:
-		return lane.CodeUnknownUser
-	}
+// rejectNumber answers a number that comes on a connection that has ended. It may
+// have come before; if an invocation has it, that is waited for. A number that no
+// invocation had taken by the connection's end is never posted; but one of a
+// session may come again where that goes on, and is answered there.
+func (s *Service) rejectNumber(p Peer, n int64) Reply {
+	return Reply{After: func(ctx context.Context) {
+		v, code := s.invocation(Connection{Peer: p}), lane.CodeServer
+		err := v.awaitIdle(ctx)
+		switch c := v.conn; {
+		case err != nil: // it ended too long ago, or this is not known
+		case n <= c.Lane.Done:
+			code = c.Lane.Outcome(n)
+		case c.Session != "":
+			s.rejectEnded(ctx, p)
+			return
+		case c.Ended:
+			code = lane.CodeUnknownUser
+		}
+		s.post(ctx, p, Ack{n, code})
+		s.rejectEnded(ctx, p)
+	}}
 }

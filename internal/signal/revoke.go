@@ -15,9 +15,12 @@ func (s *Service) revokedByAnother(c Connection) bool {
 }
 
 // endRevoked ends a connection that may do nothing new, unless another
-// invocation does.
-func (s *Service) endRevoked(ctx context.Context, c Connection, last func(lane.Code) Event) Reply {
+// invocation does. A frame that was submitted is answered, too.
+func (s *Service) endRevoked(ctx context.Context, c Connection, last func(lane.Code) Event, submitted ...lane.Numbered) Reply {
 	if s.revokedByAnother(c) {
+		for _, f := range submitted {
+			s.invocation(c).answerRevoked(ctx, f)
+		}
 		return Reply{}
 	}
 	code := lane.CodeWrongToken
@@ -28,7 +31,7 @@ func (s *Service) endRevoked(ctx context.Context, c Connection, last func(lane.C
 		code = lane.CodeUnknownUser // it has not authenticated in time
 	}
 	s.Log.InfoContext(ctx, "connection is revoked", "connection", c.ID, "user", c.User, "code", int(code))
-	return s.revoke(ctx, c, last(code), code, code)
+	return s.revoke(ctx, c, last(code), code, code, submitted...)
 }
 
 // closing returns the last event where nothing is to be answered.
@@ -44,14 +47,19 @@ func answering(number int64) func(lane.Code) Event {
 }
 
 // revoke ends a connection: first it may do nothing by any clock, then its name
-// is released. What it holds is answered with the code held, and the last event
-// tells its client.
+// is released. What it holds is answered with the code held, what was submitted
+// after that, and the last event tells its client.
 //
 // The record stays until the socket has gone: on whatever comes meanwhile the
 // client is told why, and not that another connection has taken the name.
-func (s *Service) revoke(ctx context.Context, c Connection, last Event, code, held lane.Code) Reply {
+func (s *Service) revoke(ctx context.Context, c Connection, last Event, code, held lane.Code, submitted ...lane.Numbered) Reply {
 	v := s.invocation(c)
 	frames, err := v.markRevoked(ctx, code)
+	if err == nil {
+		for _, f := range submitted {
+			v.answerRevoked(ctx, f)
+		}
+	}
 	if err == nil && v.conn.Revocation.By != v.id && s.revokedByAnother(v.conn) {
 		return Reply{}
 	}
@@ -63,10 +71,13 @@ func (s *Service) revoke(ctx context.Context, c Connection, last Event, code, he
 		err = nil // it has ended already
 	}
 	if err == nil && user != "" {
-		_, err = s.Store.Release(ctx, user, c.ID, v.conn.Lane.TAT)
+		_, err = s.release(ctx, user, c.ID, v.conn.Lane.TAT)
 	}
 	if err != nil {
 		s.Log.WarnContext(ctx, "ending a connection failed", "connection", c.ID, "error", err)
+	}
+	if v.conn.mayHaveCome() {
+		frames = nil
 	}
 	for _, f := range frames {
 		s.post(ctx, v.conn.Peer, v.ack(f, held))
@@ -96,31 +107,27 @@ func (v *invocation) markRevoked(ctx context.Context, why lane.Code) ([]lane.Num
 		u.Revocation = &Revocation{why, v.id, v.Clock.Now()}
 		held = u.Change.Unhold
 		if _, err := v.update(ctx, u); err != nil {
-			if errors.Is(err, ErrNoConnection) {
-				held = nil // it may have been taken before the connection ended
-			}
-			return held, err
+			return nil, err // it may have been taken before the connection ended, or is still held
 		}
 	}
 	return nil, ErrContended
 }
 
-// answerRevoked answers a frame for which there was a decision when the
-// connection was found revoked. One that had been taken before is answered as
-// always.
-func (v *invocation) answerRevoked(ctx context.Context, in Send, d lane.Decision) Reply {
+// answerRevoked answers a frame that was submitted to a lane whose connection is
+// revoked by now, so that nothing new is taken: one that had been taken before is
+// answered as always, and by whoever has it.
+func (v *invocation) answerRevoked(ctx context.Context, f lane.Numbered) {
 	code := lane.CodeWrongToken
 	if v.conn.User == "" {
 		code = lane.CodeUnknownUser
 	}
 	switch {
-	case d.Action == lane.Finished:
-		code = d.Code
-	case d.Action == lane.Pending:
-		return v.endRevoked(ctx, v.conn, closing) // another invocation has it, and answers
-	case in.Number <= v.conn.Lane.Taken:
-		code = lane.CodeServer // one that has died has it
+	case f.N <= v.conn.Lane.Done:
+		code = v.conn.Lane.Outcome(f.N)
+	case f.N <= v.conn.Lane.Taken:
+		return
+	case v.conn.mayHaveCome():
+		return
 	}
-	v.post(ctx, v.conn.Peer, v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, code))
-	return v.endRevoked(ctx, v.conn, closing)
+	v.post(ctx, v.conn.Peer, v.ack(f, code))
 }

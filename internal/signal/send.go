@@ -15,9 +15,8 @@ import (
 
 // How an invocation works.
 const (
-	// updateTries is how often one write is tried whose outcome is not known.
-	updateTries = 3
-	updateRetry = 20 * time.Millisecond
+	// renewTries is how often a lease is renewed before a post.
+	renewTries = 3
 	// decideTries bounds how often an invocation decides anew because the lane
 	// has changed meanwhile. Each time means that another one got on.
 	decideTries = 64
@@ -38,19 +37,22 @@ const (
 // is answered only if it fails.
 func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	if in.Number == NoNumber {
-		return s.sendUnnumbered(ctx, p, in.Frame)
+		return s.sendUnnumbered(ctx, p, in)
 	}
 	v := s.invocation(Connection{Peer: p, Lane: lane.New()})
 	run, decision, err := v.submit(ctx, in.Number, in.Frame)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.rejectUnknown(ctx, p, in.Number)
+		return s.rejectNumber(p, in.Number)
 	case errors.Is(err, errRevoked):
-		return v.answerRevoked(ctx, in, decision)
+		return v.endRevoked(ctx, v.conn, closing, lane.Numbered{N: in.Number, Frame: in.Frame})
 	case err != nil:
 		s.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
-		return reply(v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, codeOf(err)))
+		return v.giveUp(in, codeOf(err))
 	case decision.Action == lane.Finished:
+		if v.conn.mayHaveCome() {
+			decision.Code = lane.CodeServer // not known
+		}
 		return reply(v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, decision.Code))
 	case len(run) == 0:
 		return v.stored(in.Number)
@@ -62,10 +64,12 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 // connection.
 type invocation struct {
 	*Service
-	id       string     // as a holder of the lease
-	conn     Connection // the record as last seen
-	expired  bool       // its lease may have expired: it posts no more
-	lingered bool       // it has stayed to watch over a held frame
+	id       string        // as a holder of the lease
+	conn     Connection    // the record as last seen
+	observed lane.Observed // what it has seen of the lane
+	expired  bool          // its lease may have expired: it posts no more
+	lost     bool          // another invocation has expired its lease, and answers
+	lingered bool          // it has stayed to watch over a held frame
 }
 
 func (s *Service) invocation(c Connection) *invocation {
@@ -89,7 +93,7 @@ func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.
 			}
 		}
 		if err != nil {
-			return nil, v.conn.Lane.DecideArrival(n, f, v.id, v.Clock.Now()), err
+			return nil, lane.Decision{}, err
 		}
 		if m.Kind == lane.KindTake && !made {
 			takes = append(takes, m)
@@ -105,7 +109,7 @@ func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.
 				v.ackExpired(ctx, before)
 			}
 		}
-		d := v.conn.Lane.DecideArrival(n, f, v.id, v.Clock.Now())
+		d := v.decideArrival(n, f)
 		if d.Action != lane.MakeMove {
 			return nil, d, nil
 		}
@@ -116,79 +120,138 @@ func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.
 
 // update makes an update, once, even if an answer is lost. Either way conn is
 // the record as it is now. errRevoked if the connection may not make it any
-// more.
+// more; any error but the store's named ones means that after [knownWithin] it is
+// not known whether the update was made.
 func (v *invocation) update(ctx context.Context, u Update) (made bool, err error) {
-	for try := range updateTries {
-		if try > 0 {
-			if err := v.Clock.Sleep(ctx, updateRetry<<try); err != nil {
-				return false, err
-			}
-		}
-		var c Connection
-		c, made, err = v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
-		if err == nil {
-			v.conn = c
-			made = made || u.Made(c.Lane)
-			if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
-				return false, errRevoked
-			}
-			return made, nil
-		}
-		if errors.Is(err, ErrNoConnection) {
+	for t := v.tries(); ; {
+		c, ok, err := v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
+		switch {
+		case t.another(ctx, err):
+			continue
+		case err != nil:
 			return false, err
 		}
+		v.see(c)
+		made = ok || u.Made(c.Lane)
+		if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
+			return false, errRevoked
+		}
+		return made, nil
 	}
-	return false, err
 }
 
-// postFirstRun posts the run that submitting frame own has given to this
-// invocation. The ack of own is the answer; those of all others are posted.
-func (v *invocation) postFirstRun(ctx context.Context, run []lane.Numbered, own int64) Reply {
-	codes, next, ok := v.postRun(ctx, run, true)
-	var r Reply
-	var others []lane.Numbered
-	var theirs []lane.Code
-	for i, f := range run {
-		if f.N == own {
-			r.Events = []Event{v.ack(f, codes[i])}
-			continue
-		}
-		others, theirs = append(others, f), append(theirs, codes[i])
-	}
-	if len(others) > 0 || len(next) > 0 || ok && len(v.conn.Lane.Held) > 0 {
-		r.After = func(ctx context.Context) {
-			v.ackAll(ctx, others, theirs)
-			if ok {
-				v.drain(ctx, next)
-			}
-		}
+// see takes in the record as it was read.
+func (v *invocation) see(c Connection) {
+	v.conn = c
+	v.observed = v.observed.Look(c.Lane, v.Clock.Now())
+}
+
+func (v *invocation) decideArrival(n int64, f lane.Frame) lane.Decision {
+	return v.conn.Lane.DecideArrival(n, f, v.id, v.observed, v.Clock.Now())
+}
+
+func (v *invocation) decideWatch(n int64) lane.Decision {
+	return v.conn.Lane.DecideWatch(n, v.id, v.observed, v.Clock.Now())
+}
+
+// giveUp answers a frame of which it is not known whether the lane has it. It
+// may still be delivered; but it is not answered otherwise, for the connection
+// ends with that: its client connects again.
+func (v *invocation) giveUp(in Send, code lane.Code) Reply {
+	r := reply(v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, code))
+	if code == lane.CodeUnavailable {
+		r.After = func(ctx context.Context) { v.close(ctx, v.conn.Peer) }
 	}
 	return r
 }
 
-// postRun posts a run and finishes it. It returns how each frame ended, and the
-// run that was taken with that, if any; ok is false if the lease is not this
-// invocation's any more.
-func (v *invocation) postRun(ctx context.Context, run []lane.Numbered, more bool) (codes []lane.Code, next []lane.Numbered, ok bool) {
-	codes = make([]lane.Code, len(run))
-	var undelivered []lane.Undelivered
-	spent := 0
-	for i, f := range run {
-		codes[i] = lane.CodeServer
-		switch {
-		case v.expired:
-		case !v.Rate.Allows(v.conn.Lane.TAT, spent, v.Clock.Now()):
-			codes[i] = lane.CodeBusy
-		default:
-			spent++
-			codes[i] = v.deliver(ctx, v.conn, f, v.mayPost)
-		}
-		if codes[i] != lane.OK {
-			undelivered = append(undelivered, lane.Undelivered{From: f.N, To: f.N, Code: codes[i]})
+// posted is a run that was posted, and is to be finished.
+type posted struct {
+	run         []lane.Numbered
+	codes       []lane.Code // how each frame ended
+	undelivered []lane.Undelivered
+	spent       int         // messages to take from the bucket
+	taken       int64       // where the lane stood
+	tried       []lane.Move // that may have been made
+	answered    bool        // another invocation answers, which has expired the lease
+}
+
+// contradicted reports whether the lane has recorded another outcome.
+func (p *posted) contradicted(l lane.Lane) bool {
+	for i, f := range p.run {
+		if l.Outcome(f.N) != p.codes[i] {
+			return true
 		}
 	}
-	next, ok = v.finish(ctx, run, codes, undelivered, spent, more)
-	return codes, next, ok
+	return false
+}
+
+// postFirstRun posts the run that submitting frame own has given to this
+// invocation. The ack of own is the answer; those of all others are posted, and
+// so is its own if it takes longer than an answer may until it is known.
+func (v *invocation) postFirstRun(ctx context.Context, run []lane.Numbered, own int64) Reply {
+	p := v.postRun(ctx, run)
+	next, ok, err := v.finish(ctx, &p, true)
+	if err != nil {
+		return v.answerLater(p)
+	}
+	var r Reply
+	if p.answered {
+		return r
+	}
+	var others posted
+	for i, f := range run {
+		if f.N == own {
+			r.Events = []Event{v.ack(f, p.codes[i])}
+			continue
+		}
+		others.run, others.codes = append(others.run, f), append(others.codes, p.codes[i])
+	}
+	if len(others.run) > 0 || len(next) > 0 || ok && len(v.conn.Lane.Held) > 0 {
+		r.After = v.goOn(others, next, ok)
+	}
+	return r
+}
+
+// answerLater answers nothing, finishes a run and acknowledges it.
+func (v *invocation) answerLater(p posted) Reply {
+	return Reply{After: func(ctx context.Context) {
+		if next, ok := v.finishAndAck(ctx, p, true); ok {
+			v.drain(ctx, next)
+		}
+	}}
+}
+
+// goOn acknowledges what was finished, and goes on with what follows, unless the
+// lease is not this invocation's any more.
+func (v *invocation) goOn(finished posted, next []lane.Numbered, ok bool) After {
+	return func(ctx context.Context) {
+		v.ackAll(ctx, finished)
+		if ok {
+			v.drain(ctx, next)
+		}
+	}
+}
+
+// postRun posts a run, frame by frame.
+func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
+	p := posted{run: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
+	for i, f := range run {
+		p.codes[i] = lane.CodeServer
+		switch {
+		case v.expired:
+		case !v.Rate.Allows(v.conn.Lane.TAT, p.spent, v.Clock.Now()):
+			p.codes[i] = lane.CodeBusy
+		case !v.mayPost(ctx):
+		default:
+			p.spent++
+			p.codes[i] = v.deliver(ctx, v.conn, f, v.mayPost)
+		}
+		if p.codes[i] != lane.OK {
+			p.undelivered = append(p.undelivered, lane.Undelivered{From: f.N, To: f.N, Code: p.codes[i]})
+		}
+	}
+	return p
 }
 
 // deliver posts one frame to its receiver and returns how that ended. It asks
@@ -199,7 +262,7 @@ func (s *Service) deliver(ctx context.Context, from Connection, f lane.Numbered,
 	}
 	to := UserName(f.To)
 	for range routeTries {
-		r, err := s.Store.Route(ctx, to, s.Clock.Now())
+		r, err := s.route(ctx, to)
 		if err != nil {
 			if !errors.Is(err, ErrOffline) {
 				s.Log.ErrorContext(ctx, "route failed", "user", to, "error", err)
@@ -221,15 +284,26 @@ func (s *Service) deliver(ctx context.Context, from Connection, f lane.Numbered,
 	return lane.CodeUnreachable
 }
 
+// route counts a message for a user and returns where it goes. What was counted in
+// vain is a gap in the user's numbers.
+func (s *Service) route(ctx context.Context, to UserName) (Route, error) {
+	for t := s.tries(); ; {
+		if r, err := s.Store.Route(ctx, to, s.Clock.Now()); !t.another(ctx, err) {
+			return r, err
+		}
+	}
+}
+
 // mayPost reports whether the lease lasts long enough to start a post now, and
 // renews it where it must.
 func (v *invocation) mayPost(ctx context.Context) bool {
-	for range updateTries {
+	for range renewTries {
 		now := v.Clock.Now()
 		if now.Sub(v.conn.Lane.LeasedAt) <= lane.PostStartWithin {
 			return true
 		}
 		if made, err := v.renew(ctx, now); err != nil || !made {
+			v.lost = err == nil && v.conn.Lane.Holder != v.id
 			break
 		}
 	}
@@ -238,12 +312,12 @@ func (v *invocation) mayPost(ctx context.Context) bool {
 }
 
 // renew renews the lease, if need be on the lane of a connection that has ended
-// meanwhile: its session may be resumed, and waits for what was taken.
+// meanwhile: what was taken is finished.
 func (v *invocation) renew(ctx context.Context, now lane.Instant) (made bool, err error) {
 	u := updateBy(v.conn.Lane.Renew(v.id, now))
 	u.Ended = v.conn.Ended
 	made, err = v.update(ctx, u)
-	if errors.Is(err, ErrNoConnection) && v.conn.Session != "" && !u.Ended {
+	if errors.Is(err, ErrNoConnection) && !u.Ended {
 		u.Ended = true
 		return v.update(ctx, u)
 	}
@@ -251,47 +325,59 @@ func (v *invocation) renew(ctx context.Context, now lane.Instant) (made bool, er
 }
 
 // finish finishes a run that was posted, and takes the run that follows, unless
-// more is false. What another invocation has recorded, because it found the
-// lease expired, goes into codes.
-func (v *invocation) finish(
-	ctx context.Context, run []lane.Numbered, codes []lane.Code, undelivered []lane.Undelivered, spent int, more bool,
-) (next []lane.Numbered, ok bool) {
-	taken := v.conn.Lane.Taken
+// more is false; ok is false if the lease is not this invocation's any more. If
+// another one has expired it, that one answers. An error means that it is not known yet how the run
+// ended: nothing may be answered.
+func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []lane.Numbered, ok bool, err error) {
 	for range decideTries {
 		now := v.Clock.Now()
-		m := v.conn.Lane.Spending(v.conn.Lane.Finish(undelivered, more, v.id, now), v.Rate, spent, now)
-		made, err := v.update(ctx, updateBy(m))
+		m := v.conn.Lane.Spending(v.conn.Lane.Finish(p.undelivered, more, v.id, now), v.Rate, p.spent, now)
+		u := updateBy(m)
+		u.Ended = v.conn.Ended
+		made, err := v.update(ctx, u)
 		switch {
-		case errors.Is(err, ErrNoConnection) && v.conn.Session != "":
-			v.finishEnded(ctx, undelivered, spent)
-			return nil, false
+		case errors.Is(err, ErrNoConnection) && !u.Ended:
+			v.conn.Ended, v.conn.Lane.Held, more = true, nil, false // what is held is given up
+			continue
+		case errors.Is(err, ErrNoConnection):
+			return nil, false, nil // nobody else can answer
 		case errors.Is(err, errRevoked):
 			more = false // what is held is given up
+			continue
 		case err != nil:
-			return nil, false
+			p.tried = append(p.tried, m)
+			return nil, false, err
 		case made:
-			return m.Run, true
-		case v.conn.Lane.Holder != v.id || v.conn.Lane.Taken != taken:
-			for i, f := range run {
-				if f.N <= v.conn.Lane.Done {
-					codes[i] = v.conn.Lane.Outcome(f.N)
-				}
+			return m.Run, !u.Ended, nil
+		}
+		for _, m := range p.tried {
+			if m.Made(v.conn.Lane) {
+				return m.Run, !u.Ended, nil
 			}
-			return nil, false
+		}
+		if v.conn.Lane.Holder != v.id || v.conn.Lane.Taken != p.taken {
+			p.answered = v.lost || p.contradicted(v.conn.Lane)
+			return nil, false, nil
 		}
 	}
-	return nil, false
+	return nil, false, ErrContended
 }
 
-// finishEnded finishes a run on the lane of a connection that has ended
-// meanwhile: its session may be resumed.
-func (v *invocation) finishEnded(ctx context.Context, undelivered []lane.Undelivered, spent int) {
-	l, now := v.conn.Lane, v.Clock.Now()
-	l.Held = nil // given up with the connection
-	u := updateBy(l.Finish(undelivered, false, v.id, now))
-	u.Ended, u.Change.TAT = true, v.Rate.Take(l.TAT, spent, now)
-	if _, err := v.update(ctx, u); err != nil && !errors.Is(err, ErrNoConnection) {
-		v.Log.WarnContext(ctx, "finish failed", "connection", v.conn.ID, "error", err)
+// finishAndAck finishes a run, however long it takes until that is known, and
+// acknowledges it. If the invocation's time ends before, it acknowledges
+// nothing: whoever expires its lease does. It returns the run that was taken
+// with that, and false if the lease is not this invocation's any more.
+func (v *invocation) finishAndAck(ctx context.Context, p posted, more bool) (next []lane.Numbered, ok bool) {
+	for {
+		next, ok, err := v.finish(ctx, &p, more)
+		switch {
+		case err == nil:
+			v.ackAll(ctx, p)
+			return next, ok
+		case ctx.Err() != nil:
+			v.Log.WarnContext(ctx, "finish failed", "connection", v.conn.ID, "error", err)
+			return nil, false
+		}
 	}
 }
 
@@ -302,8 +388,7 @@ func (v *invocation) drain(ctx context.Context, run []lane.Numbered) {
 	for {
 		more := v.Clock.Now().Sub(began) < maxDrain
 		for len(run) > 0 {
-			codes, next, ok := v.postRun(ctx, run, more)
-			v.ackAll(ctx, run, codes)
+			next, ok := v.finishAndAck(ctx, v.postRun(ctx, run), more)
 			if !ok {
 				return
 			}
@@ -326,15 +411,14 @@ func (v *invocation) drain(ctx context.Context, run []lane.Numbered) {
 }
 
 // stored answers for frame n, which is held, or another invocation has it. If
-// this invocation holds it, and it is the lowest or the lane needs help at
-// once, it watches over it.
+// this invocation holds it, and it is the lowest or the lane needs help at once,
+// it watches over it; and over one that another has taken, if that looks dead, and
+// nobody watches for the sake of a held frame.
 func (v *invocation) stored(n int64) Reply {
 	r := reply(Stored{n})
-	if v.conn.Lane.Held[n].By != v.id {
-		return r
-	}
-	lowest, _ := v.conn.Lane.Lowest()
-	if lowest == n || v.conn.Lane.DecideWatch(n, v.id, v.Clock.Now()).Action == lane.MakeMove {
+	lowest, some := v.conn.Lane.Lowest()
+	holds := v.conn.Lane.Held[n].By == v.id
+	if holds && (lowest == n || v.decideWatch(n).Action == lane.MakeMove) || !some && v.conn.Lane.LooksExpired(v.Clock.Now()) {
 		r.After = func(ctx context.Context) {
 			if run := v.watch(ctx, n); len(run) > 0 {
 				v.drain(ctx, run)
@@ -349,7 +433,7 @@ func (v *invocation) stored(n int64) Reply {
 func (v *invocation) watch(ctx context.Context, n int64) []lane.Numbered {
 	pause := watchFirst
 	for ctx.Err() == nil {
-		d := v.conn.Lane.DecideWatch(n, v.id, v.Clock.Now())
+		d := v.decideWatch(n)
 		switch d.Action {
 		case lane.Pending, lane.Finished:
 			return nil
@@ -399,12 +483,11 @@ func (v *invocation) help(ctx context.Context, m lane.Move) (run []lane.Numbered
 
 // reload reads the record anew.
 func (v *invocation) reload(ctx context.Context) error {
-	c, err := v.Store.Get(ctx, v.conn.ID, v.Clock.Now())
-	if err != nil {
-		return err
+	c, err := v.get(ctx, v.conn.ID)
+	if err == nil {
+		v.see(c)
 	}
-	v.conn = c
-	return nil
+	return err
 }
 
 // ack returns the answer to a frame that ended with code.
@@ -419,13 +502,16 @@ func (v *invocation) ack(f lane.Numbered, code lane.Code) Event {
 	}
 }
 
-// ackAll posts the acks of frames to their sender.
-func (v *invocation) ackAll(ctx context.Context, run []lane.Numbered, codes []lane.Code) {
-	for i, f := range run {
+// ackAll posts the acks of a run to its sender.
+func (v *invocation) ackAll(ctx context.Context, p posted) {
+	if p.answered {
+		return
+	}
+	for i, f := range p.run {
 		if l := v.conn.Lane; !l.Idle() && l.Holder == v.id && !v.expired { // the next run is taken already
 			v.mayPost(ctx)
 		}
-		if !v.postToSender(ctx, v.ack(f, codes[i])) {
+		if !v.postToSender(ctx, v.ack(f, p.codes[i])) {
 			return
 		}
 	}
@@ -459,46 +545,52 @@ func (v *invocation) postToSender(ctx context.Context, e Event) bool {
 }
 
 // sendUnnumbered sends a message without a place in any order.
-func (s *Service) sendUnnumbered(ctx context.Context, p Peer, f lane.Frame) Reply {
-	c, err := s.Store.Get(ctx, p.ID, s.Clock.Now())
-	if errors.Is(err, ErrNoConnection) {
-		return s.rejectUnknown(ctx, p, NoNumber)
-	}
-	if err != nil {
-		return reply(RequestFailed{codeOf(err)})
-	}
-	if c.Revoked(s.Clock.Now()) {
-		return s.endRevoked(ctx, c, closing)
-	}
-	if c.User == "" {
-		return reply(RequestFailed{lane.CodeUnknownUser})
-	}
-	switch ok, err := s.invocation(c).spend(ctx); {
+func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Send) Reply {
+	c, err := s.get(ctx, p.ID)
+	switch {
+	case errors.Is(err, ErrNoConnection):
+		return s.rejectEnded(ctx, p)
 	case err != nil:
 		return reply(RequestFailed{codeOf(err)})
-	case !ok:
-		return reply(RequestFailed{lane.CodeBusy})
+	case c.Revoked(s.Clock.Now()):
+		return s.endRevoked(ctx, c, closing)
+	case c.User == "":
+		return reply(RequestFailed{lane.CodeUnknownUser})
 	}
-	if code := s.deliver(ctx, c, lane.Numbered{N: NoNumber, Frame: f}, func(context.Context) bool { return true }); code != lane.OK {
+	v := s.invocation(c)
+	taken, err := v.takeUnnumbered(ctx, in.ID)
+	switch {
+	case errors.Is(err, errRevoked):
+		return s.endRevoked(ctx, v.conn, closing)
+	case err != nil:
+		return reply(RequestFailed{codeOf(err)})
+	case !taken:
+		return Reply{} // a repeated invocation was first, and answers
+	}
+	if code := s.deliver(ctx, c, lane.Numbered{N: NoNumber, Frame: in.Frame}, func(context.Context) bool { return true }); code != lane.OK {
 		return reply(RequestFailed{code})
 	}
 	return Reply{}
 }
 
-// spend takes one message from the sender's bucket. It reports false if there
-// was none.
-func (v *invocation) spend(ctx context.Context) (bool, error) {
+// takeUnnumbered takes a message without a number, and from the sender's bucket.
+// It reports false if another invocation for the same message has taken it;
+// [ErrBusy] if the bucket is empty.
+func (v *invocation) takeUnnumbered(ctx context.Context, id string) (bool, error) {
 	for range decideTries {
-		now := v.Clock.Now()
-		if !v.Rate.Allows(v.conn.Lane.TAT, 0, now) {
-			return false, nil
-		}
-		if !v.Rate.Limited() {
+		l, now := v.conn.Lane, v.Clock.Now()
+		taken, mine := l.TookUnnumbered(id, v.id)
+		switch {
+		case taken:
+			return mine, nil
+		case !v.Rate.Allows(l.TAT, 0, now):
+			return false, ErrBusy
+		case id == "" && !v.Rate.Limited():
 			return true, nil
 		}
-		if made, err := v.update(ctx, updateBy(v.conn.Lane.Spend(v.Rate, now))); err != nil || made {
+		if made, err := v.update(ctx, updateBy(l.TakeUnnumbered(id, v.id, v.Rate, now))); err != nil || made {
 			return made, err
 		}
 	}
-	return false, nil
+	return false, ErrContended
 }

@@ -269,6 +269,15 @@ func TestOvertakenOpener(t *testing.T) {
 		w.send("a", 5, "alice")
 		w.Receive(w.t.Context(), signal.Peer{ID: "a"}, signal.Authenticate{Number: 7, Token: "alice"}) // and no more
 		time.Sleep(lane.LeaseTimeout + time.Second)
+		w.send("a", 8, "alice") // watches the lease by its own clock
+		time.Sleep(lane.LeaseTimeout + time.Second)
+		w.expect("a", "opened", "admitted", "stored", "stored", "ack 5 2100", "8 from alice", "ack 8 0")
+	})
+	inWorld(t, func(w *world) {
+		w.connect("a", signal.EIO4, nil)
+		w.send("a", 5, "alice")
+		w.Receive(w.t.Context(), signal.Peer{ID: "a"}, signal.Authenticate{Number: 7, Token: "alice"})
+		time.Sleep(lane.LeaseTimeout + lane.ClockBound + time.Second) // by any clock it is over
 		w.send("a", 8, "alice")
 		w.expect("a", "opened", "admitted", "stored", "ack 5 2100", "8 from alice", "ack 8 0")
 	})
@@ -372,9 +381,9 @@ func TestPostFailuresAreTold(t *testing.T) {
 func TestNobodyIsTurnedAway(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.send("a", 7, "bob")
-		w.expect("a", "ack 7 2120", "superseded")
+		w.expect("a", "ack 7 2100", "superseded") // nobody knows any more
 		w.receive("b", signal.Authenticate{Number: 0, Token: "bob"})
-		w.expect("b", "ack 0 2120", "superseded")
+		w.expect("b", "denied 0 2120", "superseded")
 		w.receive("c", signal.Query{User: "bob"})
 		if !w.closed["a"] || !w.closed["b"] || !w.closed["c"] {
 			t.Errorf("closed: %v", w.closed)

@@ -22,6 +22,8 @@ type checker struct {
 	calm       bool          // no faults any more
 	faulty     bool          // faults that may silence an ack were possible
 	gentle     bool          // no faults at all but reordering
+	prompt     bool          // no faults but reordering, skew, and an outage of the store; a gap is one, too
+	outage     window        // of the store
 	nudged     time.Duration // when the last messages were sent
 }
 
@@ -77,6 +79,9 @@ func (s *Sim) delivered(k *socket, d signal.Delivery) {
 	if len(m.accepted) > 1 {
 		s.violate("once", "message %d (number %d of %s) was accepted %d times", id, m.n, m.from.id, len(m.accepted))
 	}
+	if m.n == signal.NoNumber {
+		return
+	}
 	key := orderKey{m.from.lane(), m.to}
 	if last := s.order[key]; last != nil && last.n >= m.n {
 		s.violate("order", "%s got number %d of %s after %d", k.id, m.n, m.from.id, last.n)
@@ -106,7 +111,7 @@ func (k *socket) lane() string {
 // sent returns the message that a connection sent under a number.
 func (s *Sim) sent(k *socket, n int64) *message {
 	for _, m := range slices.Backward(s.messages) {
-		if m.from == k && m.n == n {
+		if m.from == k && m.n == n && n != signal.NoNumber {
 			return m
 		}
 	}
@@ -134,7 +139,7 @@ func (s *Sim) lost(in signal.Input, k *socket) {
 func (s *Sim) moved(c signal.Connection, u signal.Update) {
 	s.count(string(u.Kind))
 	id := c.ID
-	doubt := s.faults.Skew + s.faults.LateEffect + stepTime
+	doubt := s.faults.Skew + s.faults.LateEffect + stepTime + s.outage.to - s.outage.from
 	if u.Opening == nil && (len(u.Run) > 0 || u.Change.Hold != nil) && c.Revoked(epoch.Add(s.now-doubt)) {
 		s.violate("expiry", "%s made the move %s, although its token ended at %v", id, u.Kind, c.Until.Sub(epoch))
 	}
@@ -192,16 +197,44 @@ func (s *Sim) judgeMessage(m *message) {
 	ok, failed := false, false
 	for _, a := range m.acks {
 		ok, failed = ok || a.code == lane.OK, failed || a.code != lane.OK
+		if a.code != lane.OK && !unknowing(a.code) && len(m.accepted) > 0 {
+			s.violate("truth", "number %d of %s was delivered, and %d told, which promises that it was not", m.n, m.from.id, int(a.code))
+		}
 	}
 	if s.gentle && failed && (ok || len(m.accepted) > 0) {
 		s.violate("truth", "number %d of %s was delivered, and an error told: %v", m.n, m.from.id, m.acks)
 	}
+	s.judgeAnswers(m)
 	if !s.faulty && len(m.acks) > 0 && m.from.open {
 		if took := m.acks[0].at - m.arrived; took > stall && m.arrived > 0 {
 			s.violate("stall", "number %d of %s took %v", m.n, m.from.id, took)
 		}
 	}
 }
+
+// promptly is how long an answer may take on a connection that nothing
+// disturbs but an outage of the store of 2 s at most.
+const promptly = 4 * time.Second
+
+// judgeAnswers: a number is answered in one way, and where nothing else goes wrong
+// soon, though the store be out for a while.
+func (s *Sim) judgeAnswers(m *message) {
+	if !s.outages || len(m.acks) == 0 {
+		return
+	}
+	for _, a := range m.acks[1:] {
+		if first := m.acks[0].code; a.code != first && (unknowing(first) || unknowing(a.code)) {
+			s.violate("answer", "number %d of %s was answered twice: %v", m.n, m.from.id, m.acks)
+			return
+		}
+	}
+	if took := m.acks[0].at - m.arrived; s.prompt && s.counts["skip"] == 0 && m.from.open && m.arrived > 0 && took > promptly {
+		s.violate("answer", "number %d of %s was answered after %v", m.n, m.from.id, took)
+	}
+}
+
+// unknowing reports whether a code is one of a server that did not know better.
+func unknowing(code lane.Code) bool { return code == lane.CodeServer || code == lane.CodeUnavailable }
 
 // judgeSocket: in the end every lane is idle.
 func (s *Sim) judgeSocket(k *socket) {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -13,17 +14,23 @@ type Mutation string
 
 // The mutations.
 const (
-	None      Mutation = ""
-	LaneOff   Mutation = "lane off"  // messages go as they come
-	Eager     Mutation = "eager"     // a post is tried again although it may have been accepted
-	Forgetful Mutation = "forgetful" // the store forgets who holds the lease
-	Liar      Mutation = "liar"      // posts are said to be accepted before they are
-	NoFence   Mutation = "no fence"  // superseded connections keep their records
-	Clinging  Mutation = "clinging"  // names are never released
-	Blind     Mutation = "blind"     // no watcher ever looks again
-	Amnesia   Mutation = "amnesia"   // sessions are forgotten
-	Hasty     Mutation = "hasty"     // a session is resumed before its last lease is finished
-	Undying   Mutation = "undying"   // the store does not ask whether a token has ended
+	None       Mutation = ""
+	LaneOff    Mutation = "lane off"    // messages go as they come
+	Eager      Mutation = "eager"       // a post is tried again although it may have been accepted
+	Forgetful  Mutation = "forgetful"   // the store forgets who holds the lease
+	Liar       Mutation = "liar"        // posts are said to be accepted before they are
+	NoFence    Mutation = "no fence"    // superseded connections keep their records
+	Clinging   Mutation = "clinging"    // names are never released
+	Blind      Mutation = "blind"       // no watcher ever looks again
+	Amnesia    Mutation = "amnesia"     // sessions are forgotten
+	Hasty      Mutation = "hasty"       // a session is resumed before its last lease is finished
+	Undying    Mutation = "undying"     // the store does not ask whether a token has ended
+	AckFirst   Mutation = "ack first"   // a run counts as finished before that is written
+	OtherClock Mutation = "other clock" // a lease is judged by the clock of another machine
+	WildClocks Mutation = "wild clocks" // clocks are further apart than lane.ClockBound
+	Traceless  Mutation = "traceless"   // nothing is kept of a connection that has ended
+	Heirless   Mutation = "heirless"    // the store forgets which connection has resumed a session
+	Deaf       Mutation = "deaf"        // the store forgets the messages without a number
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
@@ -36,7 +43,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -64,7 +71,28 @@ func (s mutatedStore) Update(ctx context.Context, id signal.ConnectionID, u sign
 	if s.mutation == Undying {
 		u.NotRevoked = false
 	}
+	switch s.mutation {
+	case Heirless:
+		u.Succession = nil
+	case Deaf:
+		u.Guard.Unnumbered = lane.Expected[lane.Unnumbered]{}
+	}
+	if s.mutation == OtherClock && u.Kind == lane.KindExpire {
+		at, _ := u.Guard.LeasedAt.Value()
+		u.Guard.LeasedAt = lane.Is(at.Add(lane.ClockBound))
+	}
 	c, made, err := s.Store.Update(ctx, id, u, now)
+	if s.mutation == AckFirst && u.Kind == lane.KindFinish && errors.Is(err, errUnknown) {
+		if c, err := s.Store.(store).Store.GetEnded(ctx, id, now); err == nil { //nolint:forcetypeassert // it is that under every mutation
+			return c.Applied(u), true, nil
+		}
+	}
+	if s.mutation == Deaf {
+		c.Lane.Unnumbered = nil
+	}
+	if s.mutation == OtherClock && c.Lane.Holder != u.Change.Holder {
+		c.Lane = older(c.Lane)
+	}
 	if s.mutation == Forgetful && err == nil && !made && u.Kind == lane.KindTake {
 		return c, true, nil
 	}
@@ -77,7 +105,19 @@ func (s mutatedStore) Get(ctx context.Context, id signal.ConnectionID, now lane.
 	if s.mutation == Blind && err == nil && c.Lane.Opened() {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
+	switch s.mutation {
+	case OtherClock:
+		c.Lane = older(c.Lane)
+	case Deaf:
+		c.Lane.Unnumbered = nil
+	}
 	return c, err
+}
+
+// older returns a lane whose lease is judged as if clocks could not be apart.
+func older(l lane.Lane) lane.Lane {
+	l.LeasedAt = l.LeasedAt.Add(-lane.ClockBound)
+	return l
 }
 
 // GetEnded finds nothing, if sessions are forgotten, and every lane idle, if
@@ -93,12 +133,17 @@ func (s mutatedStore) GetEnded(ctx context.Context, id signal.ConnectionID, now 
 	return c, err
 }
 
-// Drop leaves the record there, if there is no fence.
-func (s mutatedStore) End(ctx context.Context, id signal.ConnectionID) (signal.Connection, error) {
+// End leaves the record there, if there is no fence, and nothing, if no traces
+// are kept.
+func (s mutatedStore) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	if s.mutation == NoFence {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
-	return s.Store.End(ctx, id)
+	c, err := s.Store.End(ctx, id, now)
+	if s.mutation == Traceless && c.Session == "" {
+		_ = s.Store.Delete(ctx, id, now.Add(signal.ConnectionLife))
+	}
+	return c, err
 }
 
 // Release does nothing, if names cling.

@@ -12,18 +12,18 @@ import (
 // Faults are the probabilities of what goes wrong, each per occasion, and how
 // long things take.
 type Faults struct {
-	Crash        float64 // at each step of an invocation
-	Repeat       float64 // an invocation runs twice
-	LoseFrame    float64 // a frame never reaches an invocation
-	StoreFails   float64 // a store call fails without effect
-	StoreLost    float64 // a store call takes effect, and its answer is lost
-	StoreLate    float64 // a store call fails, and takes effect later
-	Busy         float64 // a post is refused, 429
-	PostLost     float64 // a post is accepted, and its answer is lost
-	PostFails    float64 // a post fails, and is not accepted
-	LoseLeave    float64 // $disconnect never comes
-	Vanish       float64 // a connection ends without a $disconnect
-	Skew         time.Duration
+	Crash        float64       // at each step of an invocation
+	Repeat       float64       // an invocation runs twice
+	LoseFrame    float64       // a frame never reaches an invocation
+	StoreFails   float64       // a store call fails without effect
+	StoreLost    float64       // a store call takes effect, and its answer is lost
+	StoreLate    float64       // a store call fails, and takes effect later
+	Busy         float64       // a post is refused, 429
+	PostLost     float64       // a post is accepted, and its answer is lost
+	PostFails    float64       // a post fails, and is not accepted
+	LoseLeave    float64       // $disconnect never comes
+	Vanish       float64       // a connection ends without a $disconnect
+	Skew         time.Duration // of a machine's clock, at most, either way
 	Invoke       time.Duration // typical time until an invocation starts
 	Store        time.Duration // typical time of a store call
 	Post         time.Duration // typical time of a post
@@ -54,6 +54,9 @@ func (s *Sim) call(name string, effect func()) error {
 		s.count("reads")
 	}
 	s.wait(s.latency(s.faults.Store) / 2)
+	if s.outage.has(s.now) {
+		return s.out(name, effect)
+	}
 	switch {
 	case s.chance(s.faults.StoreFails):
 		s.count("store failures")
@@ -76,6 +79,33 @@ func (s *Sim) call(name string, effect func()) error {
 		return errUnknown
 	}
 	return nil
+}
+
+// window is a span of time; the zero value is none.
+type window struct{ from, to time.Duration }
+
+func (w window) has(at time.Duration) bool { return w.from <= at && at < w.to }
+
+// out makes a store call while the store is out: it is refused, takes effect
+// though its answer is lost, or hangs until the store is there again.
+func (s *Sim) out(name string, effect func()) error {
+	s.count("calls in an outage")
+	kind := s.rng.IntN(3)
+	s.tracef("%s in an outage: %s", name, []string{"refused", "answer lost", "hangs"}[kind])
+	switch kind {
+	case 0:
+		return errUnknown
+	case 1:
+		effect()
+		s.step()
+		s.wait(s.upTo(s.outage.to - s.now))
+		return errUnknown
+	default:
+		s.wait(s.outage.to - s.now)
+		effect()
+		s.wait(s.latency(s.faults.Store) / 2)
+		return nil
+	}
 }
 
 // store is the store under test behind a network. It tells the checker what
@@ -123,9 +153,9 @@ func (s store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.In
 }
 
 // End implements [signal.ConnectionStore].
-func (s store) End(ctx context.Context, id signal.ConnectionID) (c signal.Connection, err error) {
+func (s store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
 	failed := s.call("end", func() {
-		c, err = s.Store.End(ctx, id)
+		c, err = s.Store.End(ctx, id, now)
 		s.tracef("end %s: %v", id, err)
 	})
 	if failed != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // scenario draws what the world is like and what its people do. It returns when
@@ -48,6 +49,10 @@ func (s *Sim) burst(c *client, to signal.UserName) {
 // disturb has something happen to a connection at a time.
 func (s *Sim) disturb(at time.Duration) {
 	c := s.clients[s.rng.IntN(len(s.clients))]
+	if s.repeats && s.chance(0.5) {
+		s.disturbRepeating(at, c)
+		return
+	}
 	what := 4
 	if c.kind == generationSession {
 		what = 6
@@ -88,6 +93,27 @@ func (s *Sim) disturb(at time.Duration) {
 	}
 }
 
+// disturbRepeating has something happen to a connection whose client says things
+// twice: a takeover, or the end of the connections by which its session goes on.
+func (s *Sim) disturbRepeating(at time.Duration, c *client) {
+	if c.kind == generationSession {
+		s.after(at, func() {
+			if c.socket == nil || !c.socket.open {
+				return
+			}
+			c.cuts = 1 + s.rng.IntN(3)
+			s.shut(c.socket, true)
+			s.burst(c, c.user)
+		})
+		return
+	}
+	s.after(at-s.upTo(50*time.Millisecond), func() { s.burst(c, c.user) })
+	for range 1 + s.rng.IntN(3) {
+		s.after(at-10*time.Millisecond+s.upTo(150*time.Millisecond), c.again)
+	}
+	s.after(at, func() { s.newClient(c.user, s.generation()).connect() })
+}
+
 // generation draws a kind of client.
 func (s *Sim) generation() generation {
 	if s.sessions {
@@ -114,6 +140,7 @@ func (s *Sim) drawFaults() {
 	switch s.rng.IntN(4) {
 	case 0:
 		s.gentle = true
+		s.prompt = true
 	case 1, 2:
 		*kinds[s.rng.IntN(len(kinds))] = rate
 	case 3:
@@ -122,5 +149,22 @@ func (s *Sim) drawFaults() {
 		}
 	}
 	f.Crash /= 5 // at each of many steps
+	if s.outages {
+		s.drawOutage()
+	}
 	s.faulty = f.Crash+f.StoreFails+f.StoreLate+f.StoreLost+f.Busy+f.PostLost+f.PostFails > 0
+}
+
+// drawOutage draws how far clocks are apart, and perhaps one outage of the store.
+func (s *Sim) drawOutage() {
+	s.faults.Skew = []time.Duration{50 * time.Millisecond, time.Second, lane.ClockBound / 2}[s.rng.IntN(3)]
+	if s.mutation == WildClocks {
+		s.faults.Skew = lane.ClockBound
+	}
+	if !s.chance(0.7) {
+		return
+	}
+	s.gentle = false
+	from := s.upTo(4 * time.Second)
+	s.outage = window{from, from + 100*time.Millisecond + s.upTo(1900*time.Millisecond)}
 }

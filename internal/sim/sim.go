@@ -31,11 +31,23 @@ type Sim struct {
 	spent
 	counts   map[string]int
 	sessions bool // there are clients with sessions
+	outages  bool // the store may be out, and clocks are apart
+	repeats  bool // clients say things twice
 }
 
 // FirstWithSessions is the first seed of a world in which clients may have
 // sessions. Those below are as they were, lest kept seeds lose their meaning.
 const FirstWithSessions = 1 << 20
+
+// FirstWithOutages is the first seed of a world in which the store may be out
+// for a while, clocks may be apart by up to lane.ClockBound, and connections
+// are dated by API Gateway.
+const FirstWithOutages = 1 << 40
+
+// FirstWithRepeats is the first seed of a world in which, if it is odd, clients
+// send numbers again at takeovers, send in their sessions before they are
+// welcome, and send messages without a number.
+const FirstWithRepeats = 1 << 41
 
 // Report is what came of a world.
 type Report struct {
@@ -72,7 +84,8 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 		World: newWorld(seed), records: memory.New(), mutation: mutation,
 		sockets: make(map[signal.ConnectionID]*socket), counts: make(map[string]int), checker: newChecker(),
 	}
-	s.trace, s.sessions = trace, seed >= FirstWithSessions
+	s.trace, s.sessions, s.outages = trace, seed >= FirstWithSessions, seed >= FirstWithOutages
+	s.repeats = seed >= FirstWithRepeats && seed%2 == 1
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},
@@ -161,6 +174,9 @@ func (s *Sim) answer(k *socket, e signal.Event) {
 func (s *Sim) connect(k *socket, token *string) {
 	s.sockets[k.id] = k
 	h := k.client.handshake(token)
+	if s.outages {
+		h.At = epoch.Add(s.now)
+	}
 	s.invoke("connect "+string(k.id), 1, func() {
 		after, err := s.service.Connect(context.Background(), h)
 		s.step()

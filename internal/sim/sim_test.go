@@ -17,7 +17,7 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 200
 	}
-	for _, first := range []uint64{1, sim.FirstWithSessions} {
+	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
 		t.Log("\n" + r.String())
 		if len(r.Failures) > 0 {
@@ -26,6 +26,14 @@ func TestWorlds(t *testing.T) {
 		judgeWorlds(t, r)
 		if sessions := r.Counts["renewals"] > 0; sessions != (first >= sim.FirstWithSessions) {
 			t.Errorf("worlds from %d on: sessions %v", first, sessions)
+		}
+		if outages := r.Counts["calls in an outage"] > 0; outages != (first >= sim.FirstWithOutages) {
+			t.Errorf("worlds from %d on: outages %v", first, outages)
+		}
+		for _, what := range []string{"repeated numbers", "cut before welcome", "resume", "spend"} {
+			if some := r.Counts[what] > 0; !some && first == sim.FirstWithRepeats {
+				t.Errorf("no world had %s", what)
+			}
 		}
 	}
 }
@@ -53,12 +61,19 @@ func TestMutations(t *testing.T) {
 		sim.LaneOff: "order", sim.Forgetful: "order", sim.Eager: "once", sim.Liar: "truth",
 		sim.NoFence: "owner", sim.Clinging: "online", sim.Blind: "stall",
 		sim.Amnesia: "once", sim.Hasty: "once", sim.Undying: "expiry",
+		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
+		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
 			first := uint64(1)
-			if mutation == sim.Amnesia || mutation == sim.Hasty {
+			switch mutation {
+			case sim.Amnesia, sim.Hasty:
 				first = sim.FirstWithSessions
+			case sim.AckFirst, sim.OtherClock, sim.WildClocks:
+				first = sim.FirstWithOutages
+			case sim.Traceless, sim.Heirless, sim.Deaf:
+				first = sim.FirstWithRepeats
 			}
 			r := sim.Search{First: first, Seeds: 4000, Mutation: mutation, Workers: 1}.Run(t.Context())
 			for _, f := range r.Failures {
@@ -83,6 +98,10 @@ func TestKeptSeeds(t *testing.T) {
 		206538:  "a connection found gone lost its name, not its record, and went on sending",
 		171480:  "the number after the authentication was waited for 100 ms only",
 		1087623: "a session's number was denied that had been delivered on the connection before",
+
+		1099511629453:       "a frame was answered that the connection is revoked, and delivered by its repeated invocation",
+		2199023300537:       "numbers were denied that had been delivered on the connection before, by the end of one that was refused",
+		1795884037439385048: "a connection was created again after it had ended, by a write that took effect late",
 	} {
 		if r := sim.Run(seed, sim.None, nil); len(r.Violations) > 0 {
 			t.Errorf("seed %d (%s): %s", seed, was, r.Violations[0])

@@ -1,3 +1,5 @@
+// Package storetest starts an emulator of DynamoDB for tests. Its own tests are
+// the contract of a signal.Store, which every store passes.
 package storetest
 
 import (
@@ -33,38 +35,63 @@ func Engine(t testing.TB) (endpoint string) {
 		t.Logf("DynamoDB: %s", endpoint)
 		return endpoint
 	}
+	p := startEngine(t)
+	t.Logf("DynamoDB: %s at %s", filepath.Base(p.cmd.Path), p.Endpoint)
+	return p.Endpoint
+}
+
+// EngineProcess is an engine of a test's own.
+type EngineProcess struct {
+	Endpoint string
+	args     []string
+	cmd      *exec.Cmd
+	said     *strings.Builder
+	read     chan struct{}
+}
+
+func startEngine(t testing.TB, args ...string) *EngineProcess {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts an emulator of DynamoDB; not in -short")
 	}
 	port := freePort(t)
-	cmd := exec.Command(dynoxide(t), "--host", "127.0.0.1", "--port", port)
-	stderr, err := cmd.StderrPipe()
+	p := &EngineProcess{
+		Endpoint: "http://127.0.0.1:" + port, said: &strings.Builder{},
+		args: append([]string{"--host", "127.0.0.1", "--port", port}, args...),
+	}
+	p.start(t)
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", p.cmd.Path, p.said.String())
+		}
+	})
+	return p
+}
+
+func (p *EngineProcess) start(t testing.TB) {
+	t.Helper()
+	p.cmd, p.read = exec.Command(dynoxide(t), p.args...), make(chan struct{})
+	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start the emulator: %v", err)
 	}
-	var said strings.Builder
-	read := make(chan struct{})
 	go func() {
-		defer close(read)
+		defer close(p.read)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			fmt.Fprintln(&said, lines.Text())
+			fmt.Fprintln(p.said, lines.Text())
 		}
 	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-read
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("%s said:\n%s", cmd.Path, said.String())
-		}
-	})
-	endpoint = "http://127.0.0.1:" + port
-	awaitEngine(t, endpoint)
-	t.Logf("DynamoDB: %s at %s", filepath.Base(cmd.Path), endpoint)
-	return endpoint
+	awaitEngine(t, p.Endpoint)
+}
+
+func (p *EngineProcess) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.read
+	_ = p.cmd.Wait()
 }
 
 // dynoxide returns the path of the emulator: of the npm package for this

@@ -52,11 +52,3 @@ func (l Lane) Spending(m Move, r Rate, messages int, now Instant) Move {
 	}
 	return m
 }
-
-// Spend returns the move that takes one message from the bucket, at no place
-// in the order.
-func (l Lane) Spend(r Rate, now Instant) Move {
-	return l.Spending(Move{
-		Kind: KindSpend, Guard: l.unmoved(), Change: Change{Done: l.Done, Taken: l.Taken},
-	}, r, 1, now)
-}

@@ -30,16 +30,16 @@ func lookAgain(until time.Duration) Decision {
 	return Decision{Action: LookAgain, Wait: until + time.Millisecond}
 }
 
-// DecideArrival decides what invocation id, which submits frame n, does on a
-// lane that has refused a move for it.
-func (l Lane) DecideArrival(n int64, f Frame, id string, now Instant) Decision {
+// DecideArrival decides what invocation id, which submits frame n and has
+// observed o, does on a lane that has refused a move for it.
+func (l Lane) DecideArrival(n int64, f Frame, id string, o Observed, now Instant) Decision {
 	_, held := l.Held[n]
 	switch {
 	case held:
 		return Decision{Action: Pending} // submitted before, by a repeated invocation
 	case n <= l.Done:
 		return finished(l.Outcome(n))
-	case l.Opened() && l.Expired(now):
+	case l.Opened() && o.expired(l, now):
 		return makeMove(l.Expire(id))
 	case n <= l.Taken && l.undelivered(n) != OK:
 		return finished(l.undelivered(n)) // left out of the run that is under way: too late
@@ -57,30 +57,46 @@ func (l Lane) DecideArrival(n int64, f Frame, id string, now Instant) Decision {
 	return makeMove(l.hold(n, f, id, now))
 }
 
-// DecideWatch decides what invocation id does that answers for the held frame
-// n: it watches until n is finished, and helps if no other invocation does.
-func (l Lane) DecideWatch(n int64, id string, now Instant) Decision {
+// DecideWatch decides what invocation id does that answers for frame n and has
+// observed o: it watches until n is finished, and helps if no other invocation
+// does.
+func (l Lane) DecideWatch(n int64, id string, o Observed, now Instant) Decision {
 	lowest, some := l.Lowest()
 	switch {
 	case !l.Opened():
 		return Decision{Action: Pending} // whoever opens the lane takes the frame
-	case l.Expired(now):
+	case o.expired(l, now):
 		return makeMove(l.Expire(id))
 	case n <= l.Done || !some && l.Idle():
 		return Decision{Action: Pending}
 	case !l.Idle():
-		return lookAgain(l.LeasedAt.Add(LeaseTimeout).Sub(now))
+		return lookAgain(LeaseTimeout - o.leased(l, now))
 	}
 	if run, end := l.run(l.Taken); len(run) > 0 {
 		return makeMove(l.take(KindAdopt, run, end, id, now))
 	}
-	if left := l.Held[lowest].At.Add(l.gapTimeout()).Sub(now); left >= 0 {
-		if lowest < n {
-			return Decision{Action: Pending} // the gap is watched by whoever brought that frame
-		}
-		return lookAgain(left)
+	timeout, waited, age := l.gapTimeout(), o.waited(lowest, now), now.Sub(l.Held[lowest].At)
+	switch {
+	case waited > timeout, age > timeout+ClockBound:
+		return makeMove(l.skip(lowest, id))
+	case lowest < n:
+		return Decision{Action: Pending} // the gap is watched by whoever brought that frame
+	default:
+		return lookAgain(timeout - waited)
 	}
-	return makeMove(l.skip(lowest, id))
+}
+
+// DecideIdle decides what invocation id does that waits until the lane is idle
+// and has observed o.
+func (l Lane) DecideIdle(id string, o Observed, now Instant) Decision {
+	switch {
+	case l.Idle():
+		return Decision{Action: Pending}
+	case o.expired(l, now):
+		return makeMove(l.Expire(id))
+	default:
+		return lookAgain(LeaseTimeout - o.leased(l, now))
+	}
 }
 
 // gapTimeout returns how long the lowest held frame waits for the numbers

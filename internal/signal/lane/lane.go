@@ -7,10 +7,11 @@ import (
 )
 
 // The lease's times. A lease that has not been renewed for LeaseTimeout is
-// expired by another invocation. So that its holder cannot post any more by
-// then, it starts no post later than PostStartWithin after it took or renewed
-// the lease, and gives each post up after PostWithin; what is left of
-// LeaseTimeout is for the skew of the clocks.
+// expired by another invocation, which measures that by its own clock. So that
+// its holder cannot post any more by then, it starts no post later than
+// PostStartWithin after it took or renewed the lease, by its clock, and gives
+// each post up after PostWithin; what is left of LeaseTimeout is the margin: a
+// clock may run wrong or jump by so much meanwhile.
 const (
 	LeaseTimeout    = 3 * time.Second
 	PostStartWithin = 1 * time.Second
@@ -62,6 +63,8 @@ type Lane struct {
 
 	TAT TAT // of the sender's [Rate]
 
+	Unnumbered []Unnumbered // the last messages without a number, the newest first
+
 	Undelivered   []Undelivered // finished numbers that were not delivered, ascending
 	OutcomesAfter int64         // at or below it the outcome of a number is no longer known
 }
@@ -81,9 +84,10 @@ func (l Lane) Opened() bool { return l.Taken != unopened }
 // Idle reports whether no invocation holds the lease.
 func (l Lane) Idle() bool { return l.Done == l.Taken }
 
-// Expired reports whether the lease is held and has not been renewed for
-// [LeaseTimeout].
-func (l Lane) Expired(now Instant) bool { return !l.Idle() && now.Sub(l.LeasedAt) > LeaseTimeout }
+// LooksExpired reports whether the lease is held and older than [LeaseTimeout],
+// if the clock of its holder agrees with the one that now is from: reason to
+// watch, not to expire it.
+func (l Lane) LooksExpired(now Instant) bool { return !l.Idle() && now.Sub(l.LeasedAt) > LeaseTimeout }
 
 // Outcome returns how number n, which is finished, ended: OK if it was
 // delivered.

@@ -54,7 +54,7 @@ func arrive(t *testing.T, l *Lane, n int64, me string, now Instant) ([]Numbered,
 				return nil, pending
 			}
 		}
-		step := l.DecideArrival(n, frameOf(n), me, now)
+		step := l.DecideArrival(n, frameOf(n), me, Observed{}, now)
 		if step.Action != MakeMove {
 			return nil, step
 		}
@@ -63,6 +63,9 @@ func arrive(t *testing.T, l *Lane, n int64, me string, now Instant) ([]Numbered,
 	t.Fatalf("frame %d does not come to rest on %+v", n, l)
 	return nil, Decision{}
 }
+
+// seen is what an invocation has observed that has looked at the lane at a time.
+func seen(l Lane, at Instant) Observed { return Observed{}.Look(l, at) }
 
 func finish(l *Lane, me string, now Instant, faults ...Undelivered) []Numbered {
 	m := l.Finish(faults, true, me, now)
@@ -151,7 +154,7 @@ func TestHeldFrameIsNotTakenBlindly(t *testing.T) {
 	l, _ := opened(StartAt(0))
 	arrive(t, &l, 2, "a", start)
 	late := start.Add(LeaseTimeout) + 1
-	l.Apply(*l.DecideWatch(2, "a", late).Move)
+	l.Apply(*l.DecideWatch(2, "a", seen(l, start), late).Move)
 	if run, step := arrive(t, &l, 2, "again", late); len(run) > 0 || step != pending {
 		t.Errorf("taken again: %q, %+v", numbers(run), step)
 	}
@@ -223,11 +226,11 @@ func TestExpiredLease(t *testing.T) {
 	if run, _ := arrive(t, &l, 2, "b", alive); len(run) > 0 {
 		t.Fatalf("expired at the end of the timeout, not past it: %q", numbers(run))
 	}
-	if step := l.DecideWatch(2, "b", alive); step.Action == MakeMove || step.Wait <= 0 {
+	if step := l.DecideWatch(2, "b", seen(l, start), alive); step.Action == MakeMove || step.Wait <= 0 {
 		t.Fatalf("the watcher does not wait: %+v", step)
 	}
 	dead := alive + 1
-	step := l.DecideWatch(2, "b", dead)
+	step := l.DecideWatch(2, "b", seen(l, start), dead)
 	if step.Action != MakeMove || step.Move.Kind != KindExpire {
 		t.Fatalf("the watcher does not expire the lease: %+v", step)
 	}
@@ -239,14 +242,14 @@ func TestExpiredLease(t *testing.T) {
 	if l.Outcome(1) != CodeServer {
 		t.Errorf("its number ended with %v", l.Outcome(1))
 	}
-	step = l.DecideWatch(2, "b", dead)
+	step = l.DecideWatch(2, "b", seen(l, start), dead)
 	if step.Action != MakeMove || step.Move.Kind != KindAdopt || numbers(step.Move.Run) != "2" {
 		t.Fatalf("what it left is not adopted: %+v", step)
 	}
 	// A renewed lease is held.
 	l.Apply(*step.Move)
 	l.Apply(l.Renew("b", dead.Add(LeaseTimeout)))
-	if l.Expired(dead.Add(2 * LeaseTimeout)) {
+	if l.LooksExpired(dead.Add(2 * LeaseTimeout)) {
 		t.Error("a renewed lease counts as expired")
 	}
 }
@@ -256,16 +259,16 @@ func TestGap(t *testing.T) {
 	arrive(t, &l, 1, "a", start)
 	finish(&l, "a", start)
 	arrive(t, &l, 3, "holder", start)
-	if step := l.DecideWatch(3, "holder", start.Add(LeaseTimeout)); step.Wait <= 0 {
+	if step := l.DecideWatch(3, "holder", seen(l, start), start.Add(LeaseTimeout)); step.Wait <= 0 {
 		t.Fatalf("at the end of its patience: %+v", step)
 	}
 	late := start.Add(LeaseTimeout) + 1
-	step := l.DecideWatch(3, "holder", late)
+	step := l.DecideWatch(3, "holder", seen(l, start), late)
 	if step.Action != MakeMove || step.Move.Kind != KindSkip {
 		t.Fatalf("past its patience: %+v", step)
 	}
 	l.Apply(*step.Move)
-	if step = l.DecideWatch(3, "holder", late); step.Action != MakeMove || numbers(step.Move.Run) != "3" {
+	if step = l.DecideWatch(3, "holder", seen(l, start), late); step.Action != MakeMove || numbers(step.Move.Run) != "3" {
 		t.Fatalf("after the gap was skipped: %+v", step)
 	}
 	l.Apply(*step.Move)
@@ -273,7 +276,7 @@ func TestGap(t *testing.T) {
 	if _, step := arrive(t, &l, 2, "late", late); step.Action != Finished || step.Code == OK {
 		t.Errorf("the number that was skipped: %+v", step)
 	}
-	if step := l.DecideWatch(3, "holder", late); step != pending {
+	if step := l.DecideWatch(3, "holder", seen(l, start), late); step != pending {
 		t.Errorf("when all is done the watcher goes on: %+v", step)
 	}
 }
@@ -283,12 +286,12 @@ func TestUnknownStartSettles(t *testing.T) {
 	l, _ := opened(Start{})
 	arrive(t, &l, 8, "a", start)
 	arrive(t, &l, 7, "b", start)
-	if step := l.DecideWatch(7, "b", start.Add(ReorderWindow)); step.Wait <= 0 || step.Wait > 2*time.Millisecond {
+	if step := l.DecideWatch(7, "b", seen(l, start), start.Add(ReorderWindow)); step.Wait <= 0 || step.Wait > 2*time.Millisecond {
 		t.Fatalf("before it has settled: %+v", step)
 	}
 	now := start.Add(ReorderWindow) + 1
-	l.Apply(*l.DecideWatch(7, "b", now).Move)
-	step := l.DecideWatch(7, "b", now)
+	l.Apply(*l.DecideWatch(7, "b", seen(l, start), now).Move)
+	step := l.DecideWatch(7, "b", seen(l, start), now)
 	if step.Action != MakeMove || numbers(step.Move.Run) != "7 8" {
 		t.Fatalf("when it has settled: %+v", step)
 	}
@@ -298,7 +301,7 @@ func TestUnknownStartSettles(t *testing.T) {
 func TestKnownStartIsWaitedFor(t *testing.T) {
 	l, _ := opened(StartAt(160))
 	arrive(t, &l, 162, "a", start)
-	if step := l.DecideWatch(162, "a", start.Add(LeaseTimeout)); step.Wait <= 0 {
+	if step := l.DecideWatch(162, "a", seen(l, start), start.Add(LeaseTimeout)); step.Wait <= 0 {
 		t.Errorf("162 does not wait for 161: %+v", step)
 	}
 	if run, _ := arrive(t, &l, 161, "b", start); numbers(run) != "161 162" {
@@ -310,10 +313,10 @@ func TestWatchersShareTheWork(t *testing.T) {
 	l, _ := opened(StartAt(0))
 	arrive(t, &l, 5, "a", start)
 	arrive(t, &l, 3, "b", start)
-	if step := l.DecideWatch(5, "a", start); step != pending {
+	if step := l.DecideWatch(5, "a", seen(l, start), start); step != pending {
 		t.Errorf("a higher frame is watched although a lower one is: %+v", step)
 	}
-	if step := l.DecideWatch(3, "b", start); step.Wait <= 0 {
+	if step := l.DecideWatch(3, "b", seen(l, start), start); step.Wait <= 0 {
 		t.Errorf("the lowest frame is not watched: %+v", step)
 	}
 }

@@ -13,7 +13,8 @@ const (
 	KindRenew  Kind = "renew"  // renew the lease
 	KindExpire Kind = "expire" // end a lease that was not renewed; its numbers are undelivered
 	KindSkip   Kind = "skip"   // stop waiting for a number that does not come
-	KindSpend  Kind = "spend"  // take a message without a number from the rate's bucket
+	KindSpend  Kind = "spend"  // take a message without a number, and from the rate's bucket
+	KindResume Kind = "resume" // go on from where the lane stands, on that of another connection
 	KindRevoke Kind = "revoke" // give up all that is held: the connection may do nothing new
 )
 
@@ -34,7 +35,7 @@ type Move struct {
 // NewWork reports whether the move gives an invocation something to post, or
 // to keep. The connection must not be revoked then.
 func (m Move) NewWork() bool {
-	return len(m.Run) > 0 || m.Change.Hold != nil || m.Kind == KindOpen || m.Kind == KindRenew
+	return len(m.Run) > 0 || m.Change.Hold != nil || m.Kind == KindOpen || m.Kind == KindRenew || m.Kind == KindSpend
 }
 
 // Guard is what must hold of a lane for a move. The zero value asks for
@@ -47,6 +48,7 @@ type Guard struct {
 	Held        Expected[int] // how many frames are held
 	Vacant      []int64       // numbers that are not held
 	TAT         Expected[TAT]
+	Unnumbered  Expected[Unnumbered] // the newest; zero: none
 }
 
 // Expected is a condition on a value. The zero value allows any.
@@ -67,13 +69,14 @@ func (e Expected[T]) Allows(v T) bool { return !e.set || e.value == v }
 // Change is what a move makes of a lane. Done and Taken are always set.
 type Change struct {
 	Done, Taken int64
-	Holder      string     // empty: stays
-	LeasedAt    Instant    // zero: stays
-	Open        *int64     // nil: stays
-	Hold        *HeldFrame // a frame to hold
-	Unhold      []Numbered // held frames to take out
-	Outcomes    *Outcomes  // nil: stay
-	TAT         TAT        // zero: stays
+	Holder      string       // empty: stays
+	LeasedAt    Instant      // zero: stays
+	Open        *int64       // nil: stays
+	Hold        *HeldFrame   // a frame to hold
+	Unhold      []Numbered   // held frames to take out
+	Outcomes    *Outcomes    // nil: stay
+	TAT         TAT          // zero: stays
+	Unnumbered  []Unnumbered // nil: stay
 }
 
 // Outcomes replaces what a lane remembers of undelivered numbers.
@@ -86,7 +89,7 @@ type Outcomes struct {
 func (l Lane) Allows(m Move) bool {
 	g := m.Guard
 	if !g.Done.Allows(l.Done) || !g.Taken.Allows(l.Taken) || !g.Holder.Allows(l.Holder) ||
-		!g.LeasedAt.Allows(l.LeasedAt) || !g.Held.Allows(len(l.Held)) || !g.TAT.Allows(l.TAT) {
+		!g.LeasedAt.Allows(l.LeasedAt) || !g.Held.Allows(len(l.Held)) || !g.TAT.Allows(l.TAT) || !g.Unnumbered.Allows(l.newest()) {
 		return false
 	}
 	for _, n := range g.Vacant {
@@ -123,6 +126,9 @@ func (l *Lane) Apply(m Move) {
 	}
 	if c.TAT != 0 {
 		l.TAT = c.TAT
+	}
+	if c.Unnumbered != nil {
+		l.Unnumbered = c.Unnumbered
 	}
 	if c.Outcomes != nil {
 		l.Undelivered, l.OutcomesAfter = c.Outcomes.Undelivered, c.Outcomes.After

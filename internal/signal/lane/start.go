@@ -30,7 +30,7 @@ func (s Start) Lane() Lane {
 	case !s.known:
 		l.Open, l.Done = beforeAll, beforeAll
 	case s.strict:
-		l.Open, l.Done = s.number, s.number
+		l.Open, l.Done, l.OutcomesAfter = s.number, s.number, s.number
 	default:
 		l.Open = s.number
 		l.Done = l.past(beforeAll)

@@ -100,6 +100,12 @@ func (l Lane) Skipped(skip Move) int {
 	return int(min(max(0, skip.Change.Done-max(l.Taken, l.Open)), MaxHeld))
 }
 
+// Resume returns the move by which another lane goes on from where this one
+// stands: it asks that this one is still there.
+func (l Lane) Resume() Move {
+	return Move{Kind: KindResume, Guard: l.unmoved(), Change: Change{Done: l.Done, Taken: l.Taken}}
+}
+
 // Revoke returns the move that gives up all that is held. What the holder of
 // the lease has taken it may still finish.
 func (l Lane) Revoke() Move {

@@ -23,11 +23,11 @@ const never = math.MaxInt64
 
 type lostKey struct{}
 
-// LoseAnswer tells the history that an attempt at the operation that ctx came
+// loseAnswer tells the history that an attempt at the operation that ctx came
 // with has gone without an answer. Whoever makes several attempts at one
 // operation, as the SDK does, must report each that is lost: it may take
 // effect, at any later time. An error that was not reported is a failure.
-func LoseAnswer(ctx context.Context) {
+func loseAnswer(ctx context.Context) {
 	if lost, ok := ctx.Value(lostKey{}).(*atomic.Int64); ok {
 		lost.Add(1)
 	}

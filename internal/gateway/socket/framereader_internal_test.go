@@ -1,4 +1,4 @@
-package gateway
+package socket
 
 import (
 	"bufio"
@@ -14,6 +14,9 @@ import (
 )
 
 const (
+	maxMessage = 128 << 10
+	maxFrame   = 32 << 10
+
 	frameMasked = 1 << 7 // second byte
 	opcodeMask  = 0x0f
 	length64    = 127
@@ -72,7 +75,7 @@ func drawFrame(t *rapid.T) frame {
 		form:   rapid.SampledFrom([]byte{0, length16, length64}).Draw(t, "form"),
 	}
 	limit := map[byte]int{0: length16 - 1, length16: 1<<16 - 1, length64: 1 << 17}[f.form]
-	f.size = min(limit, rapid.OneOf(rapid.IntRange(0, 300), rapid.IntRange(MaxFrame-2, MaxFrame+2), rapid.IntRange(0, limit)).Draw(t, "size"))
+	f.size = min(limit, rapid.OneOf(rapid.IntRange(0, 300), rapid.IntRange(maxFrame-2, maxFrame+2), rapid.IntRange(0, limit)).Draw(t, "size"))
 	return f
 }
 
@@ -108,7 +111,7 @@ func readFrames(r *frameReader) (o outcome) {
 
 func newFrameReader(pieces [][]byte) (*frameReader, *chunks) {
 	source := &chunks{pieces}
-	r := &frameReader{input: bufio.NewReaderSize(source, 64)}
+	r := &frameReader{input: bufio.NewReaderSize(source, 64), maxMessage: maxMessage, maxFrame: maxFrame}
 	r.reset()
 	return r, source
 }
@@ -123,7 +126,7 @@ func expect(frames []frame) (o outcome, next int) {
 		opcode := f.first & opcodeMask
 		control := opcode >= opClose
 		switch {
-		case f.size > MaxFrame:
+		case f.size > maxFrame:
 			o.err = errFrameTooLarge
 		case f.first&0x70 != 0, !f.masked, opcode > 2 && !control, opcode > opPong, control && (!final || f.size > 125),
 			!control && within != (opcode == opContinued):
@@ -131,10 +134,10 @@ func expect(frames []frame) (o outcome, next int) {
 		case opcode == 2:
 			o.err = errBinary
 		case opcode == opClose && f.size == 0:
-			o.err = &farewell{noStatus}
+			o.err = &closeError{CloseReason: NoStatus}
 		case opcode == opClose: // with the code 0x0808, or half of one
 			o.err = errProtocol
-		case !control && message+f.size > MaxMessage:
+		case !control && message+f.size > maxMessage:
 			o.err = errMessageTooLarge
 		}
 		if o.err != nil {
@@ -173,7 +176,7 @@ func TestFrames(t *testing.T) {
 		if !slices.Equal(got.messages, want.messages) || !slices.Equal(got.pongs, want.pongs) || !sameEnd(got.err, want.err) {
 			t.Fatalf("%d messages, %d pongs, then %v; want %d, %d and %v", len(got.messages), len(got.pongs), got.err, len(want.messages), len(want.pongs), want.err)
 		}
-		if !isRefusal(got.err) {
+		if _, refused := reasonOf(got.err); !refused {
 			return
 		}
 		rest := 0 // behind the close frame

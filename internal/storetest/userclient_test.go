@@ -131,7 +131,7 @@ func (c *client) reading() lane.Instant {
 // repeated invocation does, with the one before, even when its ownership has
 // ended; with a clock that may be behind; and sometimes over one that does not
 // own it. What a claim does that expects its own connection is
-// [RepeatedClaim]'s.
+// [claimsRepeatedly]'s.
 func (c *client) takeOver(u *sharedUser) {
 	at := c.clock()
 	if !c.oneIn(4) {

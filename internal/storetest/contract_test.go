@@ -1,5 +1,3 @@
-// Package storetest is the contract of a [signal.Store]: one suite that every
-// store passes, and the emulator of DynamoDB that it runs on.
 package storetest
 
 import (
@@ -26,16 +24,17 @@ import (
 // now is the suite's time: whole seconds, as the time to live has them.
 const now = lane.Instant(1_800_000_000_000)
 
-// Run holds a store against the contract. The suite names its records so that
-// it can run on a store that holds others.
-func Run(t *testing.T, store signal.Store) {
+// contract holds a store against the contract of a [signal.Store]. The suite
+// names its records so that it can run on a store that holds others.
+func contract(t *testing.T, store signal.Store) {
 	s := &suite{Store: store}
 	for _, c := range []struct {
 		name string
 		test func(*testing.T)
 	}{
 		{"create, get, end", s.records},
-		{"what is left of a session can be got", s.sessions},
+		{"what has ended is kept for a while", s.ends},
+		{"a session goes on once", s.successions},
 		{"an expired record is absent", s.expiry},
 		{"an update is made or hands back the record", s.updates},
 		{"any update does what the pure record does", s.updatesAsPure},
@@ -134,18 +133,47 @@ func (s *suite) records(t *testing.T) {
 		t.Fatalf("user is %q", got.User)
 	}
 
-	got, err = s.End(ctx, c.ID)
+	got, err = s.End(ctx, c.ID, now)
 	equal(t, got, opened, err)
 	s.wantAbsent(t, c.ID)
-	if _, err := s.GetEnded(ctx, c.ID, now); !errors.Is(err, signal.ErrNoConnection) {
-		t.Errorf("get ended without a session: %v", err)
+}
+
+// ends: a connection ends without a trace for all but those who ask for ended
+// ones, and is kept for a while, or, for its session, as long as it would have
+// been.
+func (s *suite) ends(t *testing.T) {
+	for session, expires := range map[string]lane.Instant{"": now.Add(signal.EndedLife), "s": now.Add(time.Hour)} {
+		c := s.ended(t, session)
+		if c.Expires != expires {
+			t.Errorf("session %q: it expires after %v", session, c.Expires.Sub(now))
+		}
+		for _, at := range []struct {
+			lane.Instant
+			want error
+		}{{expires - 1000, nil}, {expires, signal.ErrNoConnection}} { // a second: dynamo's
+			if err := s.Delete(ctx, c.ID, at.Instant); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.GetEnded(ctx, c.ID, now); !errors.Is(err, at.want) {
+				t.Errorf("session %q, deleted %v before its end: %v", session, expires.Sub(at.Instant), err)
+			}
+		}
+		if err := s.Delete(ctx, c.ID, expires); err != nil {
+			t.Errorf("deleted again: %v", err)
+		}
+		c = s.ended(t, session)
+		if _, err := s.GetEnded(ctx, c.ID, c.Expires); !errors.Is(err, signal.ErrNoConnection) {
+			t.Errorf("get ended at the end: %v", err)
+		}
+	}
+	if _, err := s.GetEnded(ctx, s.peer().ID, now); !errors.Is(err, signal.ErrNoConnection) {
+		t.Errorf("get ended of a connection that never was: %v", err)
 	}
 }
 
-// sessions: a connection that has one ends without a trace for all but those
-// who ask for ended ones.
-func (s *suite) sessions(t *testing.T) {
-	c := signal.Connection{Peer: s.peer(), Since: now, Expires: now.Add(time.Hour), Until: now.Add(time.Minute), Session: "s", Lane: lane.New()}
+// ended returns a connection that has ended.
+func (s *suite) ended(t *testing.T, session string) signal.Connection {
+	c := signal.Connection{Peer: s.peer(), Since: now, Expires: now.Add(time.Hour), Until: now.Add(time.Minute), Session: session, Lane: lane.New()}
 	if err := s.Create(ctx, c); err != nil {
 		t.Fatal(err)
 	}
@@ -162,11 +190,11 @@ func (s *suite) sessions(t *testing.T) {
 	if _, made := s.update(t, c.ID, finish); made {
 		t.Error("an update for a connection that has ended was made on one that has not")
 	}
-	got, err = s.End(ctx, c.ID)
+	got, err = s.End(ctx, c.ID, now)
 	equal(t, got, c, err)
 	s.wantAbsent(t, c.ID)
 
-	c.Ended, c.Lane.Held, c.Lane.Size = true, nil, 0
+	c = c.EndedAt(now)
 	got, err = s.GetEnded(ctx, c.ID, now)
 	equal(t, got, c, err)
 	got, made := s.update(t, c.ID, finish)
@@ -178,19 +206,38 @@ func (s *suite) sessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.wantAbsent(t, c.ID)
-	if _, err := s.GetEnded(ctx, c.ID, c.Expires); !errors.Is(err, signal.ErrNoConnection) {
-		t.Errorf("get ended at the end: %v", err)
+	return c
+}
+
+// successions: of those who would go on with a session one does.
+func (s *suite) successions(t *testing.T) {
+	c := s.ended(t, "s")
+	succeed := func(from, to signal.ConnectionID) bool {
+		t.Helper()
+		got, made := s.update(t, c.ID, signal.Update{Move: c.Lane.Resume(), Ended: true, Succession: &signal.Succession{From: from, To: to}})
+		if made && got.Next != to {
+			t.Errorf("the next is %q, want %q", got.Next, to)
+		}
+		return made
 	}
-	if _, err := s.GetEnded(ctx, s.peer().ID, now); !errors.Is(err, signal.ErrNoConnection) {
-		t.Errorf("get ended of a connection that never was: %v", err)
+	for _, x := range []struct {
+		from, to signal.ConnectionID
+		want     bool
+	}{{"a", "b", false}, {"", "a", true}, {"", "b", false}, {"b", "c", false}, {"a", "b", true}} {
+		if made := succeed(x.from, x.to); made != x.want {
+			t.Errorf("from %q to %q: made %v", x.from, x.to, made)
+		}
 	}
+	got, err := s.GetEnded(ctx, c.ID, now)
+	c.Next = "b"
+	equal(t, got, c, err)
 }
 
 // wantAbsent sees that nothing is to be had of a connection.
 func (s *suite) wantAbsent(t *testing.T, id signal.ConnectionID) {
 	t.Helper()
 	for _, f := range []func() error{
-		func() error { _, err := s.End(ctx, id); return err },
+		func() error { _, err := s.End(ctx, id, now); return err },
 		func() error { _, err := s.Get(ctx, id, now); return err },
 		func() error {
 			_, _, err := s.Update(ctx, id, signal.Update{Move: lane.Take(1, lane.Frame{}, "me", now)}, now)
@@ -309,6 +356,9 @@ func drawGuard(r *rapid.T, l lane.Lane) lane.Guard {
 	if asks("bucket", 4) {
 		g.TAT = lane.Is(lane.TAT(near("tat", int64(l.TAT))))
 	}
+	if asks("unnumbered", 3) {
+		g.Unnumbered = lane.Is(rapid.SampledFrom([]lane.Unnumbered{{}, {ID: 1, By: 2}, {ID: 3}}).Draw(r, "newest"))
+	}
 	return g
 }
 
@@ -321,7 +371,7 @@ func drawUpdate(r *rapid.T, l lane.Lane) signal.Update {
 	c.Holder = holder.Draw(r, "holder'")
 	c.LeasedAt = lane.Instant(rapid.Int64Range(0, 3).Draw(r, "leased at'"))
 	c.TAT = lane.TAT(rapid.Int64Range(0, 3).Draw(r, "tat'"))
-	switch rapid.IntRange(0, 4).Draw(r, "what") {
+	switch rapid.IntRange(0, 6).Draw(r, "what") {
 	case 0:
 		c.Open = new(rapid.Int64Range(-1, 9).Draw(r, "open"))
 		u.Opening = &signal.Opening{
@@ -351,6 +401,11 @@ func drawUpdate(r *rapid.T, l lane.Lane) signal.Update {
 		c.Outcomes = &lane.Outcomes{After: 3, Undelivered: []lane.Undelivered{{From: 4, To: 5, Code: lane.CodeServer}}}
 	case 4:
 		u.Revocation = &signal.Revocation{Code: lane.CodeWrongToken, By: "me", At: now}
+	case 5:
+		c.Unnumbered = []lane.Unnumbered{rapid.SampledFrom([]lane.Unnumbered{{ID: 1, By: 2}, {ID: 3}}).Draw(r, "unnumbered"), {ID: 1 << 63, By: 1 << 31}}
+	case 6:
+		to := rapid.SampledFrom([]signal.ConnectionID{"a", "b"})
+		u.Succession = &signal.Succession{From: rapid.SampledFrom([]signal.ConnectionID{"", "a", "b"}).Draw(r, "from"), To: to.Draw(r, "to")}
 	}
 	return u
 }
@@ -414,7 +469,7 @@ func (s *suite) holdAgainstFinish(t *testing.T) {
 			id, f := strconv.FormatInt(n, 10), lane.Frame{Data: []byte(strconv.FormatInt(n, 10))}
 			l := c.Lane
 			for {
-				d := l.DecideArrival(n, f, id, now)
+				d := l.DecideArrival(n, f, id, lane.Observed{}, now)
 				if d.Action != lane.MakeMove {
 					if d.Action == lane.Finished {
 						t.Errorf("frame %d: finished with %v before it was posted", n, d.Code)
@@ -478,7 +533,7 @@ func (s *suite) clients(t *testing.T) {
 		if !made || !reflect.DeepEqual(got.Client, client) || got.Until != opening.Until || !reflect.DeepEqual(got.Attributes, opening.Attributes) {
 			t.Errorf("made %v, came back %+v", made, got)
 		}
-		got, err = s.End(ctx, c.ID)
+		got, err = s.End(ctx, c.ID, now)
 		if err != nil || !reflect.DeepEqual(got.Client, client) || got.Until != opening.Until || !reflect.DeepEqual(got.Attributes, opening.Attributes) {
 			t.Errorf("ended %+v, %v", got, err)
 		}
@@ -541,7 +596,7 @@ func (s *suite) scans(t *testing.T) {
 		c.Lane = lane.Lane{}
 		want[c.ID] = c
 	}
-	gone := make(map[signal.ConnectionID]bool)
+	gone := make(map[signal.ConnectionID]lane.Instant)
 	for i, session := range []string{"", "", "s", "s"} {
 		c := signal.Connection{Peer: s.peer(), Client: signal.Client{Type: "Web"}, Expires: until, Session: session, Lane: lane.New()}
 		if err := s.Create(ctx, c); err != nil {
@@ -556,8 +611,8 @@ func (s *suite) scans(t *testing.T) {
 			want[c.ID] = c
 			continue
 		}
-		gone[c.ID] = true
-		if _, err := s.End(ctx, c.ID); err != nil {
+		gone[c.ID] = c.EndedAt(now).Expires
+		if _, err := s.End(ctx, c.ID, now); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -567,7 +622,7 @@ func (s *suite) scans(t *testing.T) {
 			if seen[c.ID]++; seen[c.ID] > 1 {
 				t.Errorf("of %d segments, several hold connection %s", segments, c.ID)
 			}
-			if gone[c.ID] {
+			if gone[c.ID] > 0 {
 				t.Errorf("connection %s was seen, which has ended", c.ID)
 			}
 			if w, ok := want[c.ID]; ok {
@@ -584,7 +639,31 @@ func (s *suite) scans(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("just before their end, %d connections were not seen", len(want))
 	}
-	s.scan(t, 3, until, func(c signal.Connection) { t.Errorf("expired connection %s was seen", c.ID) })
+	s.scan(t, 3, now.Add(signal.EndedLife), func(c signal.Connection) {
+		if gone[c.ID] == c.Expires { // has been for a while
+			delete(gone, c.ID)
+		}
+	})
+	if len(gone) != 1 {
+		t.Errorf("of two ended connections, one of them a session's, %d were not seen in the end", len(gone))
+	}
+	s.scan(t, 3, until, func(c signal.Connection) {
+		if c.Expires > until {
+			return // of another test
+		}
+		delete(gone, c.ID)
+		if err := s.Delete(ctx, c.ID, until); err != nil {
+			t.Error(err)
+		}
+	})
+	if len(gone) > 0 {
+		t.Error("an expired connection was not seen")
+	}
+	s.scan(t, 3, until, func(c signal.Connection) {
+		if c.Expires <= until {
+			t.Errorf("connection %s was seen after it was deleted", c.ID)
+		}
+	})
 }
 
 // scan goes through all segments at a time.

@@ -12,10 +12,10 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
-// SeedVariable names the environment variable that sets what the clients of
-// [Linearizable] do. How their operations interleave is the scheduler's, so a
+// seedVariable names the environment variable that sets what the clients of
+// [linearizable] do. How their operations interleave is the scheduler's, so a
 // seed repeats a load, not a history.
-const SeedVariable = "OWT_TEST_SEED"
+const seedVariable = "OWT_TEST_SEED"
 
 // checkWithin bounds the search for a sequential order. A history that is
 // linearizable takes it milliseconds.
@@ -28,28 +28,28 @@ type load struct {
 	operations int // what they do together, give or take what each has begun
 }
 
-// usual is the load of [Linearizable]: many clients and few users, so that
+// usual is the load of [linearizable]: many clients and few users, so that
 // most operations overlap another on the same user.
-var usual = load{clients: 12, names: 4, operations: 250}
+var usual = load{clients: 12, names: 4, operations: 120}
 
-// rounds is how often [Linearizable] puts its load on a store, each time on
+// rounds is how often [linearizable] puts its load on a store, each time on
 // users of their own: what a check costs grows fast with the operations of one
 // user whose answers are lost.
-const rounds = 5
+const rounds = 10
 
-// Linearizable checks the ownership of names, which takes claims, releases and
+// linearizable checks the ownership of names, which takes claims, releases and
 // routes of several connections at once: there must be an order of all
 // operations on a user in which each takes effect at one instant between its
 // call and its answer. An operation whose outcome is not known takes effect
-// once at any later time, or never; see [LoseAnswer] for a store that makes
+// once at any later time, or never; see [loseAnswer] for a store that makes
 // several attempts at one.
 //
 // Lanes are not in it: a move is one conditional write, whose atomicity is the
-// database's. That its condition and its change are right, [Run] checks.
-func Linearizable(t *testing.T, store signal.Store) {
+// database's. That its condition and its change are right, [contract] checks.
+func linearizable(t *testing.T, store signal.Store) {
 	t.Helper()
 	seed := seed(t)
-	t.Logf("%s=%d", SeedVariable, seed)
+	t.Logf("%s=%d", seedVariable, seed)
 	for i := range uint64(rounds) {
 		check(t, usual.put(store, seed+i))
 	}
@@ -70,13 +70,13 @@ func check(t *testing.T, h *history) {
 
 func seed(t testing.TB) uint64 {
 	t.Helper()
-	set := os.Getenv(SeedVariable)
+	set := os.Getenv(seedVariable)
 	if set == "" {
 		return uint64(time.Now().UnixNano())
 	}
 	seed, err := strconv.ParseUint(set, 10, 64)
 	if err != nil {
-		t.Fatalf("read %s: %v", SeedVariable, err)
+		t.Fatalf("read %s: %v", seedVariable, err)
 	}
 	return seed
 }

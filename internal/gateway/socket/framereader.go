@@ -1,4 +1,4 @@
-package gateway
+package socket
 
 import (
 	"bufio"
@@ -12,10 +12,11 @@ import (
 
 // frameReader reads the frames of a client, and makes messages of them (RFC 6455 section 5).
 type frameReader struct {
-	input   *bufio.Reader
-	state   ws.State
-	message []byte // what has come of the present one
-	left    int64  // of the payload of the present frame, in bytes
+	input                *bufio.Reader
+	maxMessage, maxFrame int
+	state                ws.State
+	message              []byte // what has come of the present one
+	left                 int64  // of the payload of the present frame, in bytes
 }
 
 // reset begins a stream, between two messages.
@@ -29,8 +30,8 @@ func (r *frameReader) reset() {
 // within tells whether a message has begun that is not complete.
 func (r *frameReader) within() bool { return r.state.Fragmented() }
 
-// next reads a frame. If a message is complete with it, that is its result; a ping is for pong. It fails with a refusal
-// if the frame is one to close the connection for, with a farewell if it is a close frame, and as the input does.
+// next reads a frame. If a message is complete with it, that is its result; a ping is for pong. It fails with a closeError
+// if the frame is a close frame, or one to close the connection for, and as the input does.
 func (r *frameReader) next(pong func(payload []byte)) (body string, complete bool, err error) {
 	h, err := r.header()
 	if err != nil {
@@ -45,7 +46,7 @@ func (r *frameReader) next(pong func(payload []byte)) (body string, complete boo
 	if h.OpCode == ws.OpText {
 		r.message = r.message[:0]
 	}
-	if len(r.message)+int(h.Length) > MaxMessage {
+	if len(r.message)+int(h.Length) > r.maxMessage {
 		return "", false, errMessageTooLarge
 	}
 	if r.message, err = r.payload(r.message, h); err != nil {
@@ -74,7 +75,7 @@ func (r *frameReader) header() (ws.Header, error) {
 		return h, err
 	}
 	r.left = h.Length
-	if h.Length > MaxFrame {
+	if h.Length > int64(r.maxFrame) {
 		return h, errFrameTooLarge
 	}
 	if err := ws.CheckHeader(h, r.state); err != nil {
@@ -104,7 +105,7 @@ func (r *frameReader) control(h ws.Header, pong func([]byte)) error {
 	case h.OpCode == ws.OpPing:
 		pong(payload)
 	case h.OpCode == ws.OpClose:
-		return parseFarewell(payload)
+		return parseCloseFrame(payload)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package dynamo_test
+package storetest
 
 import (
 	"bytes"
@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/smithy-go"
@@ -22,47 +21,30 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/dynamo"
-	"github.com/owt-signal/owt-signal/internal/storetest"
 )
 
-func TestLinearizable(t *testing.T) {
-	storetest.Linearizable(t, newWatchedStore(t, never, retry.NewStandard()))
+// newDynamo returns a store in a table of its own, which ends with the test.
+func newDynamo(t *testing.T) *dynamo.Store {
+	t.Helper()
+	return newWatchedDynamo(t, noLoss, retry.NewStandard())
 }
 
-// Without retries an operation whose answer is lost fails, and may take effect.
-func TestLinearizableWithoutAnswers(t *testing.T) {
-	storetest.Linearizable(t, newWatchedStore(t, nowAndThen, aws.NopRetryer{}))
-}
-
-// With the SDK's retries it is answered by a later attempt, which a condition
-// refuses if an earlier one took effect. That a move was made is then told by
-// [lane.Move.Made]; a claim is answered as owned; a release is reported as
-// not made, a connection as dropped already; and a route may skip a number.
-func TestLinearizableWithRetries(t *testing.T) {
-	storetest.Linearizable(t, newWatchedStore(t, nowAndThen, retry.NewStandard(func(o *retry.StandardOptions) {
-		o.RateLimiter = ratelimit.None // as for a client that seldom meets an error
-		o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return time.Millisecond, nil })
-	})))
-}
-
-func TestRepeatedClaim(t *testing.T) {
-	storetest.RepeatedClaim(t, newStore(t))
-}
-
-// newWatchedStore is a store over a network that loses one of so many requests,
+// newWatchedDynamo is a store over a network that loses one of so many requests,
 // in each way that there is. Whatever goes without an answer is told, also what
 // a machine under load loses by itself and the SDK hides by its retries.
-func newWatchedStore(t *testing.T, loss int, retryer aws.Retryer) *dynamo.Store {
+func newWatchedDynamo(t *testing.T, loss int, retryer aws.Retryer) *dynamo.Store {
 	t.Helper()
-	endpoint := storetest.Engine(t)
+	endpoint := Engine(t)
 	config := awsenv.ConfigOr("us-east-1", "test")
 	config.BaseEndpoint = &endpoint
 	table := fmt.Sprintf("owt-signal-test-%d", time.Now().UnixNano())
 	client := dynamodb.NewFromConfig(config)
-	if err := dynamo.New(client, table).EnsureTable(context.Background()); err != nil {
-		t.Fatal(err)
+	for range 2 { // the second finds it there
+		if err := dynamo.New(client, table).EnsureTable(context.Background()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	network := &lossy{network: config.HTTPClient, loss: loss}
+	network := &lossyNetwork{network: config.HTTPClient, loss: loss}
 	t.Cleanup(func() {
 		network.late.Wait()
 		if _, err := client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &table}); err != nil {
@@ -85,15 +67,15 @@ func tellLost(stack *middleware.Stack) error {
 		out, metadata, err := next.HandleFinalize(ctx, in)
 		refusal, answered := errors.AsType[smithy.APIError](err)
 		if err != nil && (!answered || refusal.ErrorFault() != smithy.FaultClient) {
-			storetest.LoseAnswer(ctx)
+			loseAnswer(ctx)
 		}
 		return out, metadata, err
 	}), middleware.After)
 }
 
-// lossy is a network that now and then loses a request, or the answer to one,
+// lossyNetwork is a network that now and then loses a request, or the answer to one,
 // or brings a request late, when its sender has given up.
-type lossy struct {
+type lossyNetwork struct {
 	network dynamodb.HTTPClient
 	loss    int
 	late    sync.WaitGroup
@@ -102,15 +84,13 @@ type lossy struct {
 // How many requests there are to each that is lost in one way, and by how much
 // one comes late at most.
 const (
-	never      = math.MaxInt
+	noLoss     = math.MaxInt
 	nowAndThen = 30
 	lateBy     = 20 * time.Millisecond
 )
 
-var errLost = errors.New("the network lost it")
-
 // Do implements [dynamodb.HTTPClient].
-func (l *lossy) Do(r *http.Request) (*http.Response, error) {
+func (l *lossyNetwork) Do(r *http.Request) (*http.Response, error) {
 	switch rand.IntN(l.loss) {
 	case 0: // the request
 		return nil, errLost
@@ -126,7 +106,7 @@ func (l *lossy) Do(r *http.Request) (*http.Response, error) {
 	}
 }
 
-func (l *lossy) sendLate(r *http.Request) error {
+func (l *lossyNetwork) sendLate(r *http.Request) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return err

@@ -7,11 +7,11 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
-// RepeatedClaim lets the owner of a name claim it again: expecting itself, and
+// claimsRepeatedly lets the owner of a name claim it again: expecting itself, and
 // when its ownership has ended. That changes nothing, as any claim that is
 // repeated: not the time that a later claim has to beat, nor the ownership's
 // end.
-func RepeatedClaim(t *testing.T, store signal.Store) {
+func claimsRepeatedly(t *testing.T, store signal.Store) {
 	t.Helper()
 	h := newHistory(store, 0)
 	c := newClient(h, newWorld(load{names: 2}), 0, 0)

@@ -1,13 +1,24 @@
-package gateway
+package socket
 
 import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"time"
+)
+
+const (
+	// WriteStall closes a connection whose socket took not one byte for so long. Only a socket with data to write is
+	// judged, so a silent client is not.
+	WriteStall = 10 * time.Second
+
+	// writeChunk is how much is written under one WriteStall deadline, in bytes.
+	writeChunk = 64 << 10
+
+	// firstRead is how much is read from a connection at rest, at once, in bytes.
+	firstRead = 256
 )
 
 // wire is the socket of a connection. It gives up on a peer that takes no data for WriteStall.
@@ -16,17 +27,14 @@ import (
 type wire struct {
 	net.Conn
 
-	first  []byte // what has been read, and not yet by a hand
+	first  []byte // what has been read, and not yet by a reader
 	buffer [firstRead]byte
 }
 
 // newWire takes a socket over from an HTTP server, with what that has read behind the handshake.
-func newWire(conn net.Conn, buffered *bufio.Reader) (*wire, error) {
-	behind, err := buffered.Peek(buffered.Buffered())
-	if err != nil {
-		return nil, fmt.Errorf("read behind the handshake: %w", err)
-	}
-	return &wire{Conn: conn, first: bytes.Clone(behind)}, nil
+func newWire(conn net.Conn, buffered *bufio.Reader) *wire {
+	behind, _ := buffered.Peek(buffered.Buffered()) // never fails: it is there
+	return &wire{Conn: conn, first: bytes.Clone(behind)}
 }
 
 // await waits for the first bytes that the client sends after some rest.

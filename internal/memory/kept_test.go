@@ -1,0 +1,158 @@
+package memory_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/memory"
+	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+)
+
+const began = lane.Instant(1_800_000_000_000)
+
+// guest is a connection that comes and goes, and the name that it claims.
+type guest struct {
+	*testing.T
+	store   *memory.Store
+	name    signal.UserName
+	session string
+}
+
+func (g guest) id() signal.ConnectionID { return signal.ConnectionID("connection of " + g.name) }
+
+func (g guest) come(epoch string) signal.Claimed {
+	g.Helper()
+	c := signal.Connection{
+		Peer: signal.Peer{ID: g.id(), Endpoint: "here", Protocol: signal.JSON}, Session: g.session,
+		Since: began, Expires: began.Add(signal.ConnectionLife), Lane: lane.New(),
+	}
+	if err := g.store.Delete(context.Background(), c.ID, c.Expires); err != nil { // of the visit before
+		g.Fatal(err)
+	}
+	if err := g.store.Create(context.Background(), c); err != nil {
+		g.Fatal(err)
+	}
+	claimed, err := g.store.Claim(context.Background(), signal.Claim{User: g.name, Peer: c.Peer, At: began, Until: c.Expires, Epoch: epoch})
+	if err != nil {
+		g.Fatal(err)
+	}
+	return claimed
+}
+
+func (g guest) getMessage() {
+	g.Helper()
+	if _, err := g.store.Route(context.Background(), g.name, began); err != nil {
+		g.Fatal(err)
+	}
+}
+
+func (g guest) leave(tat lane.TAT) {
+	g.Helper()
+	if _, err := g.store.End(context.Background(), g.id(), began); err != nil {
+		g.Fatal(err)
+	}
+	if released, err := g.store.Release(context.Background(), g.name, g.id(), tat); err != nil || !released {
+		g.Fatal(released, err)
+	}
+}
+
+// heap returns what is in use after a collection, in bytes.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// Memory comes back after many names, whether they come one after the other or
+// all at once, whatever they leave.
+func TestMemoryComesBack(t *testing.T) {
+	const names, allowed = 100_000, 10 << 20
+	for _, c := range []struct {
+		what              string
+		messages, session bool
+		atOnce            bool
+	}{
+		{what: "names"},
+		{what: "names with a message each", messages: true},
+		{what: "names with a message and a session each", messages: true, session: true},
+		{what: "names with a message and a session each, at once", messages: true, session: true, atOnce: true},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			store := memory.New()
+			before := heap()
+			var guests []guest
+			for n := range names {
+				g := guest{T: t, store: store, name: signal.UserName(fmt.Sprintf("user number %d", n))}
+				if c.session {
+					g.session = fmt.Sprintf("session-%d", n)
+				}
+				g.come("epoch " + string(g.name))
+				if c.messages {
+					g.getMessage()
+				}
+				if c.atOnce {
+					guests = append(guests, g)
+				} else {
+					g.leave(0)
+				}
+			}
+			for _, g := range guests {
+				g.leave(0)
+			}
+			after := heap()
+			t.Logf("%d KB more than before", (after-before)>>10)
+			if after-before > allowed {
+				t.Errorf("%d bytes more than before, %d are allowed", after-before, allowed)
+			}
+			runtime.KeepAlive(store)
+		})
+	}
+}
+
+// Of the names that are released the newest are kept, and those who come back are
+// no more only kept.
+func TestReleasedNames(t *testing.T) {
+	store := memory.New()
+	name := func(n int) guest { return guest{T: t, store: store, name: signal.UserName(fmt.Sprint(n))} }
+	visit := func(g guest) {
+		g.come("first")
+		g.getMessage()
+		g.leave(7)
+	}
+	for n := range memory.MaxReleased {
+		visit(name(n))
+	}
+	if c := name(0).come("second"); c.Epoch != "first" || c.Seq != 1 || c.TAT != 7 { // it does not count while it is owned
+		t.Errorf("the oldest of %d: %+v", memory.MaxReleased, c)
+	}
+	visit(name(memory.MaxReleased))
+	visit(name(memory.MaxReleased + 1))
+	if c := name(1).come("second"); c.Epoch != "second" || c.Seq != 0 || c.TAT != 0 {
+		t.Errorf("the oldest of one more than %d: %+v", memory.MaxReleased, c)
+	}
+	if c := name(2).come("second"); c.Epoch != "first" || c.Seq != 1 {
+		t.Errorf("the oldest that is kept: %+v", c)
+	}
+}
+
+// Of the connections that have ended the newest are kept for their sessions.
+func TestEndedConnections(t *testing.T) {
+	store := memory.New()
+	visitor := func(n int) guest { return guest{t, store, signal.UserName(fmt.Sprint(n)), "s"} }
+	for n := range memory.MaxEnded + 1 {
+		visitor(n).come("e")
+		visitor(n).leave(0)
+	}
+	for n, want := range map[int]error{0: signal.ErrNoConnection, 1: nil, memory.MaxEnded: nil} {
+		if _, err := store.GetEnded(t.Context(), visitor(n).id(), began.Add(time.Minute)); !errors.Is(err, want) {
+			t.Errorf("connection %d of %d: %v", n, memory.MaxEnded+1, err)
+		}
+	}
+}

@@ -37,15 +37,15 @@ type backend interface {
 type api struct {
 	gateway    *gateway.Gateway
 	backend    backend
-	faults     *faults.Faults // nil: none
 	management *service       // @connections, for functions in other processes; nil: there are none
 	ping       time.Duration  // between two rounds of keepalive
 	caution    string         // what whoever runs it is to be told of who may connect
+	faults     *faults.Faults // nil: none
 	log        *slog.Logger
 }
 
 func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a *api, err error) {
-	a = &api{ping: o.timers.Heartbeat.Interval, log: log, faults: faults.New(o.faults, log)}
+	a = &api{ping: o.timers.Heartbeat.Interval, faults: faults.New(o.faults, log), log: log}
 	switch {
 	case o.functions != "":
 		a.backend, err = newEnvironments(ctx, o, a, logs)
@@ -88,13 +88,12 @@ func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
 
 // keepalive is the schedule of the function of that name.
 func (a *api) keepalive(ctx context.Context) {
-	tick := time.NewTicker(a.ping)
-	defer tick.Stop()
+	tick := time.Tick(a.ping)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-tick:
 			if err := a.backend.keepalive(ctx); err != nil && ctx.Err() == nil {
 				a.log.ErrorContext(ctx, "keepalive failed", "error", err)
 			}
@@ -103,13 +102,12 @@ func (a *api) keepalive(ctx context.Context) {
 }
 
 // close closes every connection and ends the work that follows. It returns when
-// both are done, or ctx ends; clients have until lastWork before.
-func (a *api) close(ctx context.Context) {
-	clients, cancel := ctx, context.CancelFunc(func() {})
-	if end, ok := ctx.Deadline(); ok {
-		clients, cancel = context.WithDeadline(ctx, end.Add(-lastWork))
-	}
+// both are done, or after shutdown; clients have until lastWork before.
+func (a *api) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdown)
 	defer cancel()
+	clients, cancelClients := context.WithTimeout(ctx, shutdown-lastWork)
+	defer cancelClients()
 	if err := a.gateway.Close(clients); err != nil {
 		a.log.InfoContext(ctx, "clients cut off", "error", err)
 	}

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -26,7 +27,8 @@ type invokeAPI struct {
 }
 
 func newInvokeAPI(ctx context.Context, o options, a *api) (*invokeAPI, error) {
-	if err := reach(ctx, o.lambda); err != nil {
+	i := &invokeAPI{http: &http.Client{Transport: new(http.Transport)}} // an answer may take as long as the gateway waits
+	if err := i.reach(ctx, o.lambda); err != nil {
 		return nil, fmt.Errorf("use Lambda at %s: %w", o.lambda, err)
 	}
 	if o.dynamodb != "" {
@@ -34,7 +36,6 @@ func newInvokeAPI(ctx context.Context, o options, a *api) (*invokeAPI, error) {
 			return nil, err
 		}
 	}
-	i := &invokeAPI{http: &http.Client{Transport: new(http.Transport)}} // an answer may take as long as the gateway waits
 	i.client = lambda.NewFromConfig(awsenv.ConfigOr("us-east-1", "local"), func(l *lambda.Options) {
 		l.BaseEndpoint, l.HTTPClient = &o.lambda, i.http
 		l.Retryer = aws.NopRetryer{} // as API Gateway, which does not repeat an invocation
@@ -43,15 +44,15 @@ func newInvokeAPI(ctx context.Context, o options, a *api) (*invokeAPI, error) {
 }
 
 // reach sees that an HTTP server is there, whatever it answers.
-func reach(ctx context.Context, url string) error {
+func (i *invokeAPI) reach(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, reachWithin)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(r)
+	r.Close = true
+	answer, err := i.http.Do(r)
 	if err != nil {
 		return err
 	}
@@ -81,20 +82,13 @@ func (i *invokeAPI) invoke(ctx context.Context, f function, payload []byte) ([]b
 	return out.Payload, nil
 }
 
-// failure is what Lambda answers for a function that failed.
-type failure struct {
-	Type    string `json:"errorType"`
-	Message string `json:"errorMessage"`
-}
-
-func (f *failure) Error() string { return f.Type + ": " + f.Message }
-
+// functionError is what Lambda answers for a function that failed.
 func functionError(payload []byte) error {
-	f := new(failure)
-	if err := json.Unmarshal(payload, f); err != nil {
-		f.Message = string(payload)
+	var failure struct{ ErrorType, ErrorMessage string }
+	if err := json.Unmarshal(payload, &failure); err != nil {
+		failure.ErrorMessage = string(payload)
 	}
-	return f
+	return errors.New(failure.ErrorType + ": " + failure.ErrorMessage)
 }
 
 // close has little to end: what is under way is so elsewhere.

@@ -8,7 +8,7 @@ import (
 
 // service is an HTTP service for functions in other processes.
 type service struct {
-	server http.Server
+	server *http.Server
 	at     net.Listener
 }
 
@@ -17,10 +17,11 @@ func serve(address string, handler http.Handler, log *slog.Logger) (*service, er
 	if err != nil {
 		return nil, err
 	}
-	s := &service{at: l}
-	s.server.Handler = handler
-	s.server.ReadHeaderTimeout = readRequest
-	s.server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	s := &service{at: l, server: &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readRequest,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}}
 	go func() { _ = s.server.Serve(l) }()
 	return s, nil
 }

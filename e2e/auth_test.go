@@ -21,7 +21,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
-	"github.com/owt-signal/owt-signal/internal/lambdatest"
 )
 
 // issuer is an OpenID Connect issuer: its configuration, its keys, and tokens
@@ -141,7 +140,7 @@ func TestFunctionAuthenticates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := httptest.NewServer(lambdatest.InvokeAPI(map[string]*lambdaenv.Function{"accounts": f}))
+	api := httptest.NewServer(invokeAPI(func(string) *lambdaenv.Function { return f }))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), soon)
 		defer cancel()

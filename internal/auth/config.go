@@ -6,7 +6,6 @@ import (
 	"net/textproto"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -60,99 +59,47 @@ func NewConfig() Config {
 	return Config{Claim: DefaultClaim, Skew: DefaultSkew, Timeout: DefaultTimeout}
 }
 
-// Settings are all parameters there are.
-var Settings = []setting.Setting[Config]{
-	{Variable: "AUTH_MODE", Flag: "auth", Usage: "who a client is: `mode` token (the token is the name: anyone can be anyone), jwt, or lambda (a function says) (default token)",
-		Set: func(c *Config, v string) error {
-			c.Mode = v
-			return oneOf(v, ModeToken, ModeJWT, ModeLambda)
-		}},
-	{Variable: "ANONYMOUS", Flag: "anonymous", Usage: "whether clients without a token are let in, under a name made up: `allow` or refuse (default allow with -auth token, refuse otherwise)",
-		Set: func(c *Config, v string) error {
-			allow := v == "allow"
-			c.Anonymous = &allow
-			return oneOf(v, "allow", "refuse")
-		}},
-	{Variable: "TOKEN_SOURCES", Flag: "token-sources", Usage: "ways for a token to come, `list` of event, header, subprotocol, query (default all)",
-		Set: func(c *Config, v string) (err error) {
-			c.Sources, err = sources(v)
-			return err
-		}},
-	{Variable: "ACCEPTED_VERSIONS", Flag: "versions", Usage: "client versions to serve, `list` such as \"4.3.1, >=5.0 <6; Android: required, 4.x\" (default " + versions.Default + ")",
-		Set: func(c *Config, v string) (err error) {
-			c.Versions, err = versions.Parse(v)
-			return err
-		}},
-	{Variable: "JWT_SECRET_ARN",
-		Set: func(c *Config, v string) error {
-			c.Secret = v
-			return secret.CheckID(v)
-		}},
-	{Variable: "JWT_SECRET_FILE", Flag: "jwt-secret-file", Usage: "with -auth jwt: `file` with the secret that tokens are signed with (HS256, HS384, HS512)",
-		Set: func(c *Config, v string) (err error) {
-			c.SecretFile, err = filepath.Abs(v)
-			return err
-		}},
-	{Variable: "JWT_JWKS_URL", Flag: "jwks", Usage: "with -auth jwt: `URL` of the JSON Web Key Set that tokens are signed with",
-		Set: func(c *Config, v string) error {
-			c.KeySet = v
-			return checkURL(v)
-		}},
-	{Variable: "JWT_ISSUER", Flag: "jwt-issuer", Usage: "with -auth jwt: the issuer that tokens must name, whose keys are discovered at this `URL` unless -jwks or -jwt-secret-file has them",
-		Set: func(c *Config, v string) error {
-			c.Issuer = v
-			return nil
-		}},
-	{Variable: "JWT_AUDIENCE", Flag: "jwt-audience", Usage: "with -auth jwt: `list` of audiences, one of which a token must be meant for (default any)",
-		Set: func(c *Config, v string) error {
-			c.Audience = fields(v)
-			return atMost(c.Audience, maxListed)
-		}},
-	{Variable: "JWT_ALGORITHMS", Flag: "jwt-algorithms", Usage: "with -auth jwt: `list` of algorithms to accept (default all that go with the keys)",
-		Set: func(c *Config, v string) error {
-			c.Algorithms = fields(v)
-			return checkAlgorithms(c.Algorithms)
-		}},
-	{Variable: "JWT_CLAIM", Flag: "jwt-claim", Usage: "with -auth jwt: `name` of the claim that has the user's name (default " + DefaultClaim + ")",
-		Set: func(c *Config, v string) error {
-			c.Claim = v
-			return nil
-		}},
-	{Variable: "JWT_SKEW", Flag: "jwt-skew", Usage: "with -auth jwt: how much the issuer's clock may differ (`duration`, default 30s, at most 5m)",
-		Set: func(c *Config, v string) (err error) {
-			c.Skew, err = duration(v, 0, MaxSkew)
-			return err
-		}},
-	{Variable: "JWT_OUTLIVE", Flag: "jwt-outlive", Usage: "with -auth jwt: whether connections may outlive the token: `true` or false (default false)",
-		Set: func(c *Config, v string) (err error) {
-			c.Outlive, err = strconv.ParseBool(v)
-			if err != nil {
-				return errors.New("true or false is needed")
-			}
-			return nil
-		}},
-	{Variable: "AUTH_FUNCTION", Flag: "auth-function", Usage: "with -auth lambda: `name` or ARN of the function to ask",
-		Set: func(c *Config, v string) error {
-			c.Function = v
-			return nil
-		}},
-	{Variable: "AUTH_HEADERS", Flag: "auth-headers", Usage: "with -auth lambda: `list` of the handshake's headers to show it",
-		Set: func(c *Config, v string) (err error) {
-			c.Headers, err = headers(v)
-			return err
-		}},
-	{Variable: "AUTH_TIMEOUT", Flag: "auth-timeout", Usage: "with -auth lambda: how long it may take (`duration`, default 3s, at most 10s)",
-		Set: func(c *Config, v string) (err error) {
-			c.Timeout, err = duration(v, time.Millisecond, MaxTimeout)
-			return err
-		}},
+// Settings returns all parameters there are.
+func (c *Config) Settings() []setting.Setting {
+	return []setting.Setting{
+		setting.New("AUTH_MODE", "auth", "who a client is: `mode` token (the token is the name: anyone can be anyone), jwt, or lambda (a function says) (default token)",
+			setting.Text(&c.Mode, setting.OneOf(ModeToken, ModeJWT, ModeLambda))),
+		setting.New("ANONYMOUS", "anonymous", "whether clients without a token are let in, under a name made up: `allow` or refuse (default allow with -auth token, refuse otherwise)",
+			setting.Parsed(&c.Anonymous, parseAnonymous)),
+		setting.New("TOKEN_SOURCES", "token-sources", "ways for a token to come, `list` of event, header, subprotocol, query (default all)",
+			setting.Parsed(&c.Sources, sources)),
+		setting.New("ACCEPTED_VERSIONS", "versions", "client versions to serve, `list` such as \"4.3.1, >=5.0 <6; Android: required, 4.x\" (default "+versions.Default+")",
+			setting.Parsed(&c.Versions, versions.Parse)),
+		setting.New("JWT_SECRET_ARN", "", "", setting.Text(&c.Secret, secret.CheckID)),
+		setting.New("JWT_SECRET_FILE", "jwt-secret-file", "with -auth jwt: `file` with the secret that tokens are signed with (HS256, HS384, HS512)",
+			setting.Parsed(&c.SecretFile, filepath.Abs)),
+		setting.New("JWT_JWKS_URL", "jwks", "with -auth jwt: `URL` of the JSON Web Key Set that tokens are signed with",
+			setting.Text(&c.KeySet, checkURL)),
+		setting.New("JWT_ISSUER", "jwt-issuer", "with -auth jwt: the issuer that tokens must name, whose keys are discovered at this `URL` unless -jwks or -jwt-secret-file has them",
+			setting.Text(&c.Issuer)),
+		setting.New("JWT_AUDIENCE", "jwt-audience", "with -auth jwt: `list` of audiences, one of which a token must be meant for (default any)",
+			setting.Parsed(&c.Audience, audiences)),
+		setting.New("JWT_ALGORITHMS", "jwt-algorithms", "with -auth jwt: `list` of algorithms to accept (default all that go with the keys)",
+			setting.Parsed(&c.Algorithms, parseAlgorithms)),
+		setting.New("JWT_CLAIM", "jwt-claim", "with -auth jwt: `name` of the claim that has the user's name (default "+DefaultClaim+")",
+			setting.Text(&c.Claim)),
+		setting.New("JWT_SKEW", "jwt-skew", "with -auth jwt: how much the issuer's clock may differ (`duration`, default 30s, at most 5m)",
+			setting.Duration(&c.Skew, 0, MaxSkew)),
+		setting.New("JWT_OUTLIVE", "jwt-outlive", "with -auth jwt: whether connections may outlive the token: `true` or false (default false)",
+			setting.Bool(&c.Outlive)),
+		setting.New("AUTH_FUNCTION", "auth-function", "with -auth lambda: `name` or ARN of the function to ask",
+			setting.Text(&c.Function)),
+		setting.New("AUTH_HEADERS", "auth-headers", "with -auth lambda: `list` of the handshake's headers to show it",
+			setting.Parsed(&c.Headers, headers)),
+		setting.New("AUTH_TIMEOUT", "auth-timeout", "with -auth lambda: how long it may take (`duration`, default 3s, at most 10s)",
+			setting.Duration(&c.Timeout, time.Millisecond, MaxTimeout)),
+	}
 }
 
-// ReadEnvironment reads the settings' variables. One that is empty says
-// nothing.
+// ReadEnvironment reads the settings' variables.
 func ReadEnvironment(getenv func(string) string) (Config, error) {
 	c := NewConfig()
-	if err := setting.Read(Settings, &c, getenv); err != nil {
+	if err := setting.FromEnvironment(getenv, c.Settings()); err != nil {
 		return c, err
 	}
 	return c, c.Check()
@@ -212,18 +159,29 @@ func (c Config) algorithms() []string {
 	return c.Algorithms
 }
 
-func checkAlgorithms(list []string) error {
+func parseAlgorithms(v string) ([]string, error) {
+	list := setting.List(v)
 	for _, algorithm := range list {
 		if _, shared := hashSize[algorithm]; !shared && !slices.Contains(publicAlgorithms, algorithm) {
-			return fmt.Errorf("%q is none of HS256, HS384, HS512, %s", algorithm, strings.Join(publicAlgorithms, ", "))
+			return nil, fmt.Errorf("%q is none of HS256, HS384, HS512, %s", algorithm, strings.Join(publicAlgorithms, ", "))
 		}
 	}
-	return nil
+	return list, nil
+}
+
+func parseAnonymous(v string) (*bool, error) {
+	allow := v == "allow"
+	return &allow, setting.OneOf("allow", "refuse")(v)
+}
+
+func audiences(v string) ([]string, error) {
+	list := setting.List(v)
+	return list, atMost(list, maxListed)
 }
 
 func sources(list string) (signal.Sources, error) {
 	all := make(signal.Sources, 0, len(signal.AllSources))
-	for _, name := range fields(list) {
+	for _, name := range setting.List(list) {
 		if !slices.Contains(signal.AllSources, signal.Source(name)) {
 			return nil, fmt.Errorf("%q is none of event, header, subprotocol, query", name)
 		}
@@ -241,7 +199,7 @@ var tokenHeaders = []string{"authorization", "cookie", "proxy-authorization", "s
 
 func headers(list string) ([]string, error) {
 	var all []string
-	for _, name := range fields(list) {
+	for _, name := range setting.List(list) {
 		name = strings.ToLower(name)
 		switch {
 		case slices.Contains(tokenHeaders, name):
@@ -256,18 +214,6 @@ func headers(list string) ([]string, error) {
 	return all, atMost(all, maxHeaders)
 }
 
-// fields are the entries of a list: separated by commas, spaces do not count.
-func fields(list string) []string {
-	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-func oneOf(v string, allowed ...string) error {
-	if slices.Contains(allowed, v) {
-		return nil
-	}
-	return fmt.Errorf("%q is none of %s", v, strings.Join(allowed, ", "))
-}
-
 var errEmptyList = errors.New("the list is empty")
 
 func atMost(list []string, n int) error {
@@ -279,12 +225,4 @@ func atMost(list []string, n int) error {
 	default:
 		return nil
 	}
-}
-
-func duration(v string, least, most time.Duration) (time.Duration, error) {
-	d, err := time.ParseDuration(v)
-	if err != nil || d < least || d > most {
-		return 0, fmt.Errorf("%q is no duration from %v to %v", v, least, most)
-	}
-	return d, nil
 }

@@ -160,6 +160,26 @@ func (e *environment) advance() {
 	}
 }
 
+// await waits in place for the next invocation, nil if ctx ends before. e.mu is held when it is called, and not when it
+// returns.
+func (e *environment) await(ctx context.Context, place *chan *invocation) *invocation {
+	next := make(chan *invocation, 1)
+	*place = next
+	e.advance()
+	e.mu.Unlock()
+	select {
+	case inv := <-next:
+		return inv
+	case <-ctx.Done():
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if *place == next {
+			*place = nil
+		}
+		return nil
+	}
+}
+
 func (e *environment) allWait() bool {
 	for _, ext := range e.extensions {
 		if ext.next == nil {

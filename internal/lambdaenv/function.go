@@ -174,18 +174,19 @@ func (f *Function) invoke(ctx context.Context, payload []byte, life *time.Durati
 		inv.life = life
 		err = f.place(ctx, inv)
 	}
+	var a answer
+	if err == nil {
+		select {
+		case a = <-inv.answered:
+			err = a.err
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("invoke function %q: %w", f.config.Name, err)
 	}
-	select {
-	case answer := <-inv.answered:
-		if answer.err != nil {
-			return nil, fmt.Errorf("invoke function %q: %w", f.config.Name, answer.err)
-		}
-		return answer.payload, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("invoke function %q: %w", f.config.Name, ctx.Err())
-	}
+	return a.payload, nil
 }
 
 // Drain waits until no invocation is under way, nor work that follows an answer. It returns the error of ctx if that

@@ -2,6 +2,7 @@ package lambdaenv_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,7 +21,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
-	"github.com/owt-signal/owt-signal/internal/lambdatest"
 )
 
 // patience is how long a test waits for what must happen.
@@ -104,9 +104,18 @@ func start(t *testing.T, config lambdaenv.Config) *function {
 }
 
 // try invokes the function once.
-func (f *function) try(o order) (report, error) {
-	var r report
-	err := lambdatest.InvokeJSON(context.Background(), f.Function, o, &r)
+func (f *function) try(o order) (report, error) { return f.invoke(context.Background(), o) }
+
+func (f *function) invoke(ctx context.Context, o order) (r report, err error) {
+	payload, err := json.Marshal(o)
+	if err != nil {
+		return r, err
+	}
+	answer, err := f.Invoke(ctx, payload)
+	if err != nil {
+		return r, err
+	}
+	err = json.Unmarshal(answer, &r)
 	return r, err
 }
 
@@ -151,7 +160,7 @@ func (f *function) background(ctx context.Context, o order) func() (report, erro
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err = lambdatest.InvokeJSON(ctx, f.Function, o, &r)
+		r, err = f.invoke(ctx, o)
 	}()
 	return func() (report, error) {
 		<-done

@@ -1,4 +1,4 @@
-// Package lambdatest builds and invokes functions for tests.
+// Package lambdatest builds the functions for tests.
 package lambdatest
 
 import (

@@ -1,9 +1,9 @@
-package main
+// Package local is the service on one machine: a local API Gateway, what answers
+// behind it, and a page to try it with.
+package local
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -12,8 +12,8 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/auth"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
+	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
-	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
 type (
@@ -24,8 +24,8 @@ type (
 // backend is what answers behind the gateway: the handlers in this process, or
 // functions built for Lambda.
 type backend interface {
-	// routes is what the gateway invokes.
-	routes() gateway.Routes
+	// function returns what the gateway invokes.
+	function(f function) gateway.Function
 	// keepalive is one round of pings.
 	keepalive(ctx context.Context) error
 	// close ends what is under way, once the gateway is closed: by itself, if
@@ -37,14 +37,15 @@ type backend interface {
 type api struct {
 	gateway    *gateway.Gateway
 	backend    backend
-	management *service      // @connections, for functions in other processes; nil: there are none
-	ping       time.Duration // between two rounds of keepalive
-	caution    string        // what whoever runs it is to be told of who may connect
+	management *service       // @connections, for functions in other processes; nil: there are none
+	ping       time.Duration  // between two rounds of keepalive
+	caution    string         // what whoever runs it is to be told of who may connect
+	faults     *faults.Faults // nil: none
 	log        *slog.Logger
 }
 
 func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a *api, err error) {
-	a = &api{ping: o.heartbeat.Interval, log: log}
+	a = &api{ping: o.timers.Heartbeat.Interval, faults: faults.New(o.faults, log), log: log}
 	switch {
 	case o.functions != "":
 		a.backend, err = newEnvironments(ctx, o, a, logs)
@@ -57,11 +58,12 @@ func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a
 		a.management.close()
 		return nil, err
 	}
+	route := func(f function) gateway.Function { return a.faults.Function(a.backend.function(f), a) }
 	a.gateway = gateway.New(gateway.Config{
-		Routes:   a.backend.routes(),
+		Routes:   gateway.Routes{Connect: route(connect), Disconnect: route(disconnect), Default: route(message)},
 		Stage:    o.stage,
 		Mappings: []string{"socket.io"},
-		Idle:     o.idle,
+		Idle:     o.timers.Idle,
 		Duration: o.duration,
 		Early:    o.lambda != "",
 		Inline:   o.isQuick(),
@@ -81,18 +83,17 @@ func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
 		return nil, err
 	}
 	a.caution = access.Caution
-	return newHandlers(o, store, access, a, a.log), nil
+	return newHandlers(o, store, access, a), nil
 }
 
 // keepalive is the schedule of the function of that name.
 func (a *api) keepalive(ctx context.Context) {
-	tick := time.NewTicker(a.ping)
-	defer tick.Stop()
+	tick := time.Tick(a.ping)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-tick:
 			if err := a.backend.keepalive(ctx); err != nil && ctx.Err() == nil {
 				a.log.ErrorContext(ctx, "keepalive failed", "error", err)
 			}
@@ -101,50 +102,15 @@ func (a *api) keepalive(ctx context.Context) {
 }
 
 // close closes every connection and ends the work that follows. It returns when
-// both are done, or ctx ends; clients have until lastWork before.
-func (a *api) close(ctx context.Context) {
-	clients, cancel := ctx, context.CancelFunc(func() {})
-	if end, ok := ctx.Deadline(); ok {
-		clients, cancel = context.WithDeadline(ctx, end.Add(-lastWork))
-	}
+// both are done, or after shutdown; clients have until lastWork before.
+func (a *api) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdown)
 	defer cancel()
+	clients, cancelClients := context.WithTimeout(ctx, shutdown-lastWork)
+	defer cancelClients()
 	if err := a.gateway.Close(clients); err != nil {
 		a.log.InfoContext(ctx, "clients cut off", "error", err)
 	}
 	a.backend.close(ctx)
 	a.management.close()
-}
-
-// Post implements [apigw.Connections] by a call in this process.
-func (a *api) Post(ctx context.Context, _ string, id signal.ConnectionID, frame []byte) error {
-	return translate(a.gateway.Post(ctx, string(id), frame))
-}
-
-// Get implements [apigw.Connections] by a call in this process.
-func (a *api) Get(ctx context.Context, _ string, id signal.ConnectionID) error {
-	_, err := a.gateway.Get(ctx, string(id))
-	return translate(err)
-}
-
-// Delete implements [apigw.Connections] by a call in this process.
-func (a *api) Delete(ctx context.Context, _ string, id signal.ConnectionID) error {
-	err := translate(a.gateway.Delete(ctx, string(id)))
-	if errors.Is(err, signal.ErrGone) {
-		return nil
-	}
-	return err
-}
-
-// translate maps the gateway's errors to the domain's.
-func translate(err error) error {
-	for theirs, ours := range map[error]error{
-		gateway.ErrGone:            signal.ErrGone,
-		gateway.ErrLimitExceeded:   signal.ErrBusy,
-		gateway.ErrPayloadTooLarge: signal.ErrTooLarge,
-	} {
-		if errors.Is(err, theirs) {
-			return fmt.Errorf("%w: %w", ours, err)
-		}
-	}
-	return err
 }

@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"context"
@@ -24,52 +24,44 @@ const afterWithin = 60 * time.Second
 // handlers is the backend in this process.
 type handlers struct {
 	handler *apigw.Handler
-	sockets apigw.Connections // without faults
-	faults  *faults.Faults    // nil: none
+	faults  *faults.Faults // nil: none
 	log     *slog.Logger
 	after   sync.WaitGroup // work that follows an answer
 	stop    context.CancelFunc
 	base    context.Context
 }
 
-func newHandlers(o options, store signal.Store, access signal.Access, sockets apigw.Connections, log *slog.Logger) *handlers {
-	h := &handlers{sockets: sockets, faults: faults.New(o.faults, log), log: log}
+func newHandlers(o options, store signal.Store, access signal.Access, a *api) *handlers {
+	h := &handlers{faults: a.faults, log: a.log}
 	h.base, h.stop = context.WithCancel(context.Background())
 	h.handler = app.New(app.Config{
 		Store:       h.faults.Store(store),
-		Connections: h.faults.Connections(sockets),
+		Connections: h.faults.Connections(a),
 		Endpoint:    func(events.APIGatewayWebsocketProxyRequestContext) string { return "local" },
 		Limits:      o.limits,
 		Access:      access,
-		Heartbeat:   o.heartbeat,
-		Idle:        o.idle,
-		Log:         log,
+		Timers:      o.timers,
+		Log:         a.log,
 	})
 	return h
 }
 
-func (h *handlers) routes() gateway.Routes {
-	return gateway.Routes{
-		Connect:    h.function(h.handler.Connect),
-		Disconnect: h.function(h.disconnect),
-		Default:    h.function(h.handler.Message),
-	}
-}
-
-func (h *handlers) disconnect(ctx context.Context, ev *request) (response, signal.After) {
-	return h.handler.Disconnect(ctx, ev), nil
-}
-
 // function runs a route in this process, and what follows its answer after it.
-func (h *handlers) function(route app.Route) gateway.Function {
-	route = h.faults.Route(route)
-	return h.faults.Function(gateway.FunctionFunc(func(ctx context.Context, ev *request) (response, error) {
+func (h *handlers) function(f function) gateway.Function {
+	route := h.faults.Route(map[function]app.Route{
+		connect: h.handler.Connect, disconnect: h.disconnect, message: h.handler.Message,
+	}[f])
+	return gateway.FunctionFunc(func(ctx context.Context, ev *request) (response, error) {
 		r, work := route(ctx, ev)
 		if work != nil {
 			h.after.Go(func() { h.follow(work) })
 		}
 		return r, nil
-	}), h.sockets)
+	})
+}
+
+func (h *handlers) disconnect(ctx context.Context, ev *request) (response, signal.After) {
+	return h.handler.Disconnect(ctx, ev), nil
 }
 
 // follow does the work that follows an answer. What fails there fails alone.

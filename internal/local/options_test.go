@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 func TestHelpPrintsTheFlags(t *testing.T) {
 	for _, help := range []string{"-help", "-h", "--help"} {
 		var stdout, stderr lockedBuffer
-		if err := run(t.Context(), []string{help}, &stdout, &stderr); !errors.Is(err, flag.ErrHelp) {
+		if err := Run(t.Context(), []string{help}, &stdout, &stderr); !errors.Is(err, flag.ErrHelp) {
 			t.Errorf("%s: %v, want flag.ErrHelp", help, err)
 		}
 		for _, name := range []string{
@@ -92,7 +92,7 @@ func wantRefused(t *testing.T, args []string, parts ...string) {
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	var stdout, stderr lockedBuffer
-	err := run(ctx, args, &stdout, &stderr)
+	err := Run(ctx, args, &stdout, &stderr)
 	if err == nil {
 		t.Fatalf("%q: served, want an error", args)
 	}

@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"errors"
@@ -12,13 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/owt-signal/owt-signal/internal/app"
 	"github.com/owt-signal/owt-signal/internal/auth"
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
 	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/setting"
-	"github.com/owt-signal/owt-signal/internal/socketio"
 )
 
 // options is what the command line says.
@@ -34,9 +34,9 @@ type options struct {
 	management    string // address
 	auth          auth.Config
 	limits        limits.Config
-	environment   map[string]string // the same for functions in other processes
-	heartbeat     socketio.Heartbeat
-	idle          time.Duration
+	environment   map[string]string // both, for functions in other processes
+	timers        app.Timers
+	timing        map[string]string // the same for functions in other processes
 	duration      time.Duration
 	level         slog.Level
 	faults        *faults.Spec // nil: none
@@ -48,7 +48,10 @@ var stageName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // parse reads the command line. For -help it writes the flags to out and
 // returns flag.ErrHelp.
 func parse(args []string, out io.Writer) (options, error) {
-	o := options{auth: auth.NewConfig(), limits: limits.NewConfig(), environment: make(map[string]string)}
+	o := options{
+		auth: auth.NewConfig(), limits: limits.NewConfig(), environment: make(map[string]string),
+		timers: app.NewTimers(), timing: make(map[string]string),
+	}
 	fs := flag.NewFlagSet("owt-signal", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.plain, "plain", ":8095", "`address` for http and ws; empty turns it off")
@@ -62,14 +65,12 @@ func parse(args []string, out io.Writer) (options, error) {
 	fs.IntVar(&o.concurrency, "concurrency", lambdaenv.DefaultMaxConcurrency, "largest `number` of processes that a function may have at a time; with -functions")
 	fs.StringVar(&o.lambda, "lambda-endpoint", "", "invoke the functions by the Lambda API at this `URL`, such as sam local start-lambda serves; see docs/local.md")
 	fs.StringVar(&o.management, "management", "127.0.0.1:0", "`address` of @connections for -functions and -lambda-endpoint; whoever reaches it can post to every client")
-	addFlags(fs, auth.Settings, &o.auth, o.environment)
-	addFlags(fs, limits.Settings, &o.limits, o.environment)
-	fs.DurationVar(&o.heartbeat.Interval, "ping-interval", socketio.DefaultHeartbeat.Interval, "between two pings on a Socket.IO connection")
-	fs.DurationVar(&o.heartbeat.Timeout, "ping-timeout", socketio.DefaultHeartbeat.Timeout, "how late a ping or its answer may come")
-	fs.DurationVar(&o.idle, "idle-timeout", gateway.DefaultIdle, "after which a silent connection is closed")
+	addFlags(fs, o.environment, o.auth.Settings())
+	addFlags(fs, o.environment, o.limits.Settings())
+	addFlags(fs, o.timing, o.timers.Settings())
 	fs.DurationVar(&o.duration, "max-duration", gateway.DefaultDuration, "after which any connection is closed")
 	fs.TextVar(&o.level, "log", slog.LevelInfo, "lowest `level` of log lines: debug, info, warn, error")
-	fs.Func("faults", "misbehave as AWS may, by `settings` separated by commas, such as "+faults.Example+":\n"+faults.Usage, func(text string) (err error) {
+	fs.Func("faults", "misbehave as AWS may, by `settings` separated by commas, such as "+faults.Example+":\n"+faults.Usage(), func(text string) (err error) {
 		o.faults, err = faults.Parse(text)
 		return err
 	})
@@ -83,7 +84,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	if err != nil {
 		return o, fmt.Errorf("%w (see -help)", err)
 	}
-	if o.auth.SecretFile != "" { // an absolute path: functions run in folders of their own
+	if o.auth.SecretFile != "" { // wherever they run
 		o.environment["JWT_SECRET_FILE"] = o.auth.SecretFile
 	}
 	given := make(map[string]bool)
@@ -94,17 +95,16 @@ func parse(args []string, out io.Writer) (options, error) {
 	return o, o.checkFunctions(given)
 }
 
-// addFlags adds the flags of settings. What they set is also set in the
-// environment of functions in other processes.
-func addFlags[C any](fs *flag.FlagSet, settings []setting.Setting[C], c *C, environment map[string]string) {
+// addFlags adds the settings that have a flag, and keeps in an environment what
+// they are set to.
+func addFlags(fs *flag.FlagSet, environment map[string]string, settings []setting.Setting) {
 	for _, s := range settings {
-		if s.Flag == "" {
-			continue
+		if s.Flag != "" {
+			fs.Func(s.Flag, s.Usage, func(value string) error {
+				environment[s.Variable] = value
+				return s.Set(value)
+			})
 		}
-		fs.Func(s.Flag, s.Usage, func(value string) error {
-			environment[s.Variable] = value
-			return s.Set(c, value)
-		})
 	}
 }
 
@@ -124,8 +124,8 @@ func (o options) check(rest []string) error {
 		return errors.New("-cert and -key go together")
 	case !stageName.MatchString(o.stage):
 		return fmt.Errorf("-stage %q: letters, digits, - and _ only", o.stage)
-	case o.heartbeat.Interval <= 0 || o.heartbeat.Timeout <= 0 || o.idle <= 0 || o.duration <= 0:
-		return errors.New("-ping-interval, -ping-timeout, -idle-timeout and -max-duration must be more than zero")
+	case o.duration <= 0:
+		return errors.New("-max-duration must be more than zero")
 	}
 	return o.auth.Check()
 }

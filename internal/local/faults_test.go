@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"fmt"
@@ -33,7 +33,8 @@ func TestNoFaultsAreInThePath(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := newHandlers(o, memory.New(), signal.OpenAccess, &api{}, slog.New(slog.DiscardHandler))
+		a := &api{faults: faults.New(o.faults, slog.New(slog.DiscardHandler)), log: slog.New(slog.DiscardHandler)}
+		h := newHandlers(o, memory.New(), signal.OpenAccess, a)
 		if _, ok := h.handler.Service.Store.(*memory.Store); !ok || h.faults != nil {
 			t.Errorf("%q: store %T, faults %v", args, h.handler.Service.Store, h.faults)
 		}

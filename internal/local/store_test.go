@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"context"
@@ -32,7 +32,7 @@ func TestUnreachableDynamoDB(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
 			var stdout, stderr lockedBuffer
-			err := run(t.Context(), loopback("-dynamodb", endpoint), &stdout, &stderr)
+			err := Run(t.Context(), loopback("-dynamodb", endpoint), &stdout, &stderr)
 			if err == nil {
 				t.Fatal("served, want an error")
 			}
@@ -58,7 +58,7 @@ func TestEndWhileDynamoDBIsAwaited(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		var stdout, stderr lockedBuffer
-		ended <- run(ctx, loopback("-dynamodb", "http://"+l.Addr().String()), &stdout, &stderr)
+		ended <- Run(ctx, loopback("-dynamodb", "http://"+l.Addr().String()), &stdout, &stderr)
 	}()
 	conn, err := l.Accept() // the server asks
 	if err != nil {

@@ -1,8 +1,9 @@
-package main
+package local
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -10,9 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
-	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
-	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
 )
 
@@ -23,14 +22,13 @@ const reachWithin = 5 * time.Second
 // `sam local start-lambda` serves, by the logical ids of template.yaml. Their
 // environment is that API's affair.
 type invokeAPI struct {
-	client  *lambda.Client
-	http    *http.Client
-	sockets apigw.Connections // without faults
-	faults  *faults.Faults    // nil: none
+	client *lambda.Client
+	http   *http.Client
 }
 
 func newInvokeAPI(ctx context.Context, o options, a *api) (*invokeAPI, error) {
-	if err := reach(ctx, o.lambda); err != nil {
+	i := &invokeAPI{http: &http.Client{Transport: new(http.Transport)}} // an answer may take as long as the gateway waits
+	if err := i.reach(ctx, o.lambda); err != nil {
 		return nil, fmt.Errorf("use Lambda at %s: %w", o.lambda, err)
 	}
 	if o.dynamodb != "" {
@@ -38,41 +36,33 @@ func newInvokeAPI(ctx context.Context, o options, a *api) (*invokeAPI, error) {
 			return nil, err
 		}
 	}
-	i := &invokeAPI{
-		http:    &http.Client{Transport: new(http.Transport)}, // an answer may take as long as the gateway waits
-		sockets: a,
-		faults:  faults.New(o.faults, a.log),
-	}
 	i.client = lambda.NewFromConfig(awsenv.ConfigOr("us-east-1", "local"), func(l *lambda.Options) {
 		l.BaseEndpoint, l.HTTPClient = &o.lambda, i.http
 		l.Retryer = aws.NopRetryer{} // as API Gateway, which does not repeat an invocation
 	})
-	return i, a.serveManagement(o, i.faults)
+	return i, a.serveManagement(o)
 }
 
 // reach sees that an HTTP server is there, whatever it answers.
-func reach(ctx context.Context, url string) error {
+func (i *invokeAPI) reach(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, reachWithin)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Do(r)
+	r.Close = true
+	answer, err := i.http.Do(r)
 	if err != nil {
 		return err
 	}
 	return answer.Body.Close()
 }
 
-func (i *invokeAPI) routes() gateway.Routes {
-	route := func(f function) gateway.Function {
-		return i.faults.Function(gateway.FunctionFunc(func(ctx context.Context, ev *request) (response, error) {
-			return exchange(ctx, ev, func(ctx context.Context, payload []byte) ([]byte, error) { return i.invoke(ctx, f, payload) })
-		}), i.sockets)
-	}
-	return gateway.Routes{Connect: route(connect), Disconnect: route(disconnect), Default: route(message)}
+func (i *invokeAPI) function(f function) gateway.Function {
+	return gateway.FunctionFunc(func(ctx context.Context, ev *request) (response, error) {
+		return exchange(ctx, ev, func(ctx context.Context, payload []byte) ([]byte, error) { return i.invoke(ctx, f, payload) })
+	})
 }
 
 func (i *invokeAPI) keepalive(ctx context.Context) error {
@@ -92,20 +82,13 @@ func (i *invokeAPI) invoke(ctx context.Context, f function, payload []byte) ([]b
 	return out.Payload, nil
 }
 
-// failure is what Lambda answers for a function that failed.
-type failure struct {
-	Type    string `json:"errorType"`
-	Message string `json:"errorMessage"`
-}
-
-func (f *failure) Error() string { return f.Type + ": " + f.Message }
-
+// functionError is what Lambda answers for a function that failed.
 func functionError(payload []byte) error {
-	f := new(failure)
-	if err := json.Unmarshal(payload, f); err != nil {
-		f.Message = string(payload)
+	var failure struct{ ErrorType, ErrorMessage string }
+	if err := json.Unmarshal(payload, &failure); err != nil {
+		failure.ErrorMessage = string(payload)
 	}
-	return f
+	return errors.New(failure.ErrorType + ": " + failure.ErrorMessage)
 }
 
 // close has little to end: what is under way is so elsewhere.

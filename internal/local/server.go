@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"context"
@@ -10,14 +10,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-
 	"github.com/owt-signal/owt-signal/internal/app"
-	"github.com/owt-signal/owt-signal/internal/awsenv"
-	"github.com/owt-signal/owt-signal/internal/dynamo"
 	"github.com/owt-signal/owt-signal/internal/faults"
-	"github.com/owt-signal/owt-signal/internal/memory"
-	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
 // How long a client may take to say what it wants, and all of them to go when
@@ -28,14 +22,34 @@ const (
 	lastWork    = time.Second // of that, for the work that is under way when they have gone
 )
 
+// Run serves what the arguments ask for until ctx ends. It writes to stdout what
+// is served, and the log to stderr. For -help it returns [flag.ErrHelp].
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stdout)
+	if err != nil {
+		return err
+	}
+	s, err := newServer(ctx, o, stderr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(stdout, s.greeting())
+	return s.serve(ctx)
+}
+
 // server is the local API on its listeners.
 type server struct {
-	api    *api
-	http   *http.Server
-	plain  net.Listener // nil: off
-	secure net.Listener // nil: off
-	stage  string
-	faults *faults.Spec // nil: none
+	api       *api
+	http      *http.Server
+	listeners []listener
+	stage     string
+	faults    *faults.Spec // nil: none
+}
+
+// listener is an address, with the schemes that clients reach it by.
+type listener struct {
+	net.Listener
+	http, ws string
 }
 
 func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) {
@@ -52,36 +66,25 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 	}
 	err = s.listen(o)
 	if err == nil {
-		s.http.Handler, err = newPage(s.api.gateway, o, s.secure)
+		s.http.Handler, err = newPage(s.api.gateway, o, s.listeners)
 	}
 	if err != nil {
-		s.closeListeners()
-		s.api.close(ctx)
+		for _, l := range s.listeners {
+			_ = l.Close()
+		}
+		s.api.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// newStore is the store that the options ask for.
-func newStore(ctx context.Context, o options) (signal.Store, error) {
-	if o.dynamodb == "" {
-		return memory.New(), nil
-	}
-	client := dynamodb.NewFromConfig(awsenv.ConfigOr("us-east-1", "local"), func(d *dynamodb.Options) {
-		d.BaseEndpoint = &o.dynamodb
-	})
-	store := dynamo.New(client, o.table)
-	if err := store.EnsureTable(ctx); err != nil {
-		return nil, fmt.Errorf("use DynamoDB at %s: %w", o.dynamodb, err)
-	}
-	return store, nil
-}
-
-func (s *server) listen(o options) (err error) {
+func (s *server) listen(o options) error {
 	if o.plain != "" {
-		if s.plain, err = net.Listen("tcp", o.plain); err != nil {
+		l, err := net.Listen("tcp", o.plain)
+		if err != nil {
 			return err
 		}
+		s.listeners = append(s.listeners, listener{l, "http", "ws"})
 	}
 	if o.secure == "" {
 		return nil
@@ -90,32 +93,16 @@ func (s *server) listen(o options) (err error) {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", o.secure)
-	if err != nil {
-		return err
-	}
-	s.secure = tls.NewListener(l, &tls.Config{
+	l, err := tls.Listen("tcp", o.secure, &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		Certificates: []tls.Certificate{certificate},
 		NextProtos:   []string{"http/1.1"}, // a WebSocket begins in HTTP/1.1
 	})
+	if err != nil {
+		return err
+	}
+	s.listeners = append(s.listeners, listener{l, "https", "wss"})
 	return nil
-}
-
-func (s *server) listeners() []net.Listener {
-	var all []net.Listener
-	for _, l := range []net.Listener{s.plain, s.secure} {
-		if l != nil {
-			all = append(all, l)
-		}
-	}
-	return all
-}
-
-func (s *server) closeListeners() {
-	for _, l := range s.listeners() {
-		_ = l.Close()
-	}
 }
 
 // serve serves until ctx ends, then closes every connection.
@@ -123,8 +110,8 @@ func (s *server) serve(ctx context.Context) error {
 	if s.api.caution != "" {
 		s.api.log.WarnContext(ctx, "who may connect", "caution", s.api.caution)
 	}
-	failed := make(chan error, 2)
-	for _, l := range s.listeners() {
+	failed := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
 		go func() { failed <- s.http.Serve(l) }()
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -136,15 +123,7 @@ func (s *server) serve(ctx context.Context) error {
 	case err = <-failed:
 	}
 	cancel()
-	s.close()
-	return err
-}
-
-// close tells every client that the server goes, and cuts off those that have
-// not gone within shutdown.
-func (s *server) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdown)
-	defer cancel()
-	s.api.close(ctx)
+	s.api.close()
 	_ = s.http.Close()
+	return err
 }

@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
@@ -25,9 +24,8 @@ const memoryMB = 256
 // this machine.
 type environments struct {
 	functions map[function]*lambdaenv.Function
-	store     *service          // a slow one; nil: there is none
-	sockets   apigw.Connections // without faults
-	faults    *faults.Faults    // nil: none
+	store     *service       // a slow one; nil: there is none
+	faults    *faults.Faults // nil: none
 	log       *slog.Logger
 }
 
@@ -41,7 +39,7 @@ func newEnvironments(ctx context.Context, o options, a *api, logs io.Writer) (*e
 	if _, err := newStore(ctx, o); err != nil {
 		return nil, err
 	}
-	e := &environments{functions: make(map[function]*lambdaenv.Function), sockets: a, faults: faults.New(o.faults, a.log), log: a.log}
+	e := &environments{functions: make(map[function]*lambdaenv.Function), faults: a.faults, log: a.log}
 	config, err := e.serve(ctx, o, a)
 	for f, bootstrap := range bootstraps {
 		if err == nil {
@@ -58,7 +56,7 @@ func newEnvironments(ctx context.Context, o options, a *api, logs io.Writer) (*e
 // serve serves @connections, and a slow store if there is to be one. It returns
 // what the functions' configurations have in common.
 func (e *environments) serve(ctx context.Context, o options, a *api) (config lambdaenv.Config, err error) {
-	if err := a.serveManagement(o, e.faults); err != nil {
+	if err := a.serveManagement(o); err != nil {
 		return config, err
 	}
 	database := o.dynamodb
@@ -74,6 +72,7 @@ func (e *environments) serve(ctx context.Context, o options, a *api) (config lam
 		return config, err
 	}
 	env := maps.Clone(o.environment)
+	maps.Copy(env, o.timing)
 	if url := awsenv.Endpoint("LAMBDA"); url != nil { // of a function that says who clients are
 		env["AWS_ENDPOINT_URL_LAMBDA"] = *url
 	}
@@ -87,9 +86,6 @@ func (e *environments) serve(ctx context.Context, o options, a *api) (config lam
 		"AWS_LAMBDA_LOG_LEVEL":                     o.level.String(),
 		"TABLE_NAME":                               o.table,
 		"LOG_LEVEL":                                o.level.String(),
-		"PING_INTERVAL":                            o.heartbeat.Interval.String(),
-		"PING_TIMEOUT":                             o.heartbeat.Timeout.String(),
-		"IDLE_TIMEOUT":                             o.idle.String(),
 	})
 	return lambdaenv.Config{
 		Region:         aws.Region,
@@ -130,11 +126,8 @@ func (e *environments) add(f function, bootstrap string, config lambdaenv.Config
 	return err
 }
 
-func (e *environments) routes() gateway.Routes {
-	route := func(f function) gateway.Function {
-		return e.faults.Function(e.faults.Environments(environment{e.functions[f]}), e.sockets)
-	}
-	return gateway.Routes{Connect: route(connect), Disconnect: route(disconnect), Default: route(message)}
+func (e *environments) function(f function) gateway.Function {
+	return e.faults.Environments(environment{e.functions[f]})
 }
 
 // environment speaks Lambda's JSON to a function.

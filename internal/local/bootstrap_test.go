@@ -1,8 +1,7 @@
-package main
+package local
 
 import (
 	"bytes"
-	"encoding/binary"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -89,7 +88,7 @@ func TestBadFunctions(t *testing.T) {
 		refused(dir, lacks, "is for linux/", "this machine is "+runtime.GOOS+"/"+runtime.GOARCH, "make build", "sam build --parameter-overrides Architecture=")
 		for _, nonsense := range []string{"", "#!", "nonsense that is longer than the head of a program is"} {
 			replace([]byte(nonsense))
-			refused(dir, lacks, "is no program for linux", "make build")
+			refused(dir, lacks, "find functions", "Go build info", "make build")
 		}
 		replace(nil)
 		refused(dir, "find functions", lacks)
@@ -98,10 +97,8 @@ func TestBadFunctions(t *testing.T) {
 
 // foreign is a program of this machine, said to be for another processor.
 func foreign(program []byte) []byte {
-	other := map[string]uint16{"amd64": 183, "arm64": 62}[runtime.GOARCH] // EM_AARCH64, EM_X86_64
-	program = bytes.Clone(program)
-	binary.LittleEndian.PutUint16(program[18:], other) // e_machine
-	return program
+	other := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
+	return bytes.ReplaceAll(program, []byte("GOARCH="+runtime.GOARCH), []byte("GOARCH="+other))
 }
 
 func TestBootstrapThatMayNotRun(t *testing.T) {

@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"bytes"
@@ -40,14 +40,16 @@ type page struct {
 	index []byte
 }
 
-func newPage(next http.Handler, o options, secure net.Listener) (*page, error) {
+func newPage(next http.Handler, o options, listeners []listener) (*page, error) {
 	t, err := template.ParseFS(pageFiles, "page/index.html")
 	if err != nil {
 		return nil, fmt.Errorf("read page: %w", err)
 	}
 	port := ""
-	if secure != nil {
-		_, port, _ = net.SplitHostPort(secure.Addr().String())
+	for _, l := range listeners {
+		if l.http == "https" {
+			_, port, _ = net.SplitHostPort(l.Addr().String())
+		}
 	}
 	var index bytes.Buffer
 	about := struct {

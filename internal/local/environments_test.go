@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"context"
@@ -227,25 +227,6 @@ func TestEndCutsInvocationsOff(t *testing.T) {
 	if text := s.stderr.String(); !strings.Contains(text, `"msg":"work cut off","function":"message"`) {
 		t.Errorf("the logs do not tell of it:\n%s", text)
 	}
-}
-
-// TestSignalEndsFunctions has the command in a process of its own.
-func TestSignalEndsFunctions(t *testing.T) {
-	t.Parallel()
-	c := command(t, loopback("-functions", lay(t, "sam build"), "-dynamodb", engine(t))...)
-	eventually(t, "the greeting", func() bool { return strings.Contains(c.stdout.String(), "io('") })
-	s := &running{}
-	_, _ = s.stdout.Write([]byte(c.stdout.String()))
-	s.plain = s.address("ws")
-	s.join(t, "alice")
-	if err := c.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	if code := c.end(t); code != 0 {
-		t.Errorf("exit code %d, stderr %q, want 0", code, &c.stderr)
-	}
-	_, _ = s.stderr.Write([]byte(c.stderr.String()))
-	s.wantGone(t)
 }
 
 // TestConcurrency: past it, API Gateway answers for Lambda.

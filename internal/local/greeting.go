@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"fmt"
@@ -10,25 +10,16 @@ import (
 func (s *server) greeting() string {
 	var b strings.Builder
 	b.WriteString("OWT signaling server. Ctrl-C ends it.\n\n")
-	base := ""
-	for _, at := range []struct {
-		ws, http string
-		listener net.Listener
-	}{{"ws", "http", s.plain}, {"wss", "https", s.secure}} {
-		if at.listener == nil {
-			continue
-		}
-		host := hostPort(at.listener.Addr())
-		fmt.Fprintf(&b, "  OWT SDKs and Socket.IO  %s://%s/socket.io/\n", at.http, host)
-		fmt.Fprintf(&b, "  JSON over WebSocket     %s://%s/%s\n", at.ws, host, s.stage)
-		fmt.Fprintf(&b, "  Try it in a browser     %s://%s/\n", at.http, host)
-		if base == "" {
-			base = at.http + "://" + host
-		}
+	for _, l := range s.listeners {
+		host := hostPort(l.Addr())
+		fmt.Fprintf(&b, "  OWT SDKs and Socket.IO  %s://%s/socket.io/\n", l.http, host)
+		fmt.Fprintf(&b, "  JSON over WebSocket     %s://%s/%s\n", l.ws, host, s.stage)
+		fmt.Fprintf(&b, "  Try it in a browser     %s://%s/\n", l.http, host)
 	}
 	if m := s.api.management; m != nil {
 		fmt.Fprintf(&b, "  @connections            %s/%s\n", m.url(), s.stage)
 	}
+	base := s.listeners[0].http + "://" + hostPort(s.listeners[0].Addr()) // there is one
 	fmt.Fprintf(&b, "\nPoint an OWT client, or any Socket.IO client, at %s over WebSocket:\n", base)
 	fmt.Fprintf(&b, "  io('%s', {transports: ['websocket']})\n", base)
 	if s.faults != nil {

@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"context"
@@ -31,7 +31,7 @@ func start(t *testing.T, args ...string) *running {
 	s, result := &running{}, make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	go func() { result <- run(ctx, loopback(args...), &s.stdout, &s.stderr) }()
+	go func() { result <- Run(ctx, loopback(args...), &s.stdout, &s.stderr) }()
 	s.end = sync.OnceValue(func() error {
 		select {
 		case err := <-result:

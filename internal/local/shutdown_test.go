@@ -1,4 +1,4 @@
-package main
+package local
 
 import (
 	"context"
@@ -74,7 +74,7 @@ func TestEndBeforeTheBeginning(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var stdout, stderr lockedBuffer
-	if err := run(ctx, loopback(), &stdout, &stderr); err != nil {
+	if err := Run(ctx, loopback(), &stdout, &stderr); err != nil {
 		t.Errorf("run: %v", err)
 	}
 }

@@ -1,10 +1,8 @@
-package main
+package local
 
 import (
-	"debug/elf"
-	"errors"
+	"debug/buildinfo"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -35,31 +33,20 @@ func findBootstraps(dir string) (map[function]string, error) {
 		filepath.Join(connect.logicalID, "bootstrap"), filepath.Join(connect.name, "bootstrap"), dir)
 }
 
-// goarch is what Go calls the processors of ELF binaries that Lambda, or this
-// machine, may have.
-var goarch = map[elf.Machine]string{
-	elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64", elf.EM_386: "386", elf.EM_ARM: "arm", elf.EM_RISCV: "riscv64",
-}
-
-// checkMachine refuses a binary that this machine cannot run.
+// checkMachine refuses a binary that this machine cannot run, by what Go has
+// written into it.
 func checkMachine(path string) error {
-	file, err := elf.Open(path)
-	if _, unread := errors.AsType[*fs.PathError](err); unread {
-		return fmt.Errorf("find functions: %w", err)
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("find functions: %w: %s", err, howToBuild())
 	}
-	if err != nil { // it is of another format
-		if runtime.GOOS == "linux" {
-			return fmt.Errorf("%s is no program for linux: %s", path, howToBuild())
-		}
-		return nil // for the system to judge
+	built := make(map[string]string)
+	for _, s := range info.Settings {
+		built[s.Key] = s.Value
 	}
-	defer func() { _ = file.Close() }()
-	arch, known := goarch[file.Machine]
-	if !known {
-		arch = file.Machine.String()
-	}
-	if runtime.GOOS != "linux" || arch != runtime.GOARCH {
-		return fmt.Errorf("%s is for linux/%s, and this machine is %s/%s: %s", path, arch, runtime.GOOS, runtime.GOARCH, howToBuild())
+	if built["GOOS"] != runtime.GOOS || built["GOARCH"] != runtime.GOARCH {
+		return fmt.Errorf("%s is for %s/%s, and this machine is %s/%s: %s",
+			path, built["GOOS"], built["GOARCH"], runtime.GOOS, runtime.GOARCH, howToBuild())
 	}
 	return nil
 }

@@ -92,21 +92,7 @@ func (e *environment) extensionNext(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, typeExtensionUnknown, "Unknown extension "+identifier)
 		return
 	}
-	next := make(chan *invocation, 1)
-	ext.next = next
-	e.advance()
-	e.mu.Unlock()
-
-	select {
-	case inv := <-next:
-		writeEvent(w, inv)
-	case <-r.Context().Done():
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if ext.next == next {
-			ext.next = nil
-		}
-	}
+	e.await(r.Context(), &ext.next, func(inv *invocation) { writeEvent(w, inv) })
 }
 
 func writeEvent(w http.ResponseWriter, inv *invocation) {

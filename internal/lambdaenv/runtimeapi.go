@@ -1,6 +1,7 @@
 package lambdaenv
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -49,19 +50,24 @@ func (e *environment) runtimeNext(w http.ResponseWriter, r *http.Request) {
 		writeInvocation(w, inv)
 		return
 	}
+	e.await(r.Context(), &e.runtime, func(inv *invocation) { writeInvocation(w, inv) })
+}
+
+// await waits in a place, the runtime's or an extension's, for the next invocation. e.mu is held, and unlocked.
+func (e *environment) await(ctx context.Context, place *chan *invocation, write func(*invocation)) {
 	next := make(chan *invocation, 1)
-	e.runtime = next
+	*place = next
 	e.advance()
 	e.mu.Unlock()
 
 	select {
 	case inv := <-next:
-		writeInvocation(w, inv)
-	case <-r.Context().Done():
+		write(inv)
+	case <-ctx.Done():
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		if e.runtime == next {
-			e.runtime = nil
+		if *place == next {
+			*place = nil
 		}
 	}
 }

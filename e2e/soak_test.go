@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -57,7 +58,7 @@ func TestSoak(t *testing.T) {
 		}
 		within = promptly
 	}
-	engine := storetest.EngineOnFile(t)
+	engine := storetest.StartEngine(t, "--db-path", filepath.Join(t.TempDir(), "engine.db"))
 	s := serve(t, "-dynamodb", engine.Endpoint, "-log", "error")
 	l := &ledger{sent: make(map[string]*entry)}
 	var users []*user
@@ -132,9 +133,9 @@ func disturb(ctx context.Context, t *testing.T, engine *storetest.EngineProcess)
 		lasts := 100*time.Millisecond + rand.N(outageMost-100*time.Millisecond)
 		outages++
 		if rand.N(2) == 0 {
-			engine.Pause(t, lasts)
+			pause(t, engine, lasts)
 		} else {
-			engine.Kill(t, lasts*3/4) // it takes a while to start
+			restart(t, engine, lasts*3/4) // it takes a while to start
 		}
 	}
 }

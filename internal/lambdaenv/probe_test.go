@@ -1,5 +1,4 @@
-// Command probe is a Lambda function that does as it is told, for the tests of lambdaenv.
-package main
+package lambdaenv_test
 
 import (
 	"context"
@@ -43,7 +42,8 @@ type report struct {
 
 type unhappy struct{ error }
 
-func main() {
+// runProbe is a Lambda function that does as it is told.
+func runProbe() {
 	switch os.Getenv("PROBE_INIT") {
 	case "exit":
 		fmt.Println("cannot start")

@@ -140,7 +140,7 @@ func TestFunctionAuthenticates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api := httptest.NewServer(lambdaenv.InvokeAPI{"accounts": f})
+	api := httptest.NewServer(invokeAPI(func(string) *lambdaenv.Function { return f }))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), soon)
 		defer cancel()

@@ -661,8 +661,8 @@ func (b *bystanders) cuts(t *testing.T) {
 	}
 }
 
-// headerPatience is how long the server waits for a request (readHeader in
-// cmd/owt-signal).
+// headerPatience is how long the server waits for a request (readRequest in
+// internal/local).
 const headerPatience = 10 * time.Second
 
 // silences are clients that begin to speak HTTP, at most, and then say no more.

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/coder/websocket"
 
 	"github.com/owt-signal/owt-signal/internal/gateway"
@@ -140,13 +139,9 @@ func (m *measurement) round(t testing.TB) map[string][]lambdaenv.Report {
 			t.Fatalf("no report of %s", name)
 		}
 	}
-	route := func(name string) gateway.Function {
-		return gateway.FunctionFunc(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (r events.APIGatewayProxyResponse, err error) {
-			err = deployed[name].InvokeJSON(ctx, ev, &r)
-			return r, err
-		})
-	}
-	g = gateway.New(gateway.Config{Stage: stageName, Routes: gateway.Routes{Connect: route("connect"), Disconnect: route("disconnect"), Default: route("message")}})
+	g = gateway.New(gateway.Config{Stage: stageName, Routes: gateway.Routes{
+		Connect: route(deployed["connect"]), Disconnect: route(deployed["disconnect"]), Default: route(deployed["message"]),
+	}})
 	front := httptest.NewServer(g)
 	defer front.Close()
 	defer func() { _ = g.Close(ctx) }()
@@ -178,7 +173,7 @@ func (m *measurement) round(t testing.TB) map[string][]lambdaenv.Report {
 		await("message")
 	}
 	for range 2 {
-		if err := deployed["keepalive"].InvokeJSON(ctx, struct{}{}, nil); err != nil {
+		if _, err := deployed["keepalive"].Invoke(ctx, nil); err != nil {
 			t.Fatal(err)
 		}
 		await("keepalive")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,8 +32,8 @@ import (
 const SoakVariable = "OWT_TEST_SOAK"
 
 const (
-	soakUsers  = 4                      // of each dialect
-	soakPause  = 200 * time.Millisecond // between two messages of a user, on average
+	soakUsers  = 3                      // of each dialect
+	soakPause  = 400 * time.Millisecond // between two messages of a user, on average
 	soakBurst  = 6                      // messages at once, now and then
 	shortSoak  = 20 * time.Second
 	promptly   = 4 * time.Second // an answer, though the store be out meanwhile
@@ -57,7 +58,7 @@ func TestSoak(t *testing.T) {
 		}
 		within = promptly
 	}
-	engine := storetest.EngineOnFile(t)
+	engine := storetest.StartEngine(t, "--db-path", filepath.Join(t.TempDir(), "engine.db"))
 	s := serve(t, "-dynamodb", engine.Endpoint, "-log", "error")
 	l := &ledger{sent: make(map[string]*entry)}
 	var users []*user
@@ -132,9 +133,9 @@ func disturb(ctx context.Context, t *testing.T, engine *storetest.EngineProcess)
 		lasts := 100*time.Millisecond + rand.N(outageMost-100*time.Millisecond)
 		outages++
 		if rand.N(2) == 0 {
-			engine.Pause(t, lasts)
+			pause(t, engine, lasts)
 		} else {
-			engine.Kill(t, lasts*3/4) // it takes a while to start
+			restart(t, engine, lasts*3/4) // it takes a while to start
 		}
 	}
 }

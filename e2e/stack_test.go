@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -127,10 +128,25 @@ func (s *stack) create(t *testing.T, name string, env map[string]string) {
 	s.functions[name], s.logs[name] = f, logs
 }
 
-// route gives a function to the gateway.
+// route gives a function to the gateway, which is there before it.
 func (s *stack) route(name string) gateway.Function {
-	return gateway.FunctionFunc(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (r events.APIGatewayProxyResponse, err error) {
-		err = s.functions[name].InvokeJSON(ctx, ev, &r)
-		return r, err
+	return gateway.FunctionFunc(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
+		return route(s.functions[name])(ctx, ev)
 	})
+}
+
+// route gives a function to the gateway.
+func route(f *lambdaenv.Function) gateway.FunctionFunc {
+	return func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (r events.APIGatewayProxyResponse, err error) {
+		payload, err := json.Marshal(ev)
+		if err != nil {
+			return r, err
+		}
+		answer, err := f.Invoke(ctx, payload)
+		if err != nil {
+			return r, err
+		}
+		err = json.Unmarshal(answer, &r)
+		return r, err
+	}
 }

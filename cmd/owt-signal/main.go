@@ -7,16 +7,17 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/owt-signal/owt-signal/internal/local"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	err := run(ctx)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
@@ -28,16 +29,7 @@ func main() {
 }
 
 // run serves until ctx ends.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	o, err := parse(args, stdout)
-	if err != nil {
-		return err
-	}
+func run(ctx context.Context) error {
 	defer tuneGC()()
-	s, err := newServer(ctx, o, stderr)
-	if err != nil {
-		return err
-	}
-	fmt.Fprint(stdout, s.greeting())
-	return s.serve(ctx)
+	return local.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }

@@ -15,16 +15,23 @@ type idleResult struct {
 // dialling is how many connections are made at a time.
 const dialling = 50
 
-// idle opens connections that say nothing after they have authenticated, and
-// gives the server some time to be done with what it was doing.
-func idle(s *server, d *dialect, connections int, settle time.Duration) (idleResult, error) {
+// idle is connections that say nothing after they have authenticated.
+type idle struct {
+	connections int
+	settle      time.Duration // for the server to be done with what it was doing
+}
+
+func (l idle) String() string { return fmt.Sprintf("%d idle connections", l.connections) }
+
+// run measures a server.
+func (l idle) run(s *server, d *dialect) (idleResult, error) {
 	time.Sleep(time.Second)
 	before, err := s.memory()
 	if err != nil {
 		return idleResult{}, err
 	}
-	conns := make([]*conn, connections)
-	errs := make([]error, connections)
+	conns := make([]*conn, l.connections)
+	errs := make([]error, l.connections)
 	numbers := make(chan int)
 	var all sync.WaitGroup
 	start := time.Now()
@@ -35,7 +42,7 @@ func idle(s *server, d *dialect, connections int, settle time.Duration) (idleRes
 			}
 		})
 	}
-	for i := range connections {
+	for i := range l.connections {
 		numbers <- i
 	}
 	close(numbers)
@@ -53,10 +60,10 @@ func idle(s *server, d *dialect, connections int, settle time.Duration) (idleRes
 			return idleResult{}, fmt.Errorf("connection %d: %w", i, err)
 		}
 	}
-	time.Sleep(settle)
+	time.Sleep(l.settle)
 	after, err := s.memory()
 	return idleResult{
-		rate:   float64(connections) / took.Seconds(),
-		memory: float64(after-before) / float64(connections),
+		rate:   float64(l.connections) / took.Seconds(),
+		memory: float64(after-before) / float64(l.connections),
 	}, err
 }

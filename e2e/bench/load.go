@@ -44,8 +44,8 @@ type pair struct {
 }
 
 // run measures a server.
-func (l load) run(s *server, d *dialect, prefix string) (result, error) {
-	pairs, err := l.connect(s, d, prefix)
+func (l load) run(s *server, d *dialect) (result, error) {
+	pairs, err := l.connect(s, d)
 	hangUp := func() {
 		for _, p := range pairs {
 			p.from.Close()
@@ -100,15 +100,15 @@ func (l load) run(s *server, d *dialect, prefix string) (result, error) {
 	}, nil
 }
 
-func (l load) connect(s *server, d *dialect, prefix string) ([]*pair, error) {
+func (l load) connect(s *server, d *dialect) ([]*pair, error) {
 	var pairs []*pair
 	for i := range l.pairs {
-		p := &pair{dialect: d, user: fmt.Sprintf("%s-%d-b", prefix, i), sent: make([]time.Time, l.window)}
+		p := &pair{dialect: d, user: fmt.Sprintf("%d-b", i), sent: make([]time.Time, l.window)}
 		var err error
 		if p.to, err = login(s, d, p.user, 64<<10); err != nil {
 			return pairs, err
 		}
-		if p.from, err = login(s, d, fmt.Sprintf("%s-%d-a", prefix, i), 64<<10); err != nil {
+		if p.from, err = login(s, d, fmt.Sprintf("%d-a", i), 64<<10); err != nil {
 			p.to.Close()
 			return pairs, err
 		}

@@ -71,85 +71,75 @@ func run(args []string) error {
 	}
 	for _, l := range all[:*loads] {
 		l.measure, l.warmup = measure, measure/4
-		if err := compare(l, contenders, *rounds); err != nil {
+		err := compare(l.String(), contenders, *rounds, l.run, []column[result]{
+			{"messages/s", func(r result) float64 { return r.rate }, whole, "messages/s"},
+			{"p50", func(r result) float64 { return float64(r.p50) }, duration, ""},
+			{"p99", func(r result) float64 { return float64(r.p99) }, duration, "p99"},
+			{"server CPU per message", func(r result) float64 { return float64(r.cpu) }, duration, "CPU"},
+		})
+		if err != nil {
 			return err
 		}
 	}
 	if *connections == 0 {
 		return nil
 	}
-	return compareIdle(contenders, *connections, *settle, *rounds)
+	idle := idle{*connections, *settle}
+	return compare(idle.String(), contenders, *rounds, idle.run, []column[idleResult]{
+		{"connects/s", func(r idleResult) float64 { return r.rate }, whole, "connects/s"},
+		{"KB per connection", func(r idleResult) float64 { return r.memory / 1000 }, tenths, "memory"},
+	})
 }
 
-// compare measures the contenders in turn, and prints for each the median of the
-// rounds, and of the ratios to the first within a round.
-func compare(l load, contenders []contender, rounds int) error {
-	results := make([][]result, len(contenders))
-	for round := range rounds {
-		for i, c := range contenders {
-			r, err := measureOnce(c, l, fmt.Sprint(round))
-			if err != nil {
-				return fmt.Errorf("%s, %s: %w", c.name, l, err)
-			}
-			results[i] = append(results[i], r)
-		}
-	}
-	fmt.Printf("\n%s\n", l)
-	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "server\tmessages/s\tp50\tp99\tserver CPU per message\tratios to "+contenders[0].name+": messages/s\tp99\tCPU")
-	for i, c := range contenders {
-		rs := results[i]
-		fmt.Fprintf(t, "%s\t%.0f\t%v\t%v\t%v", c.name,
-			median(rs, func(r result) float64 { return r.rate }),
-			duration(rs, func(r result) time.Duration { return r.p50 }),
-			duration(rs, func(r result) time.Duration { return r.p99 }),
-			duration(rs, func(r result) time.Duration { return r.cpu }))
-		if i > 0 {
-			fmt.Fprintf(t, "\t%s\t%s\t%s", ratios(rs, results[0], func(r result) float64 { return r.rate }),
-				ratios(rs, results[0], func(r result) float64 { return float64(r.p99) }),
-				ratios(rs, results[0], func(r result) float64 { return float64(r.cpu) }))
-		}
-		fmt.Fprintln(t)
-	}
-	return t.Flush()
+// column is a figure of a result, and how it is printed.
+type column[R any] struct {
+	name  string
+	of    func(R) float64
+	text  func(float64) string
+	ratio string // what the ratio to the first contender's is called; empty: none
 }
 
-func measureOnce(c contender, l load, prefix string) (result, error) {
-	s, err := start(c.command...)
-	if err != nil {
-		return result{}, err
-	}
-	defer s.stop()
-	return l.run(s, c.dialect, prefix)
-}
-
-func compareIdle(contenders []contender, connections int, settle time.Duration, rounds int) error {
-	results := make([][]idleResult, len(contenders))
+// compare measures the contenders in turn, each round on a server of its own, and
+// prints for each the median of the rounds, and of the ratios to the first within
+// a round.
+func compare[R any](what string, contenders []contender, rounds int, measure func(*server, *dialect) (R, error), columns []column[R]) error {
+	results := make([][]R, len(contenders))
 	for range rounds {
 		for i, c := range contenders {
 			s, err := start(c.command...)
 			if err != nil {
 				return err
 			}
-			r, err := idle(s, c.dialect, connections, settle)
+			r, err := measure(s, c.dialect)
 			s.stop()
 			if err != nil {
-				return fmt.Errorf("%s, %d connections: %w", c.name, connections, err)
+				return fmt.Errorf("%s, %s: %w", c.name, what, err)
 			}
 			results[i] = append(results[i], r)
 		}
 	}
-	fmt.Printf("\n%d idle connections\n", connections)
+	head, ratio := "server", "\tratios to "+contenders[0].name+": "
+	for _, c := range columns {
+		head += "\t" + c.name
+	}
+	for _, c := range columns {
+		if c.ratio != "" {
+			head += ratio + c.ratio
+			ratio = "\t"
+		}
+	}
+	fmt.Printf("\n%s\n", what)
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "server\tconnects/s\tKB per connection\tratios to "+contenders[0].name+": connects/s\tmemory")
-	for i, c := range contenders {
-		rs := results[i]
-		fmt.Fprintf(t, "%s\t%.0f\t%.1f", c.name,
-			median(rs, func(r idleResult) float64 { return r.rate }),
-			median(rs, func(r idleResult) float64 { return r.memory / 1000 }))
-		if i > 0 {
-			fmt.Fprintf(t, "\t%s\t%s", ratios(rs, results[0], func(r idleResult) float64 { return r.rate }),
-				ratios(rs, results[0], func(r idleResult) float64 { return r.memory }))
+	fmt.Fprintln(t, head)
+	for i, contender := range contenders {
+		fmt.Fprint(t, contender.name)
+		for _, c := range columns {
+			fmt.Fprint(t, "\t", c.text(median(results[i], c.of)))
+		}
+		for _, c := range columns {
+			if i > 0 && c.ratio != "" {
+				fmt.Fprint(t, "\t", ratios(results[i], results[0], c.of))
+			}
 		}
 		fmt.Fprintln(t)
 	}
@@ -165,9 +155,13 @@ func median[R any](rs []R, of func(R) float64) float64 {
 	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
 }
 
-func duration(rs []result, of func(result) time.Duration) time.Duration {
-	d := time.Duration(median(rs, func(r result) float64 { return float64(of(r)) }))
-	return d.Round(max(d/1000, 1) * 10)
+func whole(v float64) string { return fmt.Sprintf("%.0f", v) }
+
+func tenths(v float64) string { return fmt.Sprintf("%.1f", v) }
+
+func duration(v float64) string {
+	d := time.Duration(v)
+	return d.Round(max(d/1000, 1) * 10).String()
 }
 
 // ratios is the median of the ratios within each round, and between which two
@@ -178,5 +172,5 @@ func ratios[R any](rs, to []R, of func(R) float64) string {
 		values[i] = of(rs[i]) / of(to[i])
 	}
 	m := median(values, func(v float64) float64 { return v })
-	return strings.TrimSpace(fmt.Sprintf("%.2f (%.2f to %.2f)", m, slices.Min(values), slices.Max(values)))
+	return fmt.Sprintf("%.2f (%.2f to %.2f)", m, slices.Min(values), slices.Max(values))
 }

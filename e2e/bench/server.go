@@ -56,21 +56,16 @@ func (s *server) stop() {
 
 // memory is the resident set, in bytes (proc(5), VmRSS).
 func (s *server) memory() (int64, error) {
-	return s.status("VmRSS:")
-}
-
-func (s *server) status(key string) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, key); ok {
-			n, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return n << 10, err
-		}
+	var kilobytes int64
+	_, rest, _ := strings.Cut(string(b), "\nVmRSS:")
+	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
+		return 0, fmt.Errorf("read the memory of the server: %w", err)
 	}
-	return 0, fmt.Errorf("no %s of the server", key)
+	return kilobytes << 10, nil
 }
 
 // cpu is the processor time the server has used (proc(5), utime and stime, in

@@ -15,7 +15,7 @@ import (
 )
 
 // TestGuided answers each question of `sam deploy --guided` with Enter, as the
-// README says one may, and yes to what is shown at the end.
+// README says one may.
 func TestGuided(t *testing.T) {
 	t.Parallel()
 	e := startEmulator(t)
@@ -53,14 +53,10 @@ func TestGuided(t *testing.T) {
 	}
 }
 
-var (
-	question = regexp.MustCompile(`\[[^\[\]\n]*\]: ?$`)
-	whether  = regexp.MustCompile(`Deploy this changeset\? \[y/N\]: ?$`)
-)
+var question = regexp.MustCompile(`\[[^\[\]\n]*\]: ?$`)
 
-// converse runs a command on a terminal and answers its questions with Enter, but
-// with yes whether to deploy. It returns what the command said, and how many
-// questions that were.
+// converse runs a command on a terminal and answers its questions with Enter. It
+// returns what the command said, and how many questions that were.
 func converse(cmd *exec.Cmd) (said string, questions int, err error) {
 	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 50, Cols: 250})
 	if err != nil {
@@ -79,13 +75,9 @@ func converse(cmd *exec.Cmd) (said string, questions int, err error) {
 		if !question.MatchString(asked) {
 			continue
 		}
-		answer := "\r"
-		if whether.MatchString(asked) {
-			answer = "y\r"
-		}
 		asked = ""
 		questions++
-		if _, err := terminal.WriteString(answer); err != nil {
+		if _, err := terminal.WriteString("\r"); err != nil {
 			return all.String(), questions, cmd.Wait()
 		}
 	}

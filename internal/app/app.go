@@ -31,29 +31,25 @@ type Config struct {
 	Endpoint    func(events.APIGatewayWebsocketProxyRequestContext) string
 	Access      signal.Access // zero: everybody is refused
 	Limits      limits.Config
-	Heartbeat   socketio.Heartbeat // zero: socketio.DefaultHeartbeat
-	Idle        time.Duration      // of the gateway; zero: API Gateway's
-	Metrics     *emf.Metrics       // nil: none
+	Timers      Timers       // zero: NewTimers
+	Metrics     *emf.Metrics // nil: none
 	Log         *slog.Logger
 }
 
 // New returns the handlers of the service.
 func New(c Config) *apigw.Handler {
-	if c.Heartbeat == (socketio.Heartbeat{}) {
-		c.Heartbeat = socketio.DefaultHeartbeat
-	}
-	if c.Idle == 0 {
-		c.Idle = idle
+	if c.Timers == (Timers{}) {
+		c.Timers = NewTimers()
 	}
 	protocols := apigw.Protocols{
-		signal.EIO3: socketio.OWT{Version: socketio.EIO3, Heartbeat: c.Heartbeat, MaxPayload: maxPayload},
-		signal.EIO4: socketio.OWT{Version: socketio.EIO4, Heartbeat: c.Heartbeat, MaxPayload: maxPayload},
-		signal.JSON: jsonproto.Protocol{Idle: c.Idle, MaxPayload: maxPayload},
+		signal.EIO3: socketio.OWT{Version: socketio.EIO3, Heartbeat: c.Timers.Heartbeat, MaxPayload: maxPayload},
+		signal.EIO4: socketio.OWT{Version: socketio.EIO4, Heartbeat: c.Timers.Heartbeat, MaxPayload: maxPayload},
+		signal.JSON: jsonproto.Protocol{Idle: c.Timers.Idle, MaxPayload: maxPayload},
 	}
-	pusher := apigw.Pusher{Connections: c.Metrics.Connections(c.Connections), Protocols: protocols}
+	pusher := apigw.Pusher{Connections: c.Connections, Protocols: protocols}
 	return &apigw.Handler{
 		Service: &signal.Service{
-			Store:              c.Metrics.Store(c.Store),
+			Store:              c.Store,
 			Pusher:             pusher,
 			Prober:             pusher,
 			Pings:              protocols.Pings,

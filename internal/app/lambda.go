@@ -20,6 +20,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/extension"
 	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/secret"
+	"github.com/owt-signal/owt-signal/internal/setting"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
@@ -53,8 +54,8 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	if table == "" {
 		return nil, errors.New("read environment: " + variableTable + " is not set")
 	}
-	heartbeat, idle, err := timersFromEnvironment()
-	if err != nil {
+	timers := NewTimers()
+	if err := setting.FromEnvironment(os.Getenv, timers.Settings()); err != nil {
 		return nil, err
 	}
 	limited, err := limits.FromEnvironment(os.Getenv)
@@ -62,16 +63,17 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 		return nil, err
 	}
 	config := awsenv.Config()
+	var metrics *emf.Metrics
+	if stack := os.Getenv(variableStack); stack != "" {
+		metrics = emf.New(os.Stdout, stack, time.Now)
+		config.APIOptions = append(config.APIOptions, metrics.Measure)
+	}
 	client := dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
 		o.BaseEndpoint = awsenv.Endpoint("DYNAMODB")
 	})
 	endpoint := apigw.Endpoint(config.Region)
 	if fixed := awsenv.Endpoint("APIGATEWAYMANAGEMENTAPI"); fixed != nil {
 		endpoint = func(events.APIGatewayWebsocketProxyRequestContext) string { return *fixed }
-	}
-	var metrics *emf.Metrics
-	if stack := os.Getenv(variableStack); stack != "" {
-		metrics = emf.New(os.Stdout, stack, time.Now)
 	}
 	key, err := logKey(ctx, limited, config)
 	if err != nil {
@@ -93,8 +95,7 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 		Endpoint:    endpoint,
 		Access:      access,
 		Limits:      limited,
-		Heartbeat:   heartbeat,
-		Idle:        idle,
+		Timers:      timers,
 		Metrics:     metrics,
 		Log:         log,
 	})}, nil

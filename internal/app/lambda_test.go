@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/limits"
+	"github.com/owt-signal/owt-signal/internal/setting"
 	"github.com/owt-signal/owt-signal/internal/socketio"
 )
 
@@ -50,21 +52,22 @@ func TestLogKey(t *testing.T) {
 }
 
 func TestTimersOfTheEnvironment(t *testing.T) {
-	heartbeat, idle, err := timersFromEnvironment()
-	if err != nil || heartbeat != socketio.DefaultHeartbeat || idle != 0 {
-		t.Errorf("by default %v, %v, %v", heartbeat, idle, err)
+	timers := NewTimers()
+	read := func() error { return setting.FromEnvironment(os.Getenv, timers.Settings()) }
+	if err := read(); err != nil || timers != (Timers{socketio.DefaultHeartbeat, 10 * time.Minute}) {
+		t.Errorf("by default %v, %v", timers, err)
 	}
-	t.Setenv(variablePing, "1200ms")
-	t.Setenv(variablePingTimeout, "")
-	t.Setenv(variableIdle, "3s")
-	heartbeat, idle, err = timersFromEnvironment()
-	if want := (socketio.Heartbeat{Interval: 1200 * time.Millisecond, Timeout: socketio.DefaultHeartbeat.Timeout}); err != nil || heartbeat != want || idle != 3*time.Second {
-		t.Errorf("got %v, %v, %v", heartbeat, idle, err)
+	t.Setenv("PING_INTERVAL", "1200ms")
+	t.Setenv("PING_TIMEOUT", "")
+	t.Setenv("IDLE_TIMEOUT", "3s")
+	want := Timers{socketio.Heartbeat{Interval: 1200 * time.Millisecond, Timeout: socketio.DefaultHeartbeat.Timeout}, 3 * time.Second}
+	if err := read(); err != nil || timers != want {
+		t.Errorf("got %v, %v", timers, err)
 	}
 	t.Setenv(variableTable, "x")
 	for _, text := range []string{"5", "soon", "0s", "-1m"} {
-		t.Setenv(variablePingTimeout, text)
-		if _, err := FromEnvironment(t.Context(), nil); err == nil || !strings.Contains(err.Error(), variablePingTimeout) || !strings.Contains(err.Error(), text) {
+		t.Setenv("PING_TIMEOUT", text)
+		if _, err := FromEnvironment(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "PING_TIMEOUT") || !strings.Contains(err.Error(), text) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

@@ -1,34 +1,29 @@
 package app
 
 import (
-	"fmt"
-	"os"
 	"time"
 
+	"github.com/owt-signal/owt-signal/internal/setting"
 	"github.com/owt-signal/owt-signal/internal/socketio"
 )
 
-// What the local server tells of its timers; template.yaml leaves them out.
-const (
-	variablePing        = "PING_INTERVAL" // of Socket.IO connections, as 5m; unset: socketio.DefaultHeartbeat
-	variablePingTimeout = "PING_TIMEOUT"
-	variableIdle        = "IDLE_TIMEOUT" // of the gateway; unset: API Gateway's
-)
+// Timers are those of a client's connection.
+type Timers struct {
+	Heartbeat socketio.Heartbeat
+	Idle      time.Duration // of the gateway
+}
 
-// timersFromEnvironment returns the heartbeat, and the gateway's idle timeout, zero
-// if the environment does not say.
-func timersFromEnvironment() (heartbeat socketio.Heartbeat, idle time.Duration, err error) {
-	heartbeat = socketio.DefaultHeartbeat
-	for variable, d := range map[string]*time.Duration{
-		variablePing: &heartbeat.Interval, variablePingTimeout: &heartbeat.Timeout, variableIdle: &idle,
-	} {
-		text := os.Getenv(variable)
-		if text == "" {
-			continue
-		}
-		if *d, err = time.ParseDuration(text); err != nil || *d <= 0 {
-			return heartbeat, idle, fmt.Errorf("read environment: %s is %q, want a duration such as 5m", variable, text)
-		}
+// NewTimers returns the timers before anything is set.
+func NewTimers() Timers { return Timers{socketio.DefaultHeartbeat, idle} }
+
+// Settings returns all parameters there are; template.yaml leaves them out.
+func (t *Timers) Settings() []setting.Setting {
+	return []setting.Setting{
+		setting.New("PING_INTERVAL", "ping-interval", "`duration` between two pings on a Socket.IO connection (default "+socketio.DefaultHeartbeat.Interval.String()+")",
+			setting.Positive(&t.Heartbeat.Interval)),
+		setting.New("PING_TIMEOUT", "ping-timeout", "`duration` by which a ping or its answer may be late (default "+socketio.DefaultHeartbeat.Timeout.String()+")",
+			setting.Positive(&t.Heartbeat.Timeout)),
+		setting.New("IDLE_TIMEOUT", "idle-timeout", "`duration` after which a silent connection is closed (default "+idle.String()+")",
+			setting.Positive(&t.Idle)),
 	}
-	return heartbeat, idle, nil
 }

@@ -6,11 +6,11 @@ import (
 	"net/textproto"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/secret"
+	"github.com/owt-signal/owt-signal/internal/setting"
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/versions"
 )
@@ -59,117 +59,48 @@ func NewConfig() Config {
 	return Config{Claim: DefaultClaim, Skew: DefaultSkew, Timeout: DefaultTimeout}
 }
 
-// Setting is one parameter of the configuration.
-type Setting struct {
-	Variable string // in the environment of a function; empty: none
-	Flag     string // of owt-signal
-	Usage    string // of the flag
-	Set      func(c *Config, value string) error
+// Settings returns all parameters there are.
+func (c *Config) Settings() []setting.Setting {
+	return []setting.Setting{
+		setting.New("AUTH_MODE", "auth", "who a client is: `mode` token (the token is the name: anyone can be anyone), jwt, or lambda (a function says) (default token)",
+			setting.Text(&c.Mode, setting.OneOf(ModeToken, ModeJWT, ModeLambda))),
+		setting.New("ANONYMOUS", "anonymous", "whether clients without a token are let in, under a name made up: `allow` or refuse (default allow with -auth token, refuse otherwise)",
+			setting.Parsed(&c.Anonymous, parseAnonymous)),
+		setting.New("TOKEN_SOURCES", "token-sources", "ways for a token to come, `list` of event, header, subprotocol, query (default all)",
+			setting.Parsed(&c.Sources, sources)),
+		setting.New("ACCEPTED_VERSIONS", "versions", "client versions to serve, `list` such as \"4.3.1, >=5.0 <6; Android: required, 4.x\" (default "+versions.Default+")",
+			setting.Parsed(&c.Versions, versions.Parse)),
+		setting.New("JWT_SECRET_ARN", "", "", setting.Text(&c.Secret, secret.CheckID)),
+		setting.New("JWT_SECRET_FILE", "jwt-secret-file", "with -auth jwt: `file` with the secret that tokens are signed with (HS256, HS384, HS512)",
+			setting.Parsed(&c.SecretFile, filepath.Abs)),
+		setting.New("JWT_JWKS_URL", "jwks", "with -auth jwt: `URL` of the JSON Web Key Set that tokens are signed with",
+			setting.Text(&c.KeySet, checkURL)),
+		setting.New("JWT_ISSUER", "jwt-issuer", "with -auth jwt: the issuer that tokens must name, whose keys are discovered at this `URL` unless -jwks or -jwt-secret-file has them",
+			setting.Text(&c.Issuer)),
+		setting.New("JWT_AUDIENCE", "jwt-audience", "with -auth jwt: `list` of audiences, one of which a token must be meant for (default any)",
+			setting.Parsed(&c.Audience, audiences)),
+		setting.New("JWT_ALGORITHMS", "jwt-algorithms", "with -auth jwt: `list` of algorithms to accept (default all that go with the keys)",
+			setting.Parsed(&c.Algorithms, parseAlgorithms)),
+		setting.New("JWT_CLAIM", "jwt-claim", "with -auth jwt: `name` of the claim that has the user's name (default "+DefaultClaim+")",
+			setting.Text(&c.Claim)),
+		setting.New("JWT_SKEW", "jwt-skew", "with -auth jwt: how much the issuer's clock may differ (`duration`, default 30s, at most 5m)",
+			setting.Duration(&c.Skew, 0, MaxSkew)),
+		setting.New("JWT_OUTLIVE", "jwt-outlive", "with -auth jwt: whether connections may outlive the token: `true` or false (default false)",
+			setting.Bool(&c.Outlive)),
+		setting.New("AUTH_FUNCTION", "auth-function", "with -auth lambda: `name` or ARN of the function to ask",
+			setting.Text(&c.Function)),
+		setting.New("AUTH_HEADERS", "auth-headers", "with -auth lambda: `list` of the handshake's headers to show it",
+			setting.Parsed(&c.Headers, headers)),
+		setting.New("AUTH_TIMEOUT", "auth-timeout", "with -auth lambda: how long it may take (`duration`, default 3s, at most 10s)",
+			setting.Duration(&c.Timeout, time.Millisecond, MaxTimeout)),
+	}
 }
 
-// Settings are all parameters there are.
-var Settings = []Setting{
-	{"AUTH_MODE", "auth", "who a client is: `mode` token (the token is the name: anyone can be anyone), jwt, or lambda (a function says) (default token)",
-		func(c *Config, v string) error {
-			c.Mode = v
-			return oneOf(v, ModeToken, ModeJWT, ModeLambda)
-		}},
-	{"ANONYMOUS", "anonymous", "whether clients without a token are let in, under a name made up: `allow` or refuse (default allow with -auth token, refuse otherwise)",
-		func(c *Config, v string) error {
-			allow := v == "allow"
-			c.Anonymous = &allow
-			return oneOf(v, "allow", "refuse")
-		}},
-	{"TOKEN_SOURCES", "token-sources", "ways for a token to come, `list` of event, header, subprotocol, query (default all)",
-		func(c *Config, v string) (err error) {
-			c.Sources, err = sources(v)
-			return err
-		}},
-	{"ACCEPTED_VERSIONS", "versions", "client versions to serve, `list` such as \"4.3.1, >=5.0 <6; Android: required, 4.x\" (default " + versions.Default + ")",
-		func(c *Config, v string) (err error) {
-			c.Versions, err = versions.Parse(v)
-			return err
-		}},
-	{"JWT_SECRET_ARN", "", "",
-		func(c *Config, v string) error {
-			c.Secret = v
-			return secret.CheckID(v)
-		}},
-	{"JWT_SECRET_FILE", "jwt-secret-file", "with -auth jwt: `file` with the secret that tokens are signed with (HS256, HS384, HS512)",
-		func(c *Config, v string) (err error) {
-			c.SecretFile, err = filepath.Abs(v)
-			return err
-		}},
-	{"JWT_JWKS_URL", "jwks", "with -auth jwt: `URL` of the JSON Web Key Set that tokens are signed with",
-		func(c *Config, v string) error {
-			c.KeySet = v
-			return checkURL(v)
-		}},
-	{"JWT_ISSUER", "jwt-issuer", "with -auth jwt: the issuer that tokens must name, whose keys are discovered at this `URL` unless -jwks or -jwt-secret-file has them",
-		func(c *Config, v string) error {
-			c.Issuer = v
-			return nil
-		}},
-	{"JWT_AUDIENCE", "jwt-audience", "with -auth jwt: `list` of audiences, one of which a token must be meant for (default any)",
-		func(c *Config, v string) error {
-			c.Audience = fields(v)
-			return atMost(c.Audience, maxListed)
-		}},
-	{"JWT_ALGORITHMS", "jwt-algorithms", "with -auth jwt: `list` of algorithms to accept (default all that go with the keys)",
-		func(c *Config, v string) error {
-			c.Algorithms = fields(v)
-			return checkAlgorithms(c.Algorithms)
-		}},
-	{"JWT_CLAIM", "jwt-claim", "with -auth jwt: `name` of the claim that has the user's name (default " + DefaultClaim + ")",
-		func(c *Config, v string) error {
-			c.Claim = v
-			return nil
-		}},
-	{"JWT_SKEW", "jwt-skew", "with -auth jwt: how much the issuer's clock may differ (`duration`, default 30s, at most 5m)",
-		func(c *Config, v string) (err error) {
-			c.Skew, err = duration(v, 0, MaxSkew)
-			return err
-		}},
-	{"JWT_OUTLIVE", "jwt-outlive", "with -auth jwt: whether connections may outlive the token: `true` or false (default false)",
-		func(c *Config, v string) (err error) {
-			c.Outlive, err = strconv.ParseBool(v)
-			if err != nil {
-				return errors.New("true or false is needed")
-			}
-			return nil
-		}},
-	{"AUTH_FUNCTION", "auth-function", "with -auth lambda: `name` or ARN of the function to ask",
-		func(c *Config, v string) error {
-			c.Function = v
-			return nil
-		}},
-	{"AUTH_HEADERS", "auth-headers", "with -auth lambda: `list` of the handshake's headers to show it",
-		func(c *Config, v string) (err error) {
-			c.Headers, err = headers(v)
-			return err
-		}},
-	{"AUTH_TIMEOUT", "auth-timeout", "with -auth lambda: how long it may take (`duration`, default 3s, at most 10s)",
-		func(c *Config, v string) (err error) {
-			c.Timeout, err = duration(v, time.Millisecond, MaxTimeout)
-			return err
-		}},
-}
-
-// ReadEnvironment reads the settings' variables. One that is empty says
-// nothing.
+// ReadEnvironment reads the settings' variables.
 func ReadEnvironment(getenv func(string) string) (Config, error) {
 	c := NewConfig()
-	for _, s := range Settings {
-		value := ""
-		if s.Variable != "" {
-			value = getenv(s.Variable)
-		}
-		if value == "" {
-			continue
-		}
-		if err := s.Set(&c, value); err != nil {
-			return c, fmt.Errorf("read environment: %s: %w", s.Variable, err)
-		}
+	if err := setting.FromEnvironment(getenv, c.Settings()); err != nil {
+		return c, err
 	}
 	return c, c.Check()
 }
@@ -228,18 +159,29 @@ func (c Config) algorithms() []string {
 	return c.Algorithms
 }
 
-func checkAlgorithms(list []string) error {
+func parseAlgorithms(v string) ([]string, error) {
+	list := setting.List(v)
 	for _, algorithm := range list {
 		if _, shared := hashSize[algorithm]; !shared && !slices.Contains(publicAlgorithms, algorithm) {
-			return fmt.Errorf("%q is none of HS256, HS384, HS512, %s", algorithm, strings.Join(publicAlgorithms, ", "))
+			return nil, fmt.Errorf("%q is none of HS256, HS384, HS512, %s", algorithm, strings.Join(publicAlgorithms, ", "))
 		}
 	}
-	return nil
+	return list, nil
+}
+
+func parseAnonymous(v string) (*bool, error) {
+	allow := v == "allow"
+	return &allow, setting.OneOf("allow", "refuse")(v)
+}
+
+func audiences(v string) ([]string, error) {
+	list := setting.List(v)
+	return list, atMost(list, maxListed)
 }
 
 func sources(list string) (signal.Sources, error) {
 	all := make(signal.Sources, 0, len(signal.AllSources))
-	for _, name := range fields(list) {
+	for _, name := range setting.List(list) {
 		if !slices.Contains(signal.AllSources, signal.Source(name)) {
 			return nil, fmt.Errorf("%q is none of event, header, subprotocol, query", name)
 		}
@@ -257,7 +199,7 @@ var tokenHeaders = []string{"authorization", "cookie", "proxy-authorization", "s
 
 func headers(list string) ([]string, error) {
 	var all []string
-	for _, name := range fields(list) {
+	for _, name := range setting.List(list) {
 		name = strings.ToLower(name)
 		switch {
 		case slices.Contains(tokenHeaders, name):
@@ -272,18 +214,6 @@ func headers(list string) ([]string, error) {
 	return all, atMost(all, maxHeaders)
 }
 
-// fields are the entries of a list: separated by commas, spaces do not count.
-func fields(list string) []string {
-	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-func oneOf(v string, allowed ...string) error {
-	if slices.Contains(allowed, v) {
-		return nil
-	}
-	return fmt.Errorf("%q is none of %s", v, strings.Join(allowed, ", "))
-}
-
 var errEmptyList = errors.New("the list is empty")
 
 func atMost(list []string, n int) error {
@@ -295,12 +225,4 @@ func atMost(list []string, n int) error {
 	default:
 		return nil
 	}
-}
-
-func duration(v string, least, most time.Duration) (time.Duration, error) {
-	d, err := time.ParseDuration(v)
-	if err != nil || d < least || d > most {
-		return 0, fmt.Errorf("%q is no duration from %v to %v", v, least, most)
-	}
-	return d, nil
 }

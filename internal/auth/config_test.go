@@ -116,7 +116,7 @@ func TestBadEnvironments(t *testing.T) {
 // A setting of the one place is one of the other, but for where the secret is.
 func TestSettings(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, s := range auth.Settings {
+	for _, s := range new(auth.Config).Settings() {
 		for _, name := range []string{s.Variable, s.Flag} {
 			if name != "" && seen[name] {
 				t.Errorf("%s comes twice", name)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -59,7 +60,7 @@ func newAccounts(t *testing.T, change func(*auth.Config)) *accounts {
 		t.Fatal(err)
 	}
 	a := &accounts{}
-	api := lambdaenv.InvokeAPI{"accounts": f}
+	api := invokeAPI("accounts", f)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.asked.Add(1)
 		api.ServeHTTP(w, r)
@@ -81,6 +82,28 @@ func newAccounts(t *testing.T, change func(*auth.Config)) *accounts {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// invokeAPI is Lambda's operation Invoke (Lambda API Reference) for one function.
+func invokeAPI(name string, f *lambdaenv.Function) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /2015-03-31/functions/{name}/invocations", func(w http.ResponseWriter, r *http.Request) {
+		payload, err := io.ReadAll(r.Body)
+		if r.PathValue("name") != name || err != nil {
+			w.Header().Set("X-Amzn-Errortype", "ResourceNotFoundException")
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		answer, err := f.Invoke(r.Context(), payload)
+		if failed, ok := errors.AsType[*lambdaenv.FunctionError](err); ok {
+			w.Header().Set("X-Amz-Function-Error", "Unhandled")
+			answer = failed.Payload
+		} else if err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		_, _ = w.Write(answer)
+	})
+	return mux
 }
 
 func TestFunctionSays(t *testing.T) {

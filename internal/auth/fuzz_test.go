@@ -92,9 +92,9 @@ func FuzzSettings(f *testing.F) {
 		for name, value := range map[string]string{
 			"TOKEN_SOURCES": sources, "AUTH_HEADERS": headers, "JWT_ALGORITHMS": algorithms, "JWT_SKEW": skew, "JWT_SECRET_ARN": secret,
 		} {
-			for _, s := range auth.Settings {
-				c := auth.NewConfig()
-				if s.Variable != name || s.Set(&c, value) != nil {
+			c := auth.NewConfig()
+			for _, s := range c.Settings() {
+				if s.Variable != name || s.Set(value) != nil {
 					continue
 				}
 				if c.Skew < 0 || c.Skew > auth.MaxSkew || len(c.Headers) > 16 {

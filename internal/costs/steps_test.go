@@ -53,19 +53,22 @@ func newService(t *testing.T) *service {
 	endpoint := storetest.Engine(t)
 	s := &service{t: t, meter: meter{do: http.DefaultClient.Do}}
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	s.table = dynamodb.NewFromConfig(awsenv.ConfigOr("us-east-1", "test"), func(o *dynamodb.Options) {
+	s.metrics = emf.New(&s.told, "owt-signal", time.Now)
+	config := awsenv.ConfigOr("us-east-1", "test")
+	config.HTTPClient = s
+	config.APIOptions = append(config.APIOptions, s.metrics.Measure)
+	s.table = dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
 		o.BaseEndpoint, o.HTTPClient = &endpoint, &s.meter
 	})
 	store := dynamo.New(s.table, tableName)
 	if err := store.EnsureTable(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.metrics = emf.New(&s.told, "owt-signal", time.Now)
 	limited := limits.NewConfig()
 	limited.Rate = lane.Rate{PerSecond: 100, Burst: 2000} // as template.yaml has it
 	s.handler = app.New(app.Config{
 		Limits: limited,
-		Store:  store, Connections: s, Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(slog.NewJSONHandler(&s.log, nil)),
+		Store:  store, Connections: apigw.NewManagement(config), Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(slog.NewJSONHandler(&s.log, nil)),
 		Endpoint: func(events.APIGatewayWebsocketProxyRequestContext) string {
 			return "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod"
 		},
@@ -73,20 +76,20 @@ func newService(t *testing.T) *service {
 	return s
 }
 
-// Post implements [apigw.Connections].
-func (s *service) Post(_ context.Context, _ string, _ signal.ConnectionID, frame []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.steps.Posts++
-	s.frames = append(s.frames, string(frame))
-	return nil
+// Do implements [aws.HTTPClient]: it is the @connections API.
+func (s *service) Do(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPost {
+		frame, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.steps.Posts++
+		s.frames = append(s.frames, string(frame))
+	}
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 }
-
-// Get implements [apigw.Connections].
-func (s *service) Get(context.Context, string, signal.ConnectionID) error { return nil }
-
-// Delete implements [apigw.Connections].
-func (s *service) Delete(context.Context, string, signal.ConnectionID) error { return nil }
 
 // invoke is an invocation of a route.
 func (s *service) invoke(id, query, body string, route app.Route) {
@@ -280,9 +283,20 @@ func TestSteps(t *testing.T) {
 			check("beat", e.heartbeat, "")
 			s.disconnect(id)
 			check("disconnect", disconnect, "")
+			s.handler.Service.Clock = ahead{}
+			s.round()
+			s.handler.Service.Clock = signal.SystemClock{}
+			last := forget
+			last.Reads, last.Lines, last.Metrics = last.Reads+signal.Segments/2, 1, 1 // of the round
+			check("forget", last, "")
 		})
 	}
 }
+
+// ahead is the time at which what has just ended has been kept long enough.
+type ahead struct{ signal.SystemClock }
+
+func (a ahead) Now() lane.Instant { return a.SystemClock.Now().Add(2 * signal.EndedLife) }
 
 // TestRound: keepalive pings whoever waits for it, and writes nothing.
 func TestRound(t *testing.T) {

@@ -91,7 +91,7 @@ func TestGrowth(t *testing.T) {
 	in := connect.In + 40*message.In + 12*beat.In
 	posts := connect.Posts + 40*message.Posts + 12*beat.Pings
 	invoked := connect.Invocations + disconnect.Invocations + 40*message.Invocations + 12*beat.Invocations
-	written := connect.Writes + disconnect.Writes + 40*(message.Writes+1)
+	written := connect.Writes + disconnect.Writes + forget.Writes + 40*(message.Writes+1)
 	rows := []string{fmt.Sprintf("| together | %d | %d | 2 | %d | %d |", in, posts, invoked, written)}
 	for users := 1000; users <= 1_000_000; users *= 10 {
 		second := func(n float64) float64 { return n * float64(users) * 3 / 3600 }

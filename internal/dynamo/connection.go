@@ -97,7 +97,7 @@ func (e *expression) guard(u signal.Update, now lane.Instant) {
 		e.require("attribute_not_exists(" + e.path(attrEnded) + ")")
 	}
 	if s := u.Succession; s != nil {
-		e.requireEqual(e.path(attrNext), s.From == "", str(s.From))
+		e.requireEqual(attrNext, s.From == "", str(s.From))
 	}
 	if u.NotRevoked {
 		until := e.path(attrUntil)
@@ -112,16 +112,20 @@ func (e *expression) guard(u signal.Update, now lane.Instant) {
 		e.require(e.path(attrTurn), "=", e.value(num(taken)))
 	}
 	if holder, ok := g.Holder.Value(); ok {
-		e.requireEqual(e.path(attrOwner), holder == "", str(holder))
+		e.requireEqual(attrOwner, holder == "", str(holder))
 	}
 	if at, ok := g.LeasedAt.Value(); ok {
-		e.requireEqual(e.path(attrTurnAt), at == 0, num(at))
+		e.requireEqual(attrTurnAt, at == 0, num(at))
 	}
 	if tat, ok := g.TAT.Value(); ok {
-		e.requireEqual(e.path(attrFullAt), tat == 0, num(tat))
+		e.requireEqual(attrFullAt, tat == 0, num(tat))
 	}
-	if id, ok := g.Unnumbered.Value(); ok {
-		e.requireEqual(e.path(attrUnnumbered)+"[0]", id == "", str(id))
+	switch newest, ok := g.Unnumbered.Value(); {
+	case !ok:
+	case newest == lane.Unnumbered{}:
+		e.require("attribute_not_exists(" + e.path(attrUnnumbered) + ")")
+	default:
+		e.require("begins_with("+e.path(attrUnnumbered)+",", e.value(unnumberedItem(newest))+")")
 	}
 	if held, ok := g.Held.Value(); ok {
 		e.require("size("+e.path(attrHeld)+")", "=", e.value(num(held)))
@@ -176,7 +180,7 @@ func (e *expression) change(u signal.Update) {
 		e.set(e.path(attrFullAt), e.value(num(c.TAT)))
 	}
 	if c.Unnumbered != nil {
-		e.set(e.path(attrUnnumbered), e.value(unnumberedItem(c.Unnumbered)))
+		e.set(e.path(attrUnnumbered), e.value(unnumberedItem(c.Unnumbered...)))
 	}
 	if o := c.Outcomes; o != nil {
 		e.set(e.path(attrFaults), e.value(undeliveredItem(o.Undelivered)))

@@ -50,14 +50,14 @@ func (e *expression) require(parts ...string) {
 	e.conditions = append(e.conditions, strings.Join(parts, " "))
 }
 
-// requireEqual asks that what a path leads to has a value, or, if absent, that
-// there is none.
-func (e *expression) requireEqual(path string, absent bool, v types.AttributeValue) {
+// requireEqual asks that an attribute has a value, or, if absent, that there is
+// none.
+func (e *expression) requireEqual(name string, absent bool, v types.AttributeValue) {
 	if absent {
-		e.require("attribute_not_exists(" + path + ")")
+		e.require("attribute_not_exists(" + e.path(name) + ")")
 		return
 	}
-	e.require(path, "=", e.value(v))
+	e.require(e.path(name), "=", e.value(v))
 }
 
 func (e *expression) set(path, value string) { e.sets = append(e.sets, path+" = "+value) }

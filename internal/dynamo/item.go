@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strconv"
 
@@ -184,7 +185,7 @@ func (r *reader) connection(it item) signal.Connection {
 			Undelivered:   r.undelivered(it[attrFaults]),
 			OutcomesAfter: r.num(it, attrForgotten),
 			TAT:           lane.TAT(r.num(it, attrFullAt)),
-			Unnumbered:    r.unnumbered(it[attrUnnumbered]),
+			Unnumbered:    readUnnumbered(r.bytes(it, attrUnnumbered)),
 		},
 	}
 }
@@ -257,35 +258,23 @@ func undeliveredItem(undelivered []lane.Undelivered) types.AttributeValue {
 	return &types.AttributeValueMemberL{Value: list}
 }
 
-// unnumbered reads messages without a number, which are kept flat, two strings
-// each: the id, and who took it.
-func (r *reader) unnumbered(v types.AttributeValue) []lane.Unnumbered {
-	list, ok := v.(*types.AttributeValueMemberL)
-	if !ok {
-		return nil
-	}
-	var texts []string
-	for _, e := range list.Value {
-		s, ok := e.(*types.AttributeValueMemberS)
-		if !ok {
-			r.fail(attrUnnumbered, e)
-			return nil
-		}
-		texts = append(texts, s.Value)
-	}
-	var all []lane.Unnumbered
-	for ; len(texts) >= 2; texts = texts[2:] {
-		all = append(all, lane.Unnumbered{ID: texts[0], By: texts[1]})
+// unnumberedSize is what a message without a number takes: the hashes of its id
+// and of who took it, one message after the other.
+const unnumberedSize = 8 + 4
+
+func readUnnumbered(b []byte) (all []lane.Unnumbered) {
+	for ; len(b) >= unnumberedSize; b = b[unnumberedSize:] {
+		all = append(all, lane.Unnumbered{ID: binary.BigEndian.Uint64(b), By: binary.BigEndian.Uint32(b[8:])})
 	}
 	return all
 }
 
-func unnumberedItem(all []lane.Unnumbered) types.AttributeValue {
-	list := make([]types.AttributeValue, 0, 2*len(all))
+func unnumberedItem(all ...lane.Unnumbered) types.AttributeValue {
+	b := make([]byte, 0, unnumberedSize*len(all))
 	for _, u := range all {
-		list = append(list, str(u.ID), str(u.By))
+		b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, u.ID), u.By)
 	}
-	return &types.AttributeValueMemberL{Value: list}
+	return &types.AttributeValueMemberB{Value: b}
 }
 
 // texts reads a map of strings; nil if there is none.

@@ -3,24 +3,45 @@ package extension_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/owt-signal/owt-signal/internal/extension"
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
 )
 
+// greet is a Lambda function that greets, and thinks about it after its response
+// is out.
+func greet() {
+	ext, err := extension.Register(context.Background(), os.Getenv("AWS_LAMBDA_RUNTIME_API"), "greeter")
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	ext.Start(func(ctx context.Context, name string) (string, error) {
+		ext.Go(func(ctx context.Context) {
+			time.Sleep(50 * time.Millisecond)
+			fmt.Println("greeted", name)
+		})
+		switch name {
+		case "":
+			return "", errors.New("nobody to greet")
+		case "panic":
+			panic("scared")
+		}
+		return "<hello> " + name, nil
+	})
+}
+
 // With the real loop of aws-lambda-go, in a process of its own, as on Lambda.
 func TestOnLambda(t *testing.T) {
-	bootstrap := filepath.Join(t.TempDir(), "bootstrap")
-	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", bootstrap, "./testdata/greeter")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build greeter: %v\n%s", err, output)
+	bootstrap, err := os.Executable() // which greets, see TestMain
+	if err != nil {
+		t.Fatal(err)
 	}
 	var logs buffer
 	greeter, err := lambdaenv.New(lambdaenv.Config{Bootstrap: bootstrap, MaxConcurrency: 1, Logs: func(_ int, line []byte) { _, _ = logs.Write(line) }})
@@ -28,8 +49,8 @@ func TestOnLambda(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer greeter.Close(context.Background())
-	// greet invokes the function as soon as the work of the invocation before is done.
-	greet := func(payload string) (string, error) {
+	// ask invokes the function as soon as the work of the invocation before is done.
+	ask := func(payload string) (string, error) {
 		for end := time.Now().Add(patience); ; {
 			answer, err := greeter.Invoke(context.Background(), []byte(payload))
 			if !errors.Is(err, lambdaenv.ErrThrottled) || time.Now().After(end) {
@@ -38,7 +59,7 @@ func TestOnLambda(t *testing.T) {
 		}
 	}
 
-	answer, err := greet(`"ann"`)
+	answer, err := ask(`"ann"`)
 	if answer != `"<hello> ann"` || err != nil { // as aws-lambda-go encodes it, byte for byte
 		t.Errorf("got %s, %v", answer, err)
 	}
@@ -46,19 +67,19 @@ func TestOnLambda(t *testing.T) {
 		t.Error("the response came after the work")
 	}
 	var failure *lambdaenv.FunctionError
-	if _, err := greet(`""`); !errors.As(err, &failure) || failure.Message != "nobody to greet" {
+	if _, err := ask(`""`); !errors.As(err, &failure) || failure.Message != "nobody to greet" {
 		t.Errorf("got error %v", err)
 	}
 	if !logs.contain("greeted ann") {
 		t.Error("the next invocation came before the end of the work")
 	}
-	if _, err := greet(`1`); !errors.As(err, &failure) || failure.Type != "UnmarshalTypeError" {
+	if _, err := ask(`1`); !errors.As(err, &failure) || failure.Type != "UnmarshalTypeError" {
 		t.Errorf("an event of another type: got error %v", err)
 	}
-	if _, err := greet(`"panic"`); !errors.As(err, &failure) || failure.Message != "scared" {
+	if _, err := ask(`"panic"`); !errors.As(err, &failure) || failure.Message != "scared" {
 		t.Errorf("got error %v", err)
 	}
-	if answer, err := greet(`"bob"`); answer != `"<hello> bob"` || err != nil {
+	if answer, err := ask(`"bob"`); answer != `"<hello> bob"` || err != nil {
 		t.Errorf("after the panic: got %s, %v", answer, err)
 	}
 	if logs.contain("greeted panic") {

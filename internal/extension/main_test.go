@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"time"
 
@@ -22,7 +23,14 @@ const (
 	blink    = 30 * time.Millisecond
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain runs the tests, or, where there is a Runtime API, the function that
+// they run.
+func TestMain(m *testing.M) {
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+		greet()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // event is an INVOKE event.
 type event struct {

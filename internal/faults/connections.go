@@ -66,16 +66,18 @@ func (c *connections) Post(ctx context.Context, endpoint string, id signal.Conne
 
 // Get implements [apigw.Connections].
 func (c *connections) Get(ctx context.Context, endpoint string, id signal.ConnectionID) error {
-	step(ctx)
-	ctx, cancel := context.WithTimeout(ctx, lane.PostWithin)
-	defer cancel()
-	return c.posts.late(ctx, c.spec.Delay, func() error { return c.next.Get(ctx, endpoint, id) })
+	return c.call(ctx, func(ctx context.Context) error { return c.next.Get(ctx, endpoint, id) })
 }
 
 // Delete implements [apigw.Connections].
 func (c *connections) Delete(ctx context.Context, endpoint string, id signal.ConnectionID) error {
+	return c.call(ctx, func(ctx context.Context) error { return c.next.Delete(ctx, endpoint, id) })
+}
+
+// call makes an operation that is not throttled.
+func (c *connections) call(ctx context.Context, operation func(context.Context) error) error {
 	step(ctx)
 	ctx, cancel := context.WithTimeout(ctx, lane.PostWithin)
 	defer cancel()
-	return c.posts.late(ctx, c.spec.Delay, func() error { return c.next.Delete(ctx, endpoint, id) })
+	return c.posts.late(ctx, c.spec.Delay, func() error { return operation(ctx) })
 }

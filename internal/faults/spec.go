@@ -4,14 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // MaxDelay is the longest delay of a single call, inclusive: what a post has
-// until it is given up (signal.PostWithin), and well below the time after
-// which an invocation that owns a lane counts as dead (signal.Patience).
+// until it is given up (lane.PostWithin), and well below the time after which an
+// invocation that has taken a lane counts as dead (lane.LeaseTimeout).
 const MaxDelay = time.Second
 
 // Spec says which faults there are. The zero value of each field turns its
@@ -35,31 +37,36 @@ type Spec struct {
 	Seed uint64
 }
 
-// settings are the keys of a spec, in the order in which they are written.
-var settings = []struct {
-	key   string
-	field func(*Spec) any
-}{
-	{"delay", func(s *Spec) any { return &s.Delay }},
-	{"duplicate", func(s *Spec) any { return &s.Duplicate }},
-	{"crash", func(s *Spec) any { return &s.Crash }},
-	{"throttle", func(s *Spec) any { return &s.Throttle }},
-	{"lost-disconnect", func(s *Spec) any { return &s.LostDisconnect }},
-	{"slow-store", func(s *Spec) any { return &s.SlowStore }},
-	{"seed", func(s *Spec) any { return &s.Seed }},
+// knob is a setting of a spec.
+type knob struct {
+	key, usage string
+	field      any // a pointer to the field of the spec
+}
+
+// knobs returns the settings, in the order in which they are written.
+func (s *Spec) knobs() []knob {
+	return []knob{
+		{"delay", "each invocation and each post is late by up to that, at random", &s.Delay},
+		{"duplicate", "with that probability a message's invocation runs twice", &s.Duplicate},
+		{"crash", "with that probability an invocation dies at a random step", &s.Crash},
+		{"throttle", "with that probability a post is answered 429", &s.Throttle},
+		{"lost-disconnect", "with that probability a $disconnect never comes", &s.LostDisconnect},
+		{"slow-store", "each store call is late by up to that, at random", &s.SlowStore},
+		{"seed", "a number: the same random decisions again", &s.Seed},
+	}
 }
 
 // Example is a spec with every setting, as [Parse] reads it.
 const Example = "delay=40ms,duplicate=0.02,crash=0.01,throttle=0.01,lost-disconnect=0.2,slow-store=20ms,seed=7"
 
 // Usage says what each setting does, in words for whoever uses it.
-const Usage = `  delay            each invocation and each post is late by up to that, at random
-  duplicate        with that probability a message's invocation runs twice
-  crash            with that probability an invocation dies at a random step
-  throttle         with that probability a post is answered 429
-  lost-disconnect  with that probability a $disconnect never comes
-  slow-store       each store call is late by up to that, at random
-  seed             a number: the same random decisions again`
+func Usage() string {
+	var lines []string
+	for _, k := range new(Spec).knobs() {
+		lines = append(lines, fmt.Sprintf("  %-15s  %s", k.key, k.usage))
+	}
+	return strings.Join(lines, "\n")
+}
 
 // Parse reads settings separated by commas, such as [Example], each at most
 // once. Without a seed, it draws one. No settings at all are nil.
@@ -68,17 +75,21 @@ func Parse(text string) (*Spec, error) {
 		return nil, nil
 	}
 	s := &Spec{Seed: uint64(rand.Uint32())} // short enough to be typed
-	given := make(map[string]bool)
+	var keys []string
+	left := make(map[string]any) // fields that are not given yet
+	for _, k := range s.knobs() {
+		keys, left[k.key] = append(keys, k.key), k.field
+	}
 	for setting := range strings.SplitSeq(text, ",") {
 		key, value, _ := strings.Cut(setting, "=")
-		field := s.field(key)
+		field, ok := left[key]
 		switch {
-		case field == nil:
-			return nil, fmt.Errorf("unknown setting %q: there are %s", key, keys())
-		case given[key]:
+		case !ok && slices.Contains(keys, key):
 			return nil, fmt.Errorf("%s is given twice", key)
+		case !ok:
+			return nil, fmt.Errorf("unknown setting %q: there are %s", key, strings.Join(keys, ", "))
 		}
-		given[key] = true
+		delete(left, key)
 		if err := set(field, value); err != nil {
 			return nil, fmt.Errorf("%s %w", key, err)
 		}
@@ -88,40 +99,14 @@ func Parse(text string) (*Spec, error) {
 
 // String is the spec as [Parse] reads it, with what is turned on, and the seed.
 func (s Spec) String() string {
-	var b strings.Builder
-	for _, setting := range settings {
-		switch v := setting.field(&s).(type) {
-		case *time.Duration:
-			if *v != 0 {
-				fmt.Fprintf(&b, "%s=%v,", setting.key, *v)
-			}
-		case *float64:
-			if *v != 0 {
-				fmt.Fprintf(&b, "%s=%v,", setting.key, *v)
-			}
-		case *uint64:
-			fmt.Fprintf(&b, "%s=%d", setting.key, *v)
+	var all []string
+	for _, k := range s.knobs() {
+		value := reflect.ValueOf(k.field).Elem()
+		if !value.IsZero() || k.field == &s.Seed {
+			all = append(all, fmt.Sprintf("%s=%v", k.key, value))
 		}
 	}
-	return b.String()
-}
-
-// field is a pointer to the field that key sets, nil if there is none.
-func (s *Spec) field(key string) any {
-	for _, setting := range settings {
-		if setting.key == key {
-			return setting.field(s)
-		}
-	}
-	return nil
-}
-
-func keys() string {
-	all := make([]string, len(settings))
-	for i, setting := range settings {
-		all[i] = setting.key
-	}
-	return strings.Join(all, ", ")
+	return strings.Join(all, ",")
 }
 
 // What a value must be.

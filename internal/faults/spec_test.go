@@ -123,7 +123,7 @@ func TestStringIsParsedBack(t *testing.T) {
 // Whoever asks for help is told of every setting.
 func TestUsageIsComplete(t *testing.T) {
 	var told []string
-	for line := range strings.Lines(faults.Usage) {
+	for line := range strings.Lines(faults.Usage()) {
 		told = append(told, strings.Fields(line)[0])
 	}
 	for setting := range strings.SplitSeq(faults.Example, ",") {

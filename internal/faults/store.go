@@ -27,15 +27,20 @@ func (s *store) call(ctx context.Context, call func() error) error {
 	return s.stores.late(ctx, s.spec.SlowStore, call)
 }
 
+// ask makes a call that has an answer.
+func ask[T any](ctx context.Context, s *store, call func() (T, error)) (answer T, err error) {
+	err = s.call(ctx, func() error { answer, err = call(); return err })
+	return answer, err
+}
+
 // Create implements [signal.ConnectionStore].
 func (s *store) Create(ctx context.Context, c signal.Connection) error {
 	return s.call(ctx, func() error { return s.next.Create(ctx, c) })
 }
 
 // Get implements [signal.ConnectionStore].
-func (s *store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
-	err = s.call(ctx, func() error { c, err = s.next.Get(ctx, id, now); return err })
-	return c, err
+func (s *store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
+	return ask(ctx, s, func() (signal.Connection, error) { return s.next.Get(ctx, id, now) })
 }
 
 // Update implements [signal.ConnectionStore].
@@ -45,15 +50,13 @@ func (s *store) Update(ctx context.Context, id signal.ConnectionID, u signal.Upd
 }
 
 // GetEnded implements [signal.ConnectionStore].
-func (s *store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
-	err = s.call(ctx, func() error { c, err = s.next.GetEnded(ctx, id, now); return err })
-	return c, err
+func (s *store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
+	return ask(ctx, s, func() (signal.Connection, error) { return s.next.GetEnded(ctx, id, now) })
 }
 
 // End implements [signal.ConnectionStore].
-func (s *store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
-	err = s.call(ctx, func() error { c, err = s.next.End(ctx, id, now); return err })
-	return c, err
+func (s *store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
+	return ask(ctx, s, func() (signal.Connection, error) { return s.next.End(ctx, id, now) })
 }
 
 // Delete implements [signal.ConnectionStore].
@@ -67,25 +70,21 @@ func (s *store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, e
 }
 
 // Claim implements [signal.UserStore].
-func (s *store) Claim(ctx context.Context, claim signal.Claim) (c signal.Claimed, err error) {
-	err = s.call(ctx, func() error { c, err = s.next.Claim(ctx, claim); return err })
-	return c, err
+func (s *store) Claim(ctx context.Context, claim signal.Claim) (signal.Claimed, error) {
+	return ask(ctx, s, func() (signal.Claimed, error) { return s.next.Claim(ctx, claim) })
 }
 
 // Release implements [signal.UserStore].
-func (s *store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (released bool, err error) {
-	err = s.call(ctx, func() error { released, err = s.next.Release(ctx, user, id, tat); return err })
-	return released, err
+func (s *store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
+	return ask(ctx, s, func() (bool, error) { return s.next.Release(ctx, user, id, tat) })
 }
 
 // Route implements [signal.UserStore].
-func (s *store) Route(ctx context.Context, user signal.UserName, now lane.Instant) (r signal.Route, err error) {
-	err = s.call(ctx, func() error { r, err = s.next.Route(ctx, user, now); return err })
-	return r, err
+func (s *store) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
+	return ask(ctx, s, func() (signal.Route, error) { return s.next.Route(ctx, user, now) })
 }
 
 // Owner implements [signal.UserStore].
-func (s *store) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (p signal.Peer, err error) {
-	err = s.call(ctx, func() error { p, err = s.next.Owner(ctx, user, now); return err })
-	return p, err
+func (s *store) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Peer, error) {
+	return ask(ctx, s, func() (signal.Peer, error) { return s.next.Owner(ctx, user, now) })
 }

@@ -26,44 +26,35 @@ func withDeadline(parent context.Context, timeout time.Duration) *deadline {
 func (d *deadline) Deadline() (time.Time, bool) { return d.at, true }
 
 // Done implements context.Context.
-func (d *deadline) Done() <-chan struct{} { return d.wait().Done() }
-
-// Err implements context.Context.
-func (d *deadline) Err() error {
-	d.mu.Lock()
-	waited := d.waited
-	d.mu.Unlock()
-	if waited != nil {
-		return waited.Err()
-	}
-	if err := d.Context.Err(); err != nil {
-		return err
-	}
-	if !time.Now().Before(d.at) {
-		return context.DeadlineExceeded
-	}
-	return nil
-}
-
-// Value implements context.Context. Derived contexts ask their parent for more than values, so it is to be the one that
-// can be waited for.
-func (d *deadline) Value(key any) any {
-	d.mu.Lock()
-	waited := d.waited
-	d.mu.Unlock()
-	if waited != nil {
-		return waited.Value(key)
-	}
-	return d.Context.Value(key)
-}
-
-func (d *deadline) wait() context.Context {
+func (d *deadline) Done() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.waited == nil {
 		d.waited, d.cancel = context.WithDeadline(d.Context, d.at)
 	}
-	return d.waited
+	return d.waited.Done()
+}
+
+// Err implements context.Context.
+func (d *deadline) Err() error {
+	if err := d.present().Err(); err != nil || time.Now().Before(d.at) {
+		return err
+	}
+	return context.DeadlineExceeded
+}
+
+// Value implements context.Context. Derived contexts ask their parent for more than values, so it is to be the one that
+// can be waited for.
+func (d *deadline) Value(key any) any { return d.present().Value(key) }
+
+// present returns the context that can be waited for, or the parent if nobody waits.
+func (d *deadline) present() context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waited != nil {
+		return d.waited
+	}
+	return d.Context
 }
 
 // release ends the context.

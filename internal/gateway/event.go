@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/owt-signal/owt-signal/internal/gateway/socket"
 )
 
 // Route keys and event types, from the page "Integration request for WebSocket API in API Gateway".
@@ -20,6 +22,12 @@ const (
 	eventConnect    = "CONNECT"
 	eventMessage    = "MESSAGE"
 	eventDisconnect = "DISCONNECT"
+)
+
+// The API of all events, and its domain's name.
+const (
+	apiID      = "local"
+	domainName = apiID + ".execute-api.us-east-1.amazonaws.com"
 )
 
 // requestTimeLayout is the time format of access logs, "09/Feb/2024:18:11:43 +0000", as in observed events.
@@ -46,10 +54,10 @@ func (g *Gateway) messageEvent(c *connection, body string) *events.APIGatewayWeb
 	return event
 }
 
-func (g *Gateway) disconnectEvent(c *connection, why closure) *events.APIGatewayWebsocketProxyRequest {
+func (g *Gateway) disconnectEvent(c *connection, why socket.CloseReason) *events.APIGatewayWebsocketProxyRequest {
 	event := g.event(c, routeDisconnect, eventDisconnect)
-	event.RequestContext.DisconnectStatusCode = int64(why.code)
-	event.RequestContext.DisconnectReason = &why.reason
+	event.RequestContext.DisconnectStatusCode = int64(why.Code)
+	event.RequestContext.DisconnectReason = &why.Text
 	return event
 }
 
@@ -67,10 +75,10 @@ func (g *Gateway) event(c *connection, routeKey, eventType string) *events.APIGa
 			RequestTimeEpoch:  now.UnixMilli(),
 			MessageDirection:  "IN",
 			Stage:             g.config.Stage,
-			ConnectedAt:       c.connectedAt.UnixMilli(),
+			ConnectedAt:       c.Created().UnixMilli(),
 			ConnectionID:      c.id,
-			DomainName:        g.config.DomainName,
-			APIID:             g.config.APIID,
+			DomainName:        domainName,
+			APIID:             apiID,
 			Identity:          events.APIGatewayRequestIdentity{SourceIP: c.sourceIP, UserAgent: c.userAgent},
 		},
 	}
@@ -125,10 +133,6 @@ func requestID() string {
 
 // wellFormed reports whether id could be a connection id at all.
 func wellFormed(id string) bool {
-	if len(id) != idChars {
-		return false
-	}
-	var raw [idChars]byte
-	n, err := base64.URLEncoding.Decode(raw[:], []byte(id))
-	return err == nil && n == idBytes
+	raw, err := base64.URLEncoding.DecodeString(id)
+	return err == nil && len(raw) == idBytes && len(id) == idChars // decoding skips line ends
 }

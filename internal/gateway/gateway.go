@@ -9,26 +9,27 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/gateway/socket"
 )
 
 // Config describes one stage of one WebSocket API. The zero value of each field has a meaning.
 type Config struct {
 	Routes Routes
 
-	// APIID, Region, Stage and DomainName appear in every event; handlers build the @connections endpoint from them.
-	// Stage is also the path the gateway is served at. Zero values: "local", "us-east-1", "default" and
-	// {APIID}.execute-api.{Region}.amazonaws.com.
-	APIID      string
-	Region     string
-	Stage      string
-	DomainName string
+	// Stage is the path the gateway is served at, and appears in every event; handlers build the @connections endpoint
+	// from it and the domain's name. Zero value: "default".
+	Stage string
 
 	// Mappings are the API mapping keys of a custom domain: further paths, without slashes around them, at which the
 	// same stage is served. "socket.io" serves /socket.io and /socket.io/; the empty key serves /.
@@ -56,30 +57,11 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.APIID == "" {
-		c.APIID = "local"
-	}
-	if c.Region == "" {
-		c.Region = "us-east-1"
-	}
-	if c.Stage == "" {
-		c.Stage = "default"
-	}
-	if c.DomainName == "" {
-		c.DomainName = c.APIID + ".execute-api." + c.Region + ".amazonaws.com"
-	}
-	if c.Idle == 0 {
-		c.Idle = DefaultIdle
-	}
-	if c.Duration == 0 {
-		c.Duration = DefaultDuration
-	}
-	if c.IntegrationTimeout == 0 {
-		c.IntegrationTimeout = DefaultIntegrationTimeout
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Stage = cmp.Or(c.Stage, "default")
+	c.Idle = cmp.Or(c.Idle, DefaultIdle)
+	c.Duration = cmp.Or(c.Duration, DefaultDuration)
+	c.IntegrationTimeout = cmp.Or(c.IntegrationTimeout, DefaultIntegrationTimeout)
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	return c
 }
 
@@ -95,7 +77,7 @@ type Gateway struct {
 	// work counts handshakes, connections, writers and invocations under way.
 	work sync.WaitGroup
 
-	hands  hands
+	engine *socket.Engine
 	second atomic.Pointer[second] // the last one that an event was made in
 
 	mu          sync.RWMutex // protects what follows
@@ -105,8 +87,13 @@ type Gateway struct {
 
 // New makes a gateway. Close it when done.
 func New(config Config) *Gateway {
-	g := &Gateway{config: config.withDefaults(), connections: make(map[string]*connection), hands: newHands()}
+	g := &Gateway{config: config.withDefaults(), connections: make(map[string]*connection)}
 	g.base, g.cancel = context.WithCancel(context.Background())
+	g.engine = socket.New(g.base, &g.work, socket.Config{
+		MaxMessage: MaxMessage, MaxFrame: MaxFrame,
+		Idle: g.config.Idle, Duration: g.config.Duration,
+		Cork: g.config.Inline,
+	})
 	return g
 }
 
@@ -118,7 +105,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	g.closed = true
 	g.mu.Unlock()
 	for _, c := range g.all() {
-		c.end(goingAway, true)
+		c.End(socket.GoingAway)
 	}
 
 	idle := make(chan struct{})
@@ -132,7 +119,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		for _, c := range g.all() {
-			c.cut()
+			c.Cut()
 		}
 		return fmt.Errorf("close gateway: %w", ctx.Err())
 	}
@@ -166,11 +153,7 @@ func (g *Gateway) leave(c *connection) {
 func (g *Gateway) all() []*connection {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	all := make([]*connection, 0, len(g.connections))
-	for _, c := range g.connections {
-		all = append(all, c)
-	}
-	return all
+	return slices.Collect(maps.Values(g.connections))
 }
 
 var _ http.Handler = (*Gateway)(nil)

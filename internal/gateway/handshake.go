@@ -9,6 +9,8 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/gobwas/ws"
+
+	"github.com/owt-signal/owt-signal/internal/gateway/socket"
 )
 
 // ServeHTTP is the WebSocket endpoint: /{stage} and /{mapping}, each with or without a trailing slash. It holds the
@@ -19,12 +21,12 @@ import (
 // for a malformed one, 502 when the Connect function failed, 503 when the gateway is closed. A status of the Connect
 // function other than 2xx becomes the answer, with its body. Any Origin is accepted, as by API Gateway.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if refusal := g.refuse(r); refusal != nil {
-		refusal.write(w)
-		return
+	refusal := g.refuse(r)
+	if refusal == nil && !g.enter() {
+		refusal = &httpError{status: http.StatusServiceUnavailable, message: "Service Unavailable"}
 	}
-	if !g.enter() {
-		(&httpError{status: http.StatusServiceUnavailable, message: "Service Unavailable"}).write(w)
+	if refusal != nil {
+		refusal.write(w)
 		return
 	}
 	defer g.work.Done()
@@ -32,8 +34,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := g.newConnection(r)
 	if g.config.Early {
 		g.join(c)
-		defer c.abandon()
 	}
+	if !g.establish(c, w, r) {
+		c.End(socket.Abnormal)
+		g.leave(c)
+	}
+}
+
+// establish answers the handshake as the Connect function decides, and reports whether the connection was started.
+func (g *Gateway) establish(c *connection, w http.ResponseWriter, r *http.Request) (started bool) {
 	response, err := g.connect(c, r)
 	switch {
 	case err != nil || response.StatusCode < 200 || response.StatusCode > 599:
@@ -42,8 +51,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(response.StatusCode)
 		fmt.Fprint(w, response.Body)
 	default:
-		g.upgrade(c, w, r, response)
+		return g.upgrade(c, w, r, header(response, "Sec-WebSocket-Protocol"))
 	}
+	return false
 }
 
 // refuse judges a request before any function hears of it, the handshake by RFC 6455 section 4.2.1.
@@ -68,14 +78,9 @@ func (g *Gateway) serves(path string) bool {
 
 // names reports whether a comma-separated header has the token, which must be in lower case.
 func names(h http.Header, key, token string) bool {
-	for _, value := range h.Values(key) {
-		for item := range strings.SplitSeq(value, ",") {
-			if strings.ToLower(strings.TrimSpace(item)) == token {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(strings.Split(strings.Join(h.Values(key), ","), ","), func(item string) bool {
+		return strings.ToLower(strings.TrimSpace(item)) == token
+	})
 }
 
 func validKey(keys []string) bool {
@@ -103,42 +108,43 @@ func (g *Gateway) connect(c *connection, r *http.Request) (response events.APIGa
 	return response, err
 }
 
-// upgrade writes the 101 and starts the connection. If the 101 cannot be written the connection was never established,
-// and there will be no $disconnect.
-func (g *Gateway) upgrade(c *connection, w http.ResponseWriter, r *http.Request, response events.APIGatewayProxyResponse) {
+// upgrade writes the 101 and starts the connection, which can be posted to from here on, if it could not before. If the
+// 101 cannot be written the connection was never established, and there will be no $disconnect.
+func (g *Gateway) upgrade(c *connection, w http.ResponseWriter, r *http.Request, protocol string) (started bool) {
 	// refuse has judged the handshake. The upgrader does so again, and sees only the first value of a header, and no lists.
 	r.Header.Set("Connection", "Upgrade")
 	r.Header.Set("Upgrade", "websocket")
 	upgrader := ws.HTTPUpgrader{Header: http.Header{}}
-	if protocol := header(response, "Sec-WebSocket-Protocol"); protocol != "" {
+	if protocol != "" {
 		upgrader.Header.Set("Sec-WebSocket-Protocol", protocol)
 	}
 	conn, buffers, _, err := upgrader.Upgrade(r, w)
-	var wire *wire
-	if err == nil {
-		wire, err = newWire(conn, buffers.Reader)
-	}
 	if err != nil {
 		g.config.Log.WarnContext(r.Context(), "upgrade connection", "connection", c.id, "error", err)
 		if conn != nil {
 			conn.Close()
 		}
-		return
+		return false
 	}
-	c.start(wire)
+	g.config.Log.DebugContext(r.Context(), "connected", "connection", c.id)
+	open := g.join(c)
+	c.Start(conn, buffers.Reader)
+	if !open {
+		c.End(socket.GoingAway)
+	}
+	return true
 }
 
-// header finds a header of a response in either form, in any case; the multi-value form wins, as on AWS.
+// header returns a header of a response in either form, in any case; the multi-value form wins, as on AWS.
 func header(response events.APIGatewayProxyResponse, name string) string {
-	for key, values := range response.MultiValueHeaders {
-		if strings.EqualFold(key, name) && len(values) > 0 {
-			return values[0]
-		}
-	}
+	h := http.Header{}
 	for key, value := range response.Headers {
-		if strings.EqualFold(key, name) {
-			return value
+		h.Set(key, value)
+	}
+	for key, values := range response.MultiValueHeaders {
+		if len(values) > 0 {
+			h.Set(key, values[0])
 		}
 	}
-	return ""
+	return h.Get(name)
 }

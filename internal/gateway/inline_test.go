@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/gateway/socket"
 )
 
 // TestInline is the tests of what does not depend on how functions are invoked, with functions invoked inline.
@@ -74,7 +75,7 @@ func TestInlineKeepsTheOrder(t *testing.T) {
 func TestInlineAnswersASlowReader(t *testing.T) {
 	s := serve(t, gateway.Config{Inline: true, Routes: gateway.Routes{Default: echo}})
 	c := s.rawDial(t)
-	const messages, size = 3 * gateway.MaxQueuedMessages, 4000 // the answers exceed what is queued, and what TCP keeps
+	const messages, size = 3 * socket.MaxQueuedMessages, 4000 // the answers exceed what is queued, and what TCP keeps
 	go func() {
 		for range messages {
 			c.Write(maskedFrame(final|opText, bytesOf(size)))

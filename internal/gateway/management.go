@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 )
 
 // Management is the HTTP API of @connections, as the AWS SDKs speak it: POST, GET and DELETE on
@@ -33,9 +32,22 @@ func (g *Gateway) Management() http.Handler {
 func (g *Gateway) manage(w http.ResponseWriter, r *http.Request, id string) error {
 	switch r.Method {
 	case http.MethodPost:
-		return g.managePost(w, r, id)
+		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxMessage))
+		if err != nil {
+			return err
+		}
+		return g.Post(r.Context(), id, data) // nothing written is 200
 	case http.MethodGet:
-		return g.manageGet(w, r, id)
+		info, err := g.Get(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		writeJSON(w, http.StatusOK, map[string]any{ // GetConnectionResponse in the service's model
+			"connectedAt":  info.ConnectedAt.UTC().Format(timeLayout),
+			"identity":     map[string]string{"sourceIp": info.SourceIP, "userAgent": info.UserAgent},
+			"lastActiveAt": info.LastActiveAt.UTC().Format(timeLayout),
+		})
+		return nil
 	case http.MethodDelete:
 		if err := g.Delete(r.Context(), id); err != nil {
 			return err
@@ -47,46 +59,8 @@ func (g *Gateway) manage(w http.ResponseWriter, r *http.Request, id string) erro
 	}
 }
 
-func (g *Gateway) managePost(w http.ResponseWriter, r *http.Request, id string) error {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxMessage))
-	if err != nil {
-		return err
-	}
-	if err := g.Post(r.Context(), id, data); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusOK)
-	return nil
-}
-
-// connectionJSON is GetConnectionResponse in the service's model.
-type connectionJSON struct {
-	ConnectedAt  string       `json:"connectedAt"`
-	Identity     identityJSON `json:"identity"`
-	LastActiveAt string       `json:"lastActiveAt"`
-}
-
-type identityJSON struct {
-	SourceIP  string `json:"sourceIp"`
-	UserAgent string `json:"userAgent"`
-}
-
 // timeLayout is ISO 8601 with milliseconds, in UTC.
 const timeLayout = "2006-01-02T15:04:05.000Z"
-
-func (g *Gateway) manageGet(w http.ResponseWriter, r *http.Request, id string) error {
-	info, err := g.Get(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	format := func(t time.Time) string { return t.UTC().Format(timeLayout) }
-	writeJSON(w, http.StatusOK, connectionJSON{
-		ConnectedAt:  format(info.ConnectedAt),
-		Identity:     identityJSON{SourceIP: info.SourceIP, UserAgent: info.UserAgent},
-		LastActiveAt: format(info.LastActiveAt),
-	})
-	return nil
-}
 
 // errMethod is for a method that @connections does not have.
 var errMethod = errors.New("no such operation")

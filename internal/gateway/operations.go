@@ -5,19 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/gateway/socket"
 )
 
 // What the @connections operations fail with, for errors.Is.
 var (
 	// ErrGone is for a connection that does not exist: not yet, because its Connect function has not returned or the
 	// 101 is not written (unless Config.Early), or no longer, from the moment its closing begins. (410)
-	ErrGone = errors.New("connection is gone")
+	ErrGone = socket.ErrEnded
 
 	// ErrPayloadTooLarge is for more than MaxMessage bytes. (413)
 	ErrPayloadTooLarge = errors.New("payload is too large")
 
-	// ErrLimitExceeded is for a connection whose queue is full. (429)
-	ErrLimitExceeded = errors.New("limit is exceeded")
+	// ErrLimitExceeded is for a connection whose queue is full: past socket.MaxQueuedMessages or MaxQueuedBytes, "the
+	// WebSocket client side buffer is full" in the words of the @connections model. (429)
+	ErrLimitExceeded = socket.ErrFull
 
 	// ErrBadConnectionID is for what cannot be the id of any connection. (400)
 	ErrBadConnectionID = errors.New("invalid connection id")
@@ -39,9 +42,11 @@ type ConnectionInfo struct {
 // A message of more than MaxFrame bytes goes out in several frames. Clients see one message.
 func (g *Gateway) Post(ctx context.Context, connectionID string, data []byte) error {
 	c, err := g.find(ctx, connectionID)
+	if err == nil && len(data) > MaxMessage {
+		err = ErrPayloadTooLarge
+	}
 	if err == nil {
-		err = send(c, data, false)
-		c.giveWay()
+		err = c.Post(data)
 	}
 	if err != nil {
 		return fmt.Errorf("post to connection %q: %w", connectionID, err)
@@ -52,15 +57,15 @@ func (g *Gateway) Post(ctx context.Context, connectionID string, data []byte) er
 // Get tells about a connection. The error wraps ErrGone, ErrBadConnectionID or that of ctx.
 func (g *Gateway) Get(ctx context.Context, connectionID string) (ConnectionInfo, error) {
 	c, err := g.find(ctx, connectionID)
-	if err == nil && c.isEnded() {
+	if err == nil && c.Ended() {
 		err = ErrGone
 	}
 	if err != nil {
 		return ConnectionInfo{}, fmt.Errorf("get connection %q: %w", connectionID, err)
 	}
 	return ConnectionInfo{
-		ConnectedAt:  c.connectedAt,
-		LastActiveAt: c.connectedAt.Add(time.Duration(c.active.Load())),
+		ConnectedAt:  c.Created(),
+		LastActiveAt: c.Active(),
 		SourceIP:     c.sourceIP,
 		UserAgent:    c.userAgent,
 	}, nil
@@ -71,7 +76,7 @@ func (g *Gateway) Get(ctx context.Context, connectionID string) (ConnectionInfo,
 // that of ctx.
 func (g *Gateway) Delete(ctx context.Context, connectionID string) error {
 	c, err := g.find(ctx, connectionID)
-	if err == nil && !c.end(deleted, true) {
+	if err == nil && !c.End(deleted) {
 		err = ErrGone
 	}
 	if err != nil {

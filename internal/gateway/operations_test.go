@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/gateway/socket"
 )
 
 // connected gives a gateway with one client, and the id of its connection.
@@ -227,8 +228,8 @@ func dialBubble(t *testing.T, b *bubble, connect *recorder) (c *raw, id string) 
 
 func TestQueueLimits(t *testing.T) {
 	for name, test := range map[string]struct{ size, fit int }{
-		"messages": {1, gateway.MaxQueuedMessages},
-		"bytes":    {gateway.MaxMessage, gateway.MaxQueuedBytes / gateway.MaxMessage},
+		"messages": {1, socket.MaxQueuedMessages},
+		"bytes":    {gateway.MaxMessage, socket.MaxQueuedBytes / gateway.MaxMessage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -261,13 +262,13 @@ func TestQueueLimits(t *testing.T) {
 
 // A client that does not read for a moment misses nothing, however much is posted meanwhile.
 func TestPostIsPushedBack(t *testing.T) {
-	for name, size := range map[string]int{"messages": 1, "bytes": gateway.MaxQueuedBytes / 600} {
+	for name, size := range map[string]int{"messages": 1, "bytes": socket.MaxQueuedBytes / 600} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				connect := newRecorder()
 				b := newBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect}})
 				c, id := dialBubble(t, b, connect)
-				const messages = 3 * gateway.MaxQueuedMessages
+				const messages = 3 * socket.MaxQueuedMessages
 				var reading sync.WaitGroup
 				reading.Go(func() {
 					time.Sleep(200 * time.Millisecond)
@@ -295,7 +296,7 @@ func TestResponsesWaitForRoom(t *testing.T) {
 		connect := newRecorder()
 		b := newBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Default: echo}})
 		c, id := dialBubble(t, b, connect)
-		for range gateway.MaxQueuedMessages {
+		for range socket.MaxQueuedMessages {
 			if err := b.Post(t.Context(), id, []byte("x")); err != nil {
 				t.Fatal(err)
 			}
@@ -303,7 +304,7 @@ func TestResponsesWaitForRoom(t *testing.T) {
 		c.write(t, maskedFrame(final|opPing, "dropped: no room"))
 		c.write(t, maskedFrame(final|opText, "answer"))
 		synctest.Wait()
-		for range gateway.MaxQueuedMessages {
+		for range socket.MaxQueuedMessages {
 			c.wantFrame(t, final|opText, "x")
 		}
 		c.wantFrame(t, final|opText, "answer")
@@ -315,7 +316,7 @@ func TestResponsesToADeadConnectionAreDropped(t *testing.T) {
 		connect, disconnect := newRecorder(), newRecorder()
 		b := newBubble(t, gateway.Config{Routes: gateway.Routes{Connect: connect, Default: echo, Disconnect: disconnect}})
 		c, id := dialBubble(t, b, connect)
-		for range gateway.MaxQueuedMessages {
+		for range socket.MaxQueuedMessages {
 			if err := b.Post(t.Context(), id, []byte("x")); err != nil {
 				t.Fatal(err)
 			}

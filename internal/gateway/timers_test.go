@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/gateway/socket"
 )
 
 // frameOrEnd is what a client sees next.
@@ -164,7 +165,7 @@ func TestWriteStall(t *testing.T) {
 		post()
 		const bytes = 2 + len("slowly")
 		for range bytes {
-			time.Sleep(gateway.WriteStall - time.Nanosecond)
+			time.Sleep(socket.WriteStall - time.Nanosecond)
 			if _, err := c.r.ReadByte(); err != nil {
 				t.Fatal(err)
 			}
@@ -172,7 +173,7 @@ func TestWriteStall(t *testing.T) {
 		synctest.Wait()
 
 		post()
-		time.Sleep(gateway.WriteStall - time.Nanosecond)
+		time.Sleep(socket.WriteStall - time.Nanosecond)
 		synctest.Wait()
 		if len(disconnect.events) != 0 {
 			t.Fatal("closed before the stall was long enough")
@@ -225,7 +226,7 @@ func TestDeleteOfAStalledConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := <-disconnect.events
-		if d := time.Since(start); d != gateway.WriteStall || e.RequestContext.DisconnectStatusCode != 1000 {
+		if d := time.Since(start); d != socket.WriteStall || e.RequestContext.DisconnectStatusCode != 1000 {
 			t.Errorf("$disconnect code %d after %v", e.RequestContext.DisconnectStatusCode, d)
 		}
 	})

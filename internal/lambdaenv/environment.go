@@ -55,7 +55,7 @@ func newEnvironment(f *Function) *environment {
 	return &environment{
 		function:   f,
 		number:     number,
-		logs:       environmentLogs{f.logs, number},
+		logs:       environmentLogs{f, number},
 		extensions: make(map[string]*extension),
 	}
 }
@@ -157,6 +157,26 @@ func (e *environment) advance() {
 		}
 		e.state, e.current = stateFree, nil
 		e.function.release(e)
+	}
+}
+
+// await waits in place for the next invocation, nil if ctx ends before. e.mu is held when it is called, and not when it
+// returns.
+func (e *environment) await(ctx context.Context, place *chan *invocation) *invocation {
+	next := make(chan *invocation, 1)
+	*place = next
+	e.advance()
+	e.mu.Unlock()
+	select {
+	case inv := <-next:
+		return inv
+	case <-ctx.Done():
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if *place == next {
+			*place = nil
+		}
+		return nil
 	}
 }
 

@@ -92,20 +92,8 @@ func (e *environment) extensionNext(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, typeExtensionUnknown, "Unknown extension "+identifier)
 		return
 	}
-	next := make(chan *invocation, 1)
-	ext.next = next
-	e.advance()
-	e.mu.Unlock()
-
-	select {
-	case inv := <-next:
+	if inv := e.await(r.Context(), &ext.next); inv != nil {
 		writeEvent(w, inv)
-	case <-r.Context().Done():
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if ext.next == next {
-			ext.next = nil
-		}
 	}
 }
 

@@ -14,8 +14,8 @@
 package lambdaenv
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -90,10 +90,10 @@ type Config struct {
 // Function is a binary that can be invoked. Make it with New and Close it. Its methods may be called from several
 // goroutines.
 type Function struct {
-	config Config
-	logs   *logSink
-	number atomic.Int64   // of environments so far
-	alive  sync.WaitGroup // goroutines of the environments
+	config  Config
+	number  atomic.Int64   // of environments so far
+	alive   sync.WaitGroup // goroutines of the environments
+	logging sync.Mutex     // one line at a time
 
 	mu           sync.Mutex
 	closed       bool
@@ -111,7 +111,6 @@ func New(config Config) (*Function, error) {
 	}
 	return &Function{
 		config:       config,
-		logs:         &logSink{take: config.Logs},
 		environments: make(map[*environment]struct{}),
 		settling:     make(map[*environment]struct{}),
 		changed:      make(chan struct{}),
@@ -124,13 +123,13 @@ func complete(config *Config) error {
 	if err != nil {
 		return err
 	}
-	setDefault(&config.Name, filepath.Base(filepath.Dir(path)))
-	setDefault(&config.Handler, filepath.Base(path))
-	setDefault(&config.Region, "us-east-1")
-	setDefault(&config.MemoryMB, 128)
-	setDefault(&config.Timeout, DefaultTimeout)
-	setDefault(&config.InitTimeout, DefaultInitTimeout)
-	setDefault(&config.MaxConcurrency, DefaultMaxConcurrency)
+	config.Name = cmp.Or(config.Name, filepath.Base(filepath.Dir(path)))
+	config.Handler = cmp.Or(config.Handler, filepath.Base(path))
+	config.Region = cmp.Or(config.Region, "us-east-1")
+	config.MemoryMB = cmp.Or(config.MemoryMB, 128)
+	config.Timeout = cmp.Or(config.Timeout, DefaultTimeout)
+	config.InitTimeout = cmp.Or(config.InitTimeout, DefaultInitTimeout)
+	config.MaxConcurrency = cmp.Or(config.MaxConcurrency, DefaultMaxConcurrency)
 
 	info, err := os.Stat(path)
 	switch {
@@ -151,13 +150,6 @@ func complete(config *Config) error {
 	}
 	config.Bootstrap = path
 	return checkVariables(config.Env)
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // Invoke runs one invocation and returns what the handler answered. An empty payload becomes {}.
@@ -182,34 +174,19 @@ func (f *Function) invoke(ctx context.Context, payload []byte, life *time.Durati
 		inv.life = life
 		err = f.place(ctx, inv)
 	}
+	var a answer
+	if err == nil {
+		select {
+		case a = <-inv.answered:
+			err = a.err
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("invoke function %q: %w", f.config.Name, err)
 	}
-	select {
-	case answer := <-inv.answered:
-		if answer.err != nil {
-			return nil, fmt.Errorf("invoke function %q: %w", f.config.Name, answer.err)
-		}
-		return answer.payload, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("invoke function %q: %w", f.config.Name, ctx.Err())
-	}
-}
-
-// InvokeJSON is Invoke with in as the payload and the answer decoded into out, which may be nil.
-func (f *Function) InvokeJSON(ctx context.Context, in, out any) error {
-	payload, err := json.Marshal(in)
-	if err != nil {
-		return fmt.Errorf("invoke function %q: encode payload: %w", f.config.Name, err)
-	}
-	answer, err := f.Invoke(ctx, payload)
-	if err != nil || out == nil {
-		return err
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("invoke function %q: decode answer: %w", f.config.Name, err)
-	}
-	return nil
+	return a.payload, nil
 }
 
 // Drain waits until no invocation is under way, nor work that follows an answer. It returns the error of ctx if that

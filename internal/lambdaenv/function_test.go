@@ -138,20 +138,6 @@ func TestPayload(t *testing.T) {
 	}
 }
 
-func TestInvokeJSON(t *testing.T) {
-	f := start(t, lambdaenv.Config{})
-	if err := f.InvokeJSON(context.Background(), order{}, nil); err != nil {
-		t.Error("without an answer:", err)
-	}
-	var number int
-	if err := f.InvokeJSON(context.Background(), order{}, &number); err == nil || !strings.Contains(err.Error(), "decode answer") {
-		t.Errorf("got error %v for an answer of another type", err)
-	}
-	if err := f.InvokeJSON(context.Background(), func() {}, nil); err == nil || !strings.Contains(err.Error(), "encode payload") {
-		t.Errorf("got error %v for a payload that cannot be encoded", err)
-	}
-}
-
 func TestClose(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	smithyrand "github.com/aws/smithy-go/rand"
 )
 
 // accountID stands in for an AWS account in the ARN of a function.
@@ -48,13 +50,10 @@ func newInvocation(config Config, payload []byte) (*invocation, error) {
 	}, nil
 }
 
-// newUUID returns a random UUID (RFC 9562, version 4), as Lambda uses for its ids.
+// newUUID returns a random UUID, as Lambda uses for its ids.
 func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
+	id, _ := smithyrand.NewUUID(rand.Reader).GetUUID() // it fails if the source does, which never does
+	return id
 }
 
 // newTraceID returns an X-Ray tracing header of a request that is not sampled (X-Ray Developer Guide, "Tracing header").

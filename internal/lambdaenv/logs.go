@@ -3,29 +3,22 @@ package lambdaenv
 import (
 	"bytes"
 	"fmt"
-	"sync"
 )
 
 // maxLogLine is the most bytes of one log line; a longer one goes on in the next. CloudWatch Logs takes 256 KB.
 const maxLogLine = 256 << 10
 
-// logSink takes a function's logs, from all its environments.
-type logSink struct {
-	mu   sync.Mutex
-	take func(environment int, line []byte)
-}
-
 // environmentLogs is the logs of one environment.
 type environmentLogs struct {
-	sink   *logSink
-	number int
+	function *Function
+	number   int
 }
 
 // writeLine writes a line that ends with a newline.
 func (l environmentLogs) writeLine(line []byte) {
-	l.sink.mu.Lock()
-	defer l.sink.mu.Unlock()
-	l.sink.take(l.number, line)
+	l.function.logging.Lock()
+	defer l.function.logging.Unlock()
+	l.function.config.Logs(l.number, line)
 }
 
 func (l environmentLogs) printf(format string, args ...any) {

@@ -18,13 +18,13 @@ func TestLineWriter(t *testing.T) {
 		"too long, in pieces": {[]string{"y", long, "\n"}, []string{"y" + long[1:] + "\n", "x\n"}},
 	} {
 		var got []string
-		sink := &logSink{take: func(environment int, line []byte) {
+		f := &Function{config: Config{Logs: func(environment int, line []byte) {
 			if environment != 7 {
 				t.Errorf("%s: line of environment %d", name, environment)
 			}
 			got = append(got, string(line))
-		}}
-		l := &lineWriter{logs: environmentLogs{sink, 7}}
+		}}}
+		l := &lineWriter{logs: environmentLogs{f, 7}}
 		for _, p := range test.in {
 			if n, err := l.Write([]byte(p)); n != len(p) || err != nil {
 				t.Errorf("%s: Write returned %d, %v", name, n, err)

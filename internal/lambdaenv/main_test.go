@@ -2,13 +2,13 @@ package lambdaenv_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,14 +25,19 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 30 * time.Second
 
-// probe is the path of the function in testdata/probe.
+// probe is the path of the function that tests run: this program, which is one
+// where there is a Runtime API.
 var probe string
 
 func TestMain(m *testing.M) {
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+		runProbe()
+		return
+	}
 	folder, err := os.MkdirTemp("", "lambdaenv")
 	if err == nil {
 		probe = filepath.Join(folder, "probe", "bootstrap")
-		err = build("./testdata/probe", probe)
+		err = linkProbe()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -44,29 +49,16 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// build builds a function as it is built for Lambda, but for this machine.
-func build(source, bootstrap string) error {
-	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", bootstrap, source)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", source, err, output)
+// linkProbe gives this program the name that Lambda runs.
+func linkProbe() error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
 	}
-	return nil
-}
-
-// order and report are those of testdata/probe.
-type order struct {
-	Log, Gate, Fault, AfterGate, AfterFault string
-	Env                                     []string
-	Large                                   int
-	Child                                   bool
-}
-
-type report struct {
-	PID                          int
-	RequestID, ARN, Trace, Large string
-	Deadline                     time.Time
-	Env                          map[string]string
+	if err := os.Mkdir(filepath.Dir(probe), 0o750); err != nil {
+		return err
+	}
+	return os.Symlink(program, probe)
 }
 
 // function is a probe under test.
@@ -86,6 +78,12 @@ func start(t *testing.T, config lambdaenv.Config) *function {
 	if config.Timeout == 0 {
 		config.Timeout = patience
 	}
+	// The race detector makes a program wait at its end, longer than Lambda would.
+	config.Env = maps.Clone(config.Env)
+	if config.Env == nil {
+		config.Env = make(map[string]string)
+	}
+	config.Env["GORACE"] = "atexit_sleep_ms=0"
 	config.Logs, config.Started = f.logs.add, f.logs.start
 	var err error
 	if f.Function, err = lambdaenv.New(config); err != nil {
@@ -103,9 +101,18 @@ func start(t *testing.T, config lambdaenv.Config) *function {
 }
 
 // try invokes the function once.
-func (f *function) try(o order) (report, error) {
-	var r report
-	err := f.InvokeJSON(context.Background(), o, &r)
+func (f *function) try(o order) (report, error) { return f.invoke(context.Background(), o) }
+
+func (f *function) invoke(ctx context.Context, o order) (r report, err error) {
+	payload, err := json.Marshal(o)
+	if err != nil {
+		return r, err
+	}
+	answer, err := f.Invoke(ctx, payload)
+	if err != nil {
+		return r, err
+	}
+	err = json.Unmarshal(answer, &r)
 	return r, err
 }
 
@@ -150,7 +157,7 @@ func (f *function) background(ctx context.Context, o order) func() (report, erro
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err = f.InvokeJSON(ctx, o, &r)
+		r, err = f.invoke(ctx, o)
 	}()
 	return func() (report, error) {
 		<-done

@@ -2,6 +2,8 @@ package lambdaenv
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -80,12 +82,7 @@ func (f *Function) remove(e *environment) {
 	defer f.mu.Unlock()
 	delete(f.settling, e)
 	delete(f.environments, e)
-	for i, other := range f.free {
-		if other == e {
-			f.free = append(f.free[:i], f.free[i+1:]...)
-			break
-		}
-	}
+	f.free = slices.DeleteFunc(f.free, func(other *environment) bool { return other == e })
 	f.change()
 }
 
@@ -102,11 +99,7 @@ func (f *Function) shut() []*environment {
 	defer f.mu.Unlock()
 	f.closed = true
 	f.change()
-	var all []*environment
-	for e := range f.environments {
-		all = append(all, e)
-	}
-	return all
+	return slices.Collect(maps.Keys(f.environments))
 }
 
 // change wakes everybody in place. f.mu is held.

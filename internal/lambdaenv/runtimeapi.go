@@ -49,20 +49,8 @@ func (e *environment) runtimeNext(w http.ResponseWriter, r *http.Request) {
 		writeInvocation(w, inv)
 		return
 	}
-	next := make(chan *invocation, 1)
-	e.runtime = next
-	e.advance()
-	e.mu.Unlock()
-
-	select {
-	case inv := <-next:
+	if inv := e.await(r.Context(), &e.runtime); inv != nil {
 		writeInvocation(w, inv)
-	case <-r.Context().Done():
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if e.runtime == next {
-			e.runtime = nil
-		}
 	}
 }
 

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/secret"
+	"github.com/owt-signal/owt-signal/internal/setting"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
@@ -44,65 +44,28 @@ type Config struct {
 // NewConfig is the limits before anything is set.
 func NewConfig() Config { return Config{AuthenticateWithin: DefaultAuthenticateWithin} }
 
-// Setting is one parameter.
-type Setting struct {
-	Variable string // in the environment of a function; empty there: not set
-	Flag     string // of owt-signal; empty: none
-	Usage    string // of the flag
-	Set      func(c *Config, value string) error
-}
-
-// Settings are all parameters there are.
-var Settings = []Setting{
-	{"MESSAGE_RATE", "message-rate", "`messages` per second that a user may send in the long run, past which they are answered 2102 (default no limit)",
-		func(c *Config, v string) (err error) {
-			c.Rate.PerSecond, err = number(v, 0, lane.MaxPerSecond)
-			return err
-		}},
-	{"MESSAGE_BURST", "message-burst", "`messages` that a user may send at once, with -message-rate (default 1)",
-		func(c *Config, v string) (err error) {
-			c.Rate.Burst, err = number(v, 1, MaxBurst)
-			return err
-		}},
-	{"AUTHENTICATE_WITHIN", "authenticate-within", "`time` after which a connection that has not authenticated is ended (default 1m0s)",
-		func(c *Config, v string) (err error) {
-			c.AuthenticateWithin, err = time.ParseDuration(v)
-			if err == nil && (c.AuthenticateWithin < MinAuthenticateWithin || c.AuthenticateWithin > MaxAuthenticateWithin) {
-				err = fmt.Errorf("%v is not between %v and %v", c.AuthenticateWithin, MinAuthenticateWithin, MaxAuthenticateWithin)
-			}
-			return err
-		}},
-	{"ALLOWED_ORIGINS", "origins", "`list` of the origins, such as https://example.com, whose pages may connect; whoever is no browser says none, and may (default any)",
-		func(c *Config, v string) (err error) {
-			c.Origins, err = origins(v)
-			return err
-		}},
-	{"PING_RATE", "", "",
-		func(c *Config, v string) (err error) {
-			c.PingRate, err = number(v, 1, MaxPingRate)
-			return err
-		}},
-	{"LOG_USER_KEY", "log-user-key", "secret `key` by whose hash users are logged instead of by their names",
-		func(c *Config, v string) error {
-			c.LogKey = v
-			return nil
-		}},
-	{"LOG_USER_KEY_ARN", "", "",
-		func(c *Config, v string) error {
-			c.LogKeySecret = v
-			return secret.CheckID(v)
-		}},
+// Settings returns all parameters there are.
+func (c *Config) Settings() []setting.Setting {
+	return []setting.Setting{
+		setting.New("MESSAGE_RATE", "message-rate", "`messages` per second that a user may send in the long run, past which they are answered 2102 (default no limit)",
+			setting.Number(&c.Rate.PerSecond, 0, lane.MaxPerSecond)),
+		setting.New("MESSAGE_BURST", "message-burst", "`messages` that a user may send at once, with -message-rate (default 1)",
+			setting.Number(&c.Rate.Burst, 1, MaxBurst)),
+		setting.New("AUTHENTICATE_WITHIN", "authenticate-within", "`time` after which a connection that has not authenticated is ended (default 1m0s)",
+			setting.Duration(&c.AuthenticateWithin, MinAuthenticateWithin, MaxAuthenticateWithin)),
+		setting.New("ALLOWED_ORIGINS", "origins", "`list` of the origins, such as https://example.com, whose pages may connect; whoever is no browser says none, and may (default any)",
+			setting.Parsed(&c.Origins, origins)),
+		setting.New("PING_RATE", "", "", setting.Number(&c.PingRate, 1, MaxPingRate)),
+		setting.New("LOG_USER_KEY", "log-user-key", "secret `key` by whose hash users are logged instead of by their names", setting.Text(&c.LogKey)),
+		setting.New("LOG_USER_KEY_ARN", "", "", setting.Text(&c.LogKeySecret, secret.CheckID)),
+	}
 }
 
 // FromEnvironment is the limits as an environment has them.
 func FromEnvironment(getenv func(string) string) (Config, error) {
 	c := NewConfig()
-	for _, s := range Settings {
-		if v := getenv(s.Variable); v != "" {
-			if err := s.Set(&c, v); err != nil {
-				return c, fmt.Errorf("read environment: %s: %w", s.Variable, err)
-			}
-		}
+	if err := setting.FromEnvironment(getenv, c.Settings()); err != nil {
+		return c, err
 	}
 	if c.LogKey != "" && c.LogKeySecret != "" {
 		return c, errors.New("read environment: LOG_USER_KEY and LOG_USER_KEY_ARN exclude one another")
@@ -110,18 +73,10 @@ func FromEnvironment(getenv func(string) string) (Config, error) {
 	return c, nil
 }
 
-func number(v string, from, to int) (int, error) {
-	n, err := strconv.Atoi(v)
-	if err != nil || n < from || n > to {
-		return 0, fmt.Errorf("%q is not a whole number from %d to %d", v, from, to)
-	}
-	return n, nil
-}
-
 // origins reads a list separated by commas or space. An origin is a scheme, a
 // host and perhaps a port, as browsers write it (RFC 6454, section 6.2).
 func origins(v string) ([]string, error) {
-	list := strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+	list := setting.List(v)
 	if len(list) == 0 {
 		return nil, errors.New("there is none")
 	}

@@ -11,7 +11,9 @@ import (
 // together.
 const (
 	// MaxReleased is how many names are kept that nobody owns. One that is not any
-	// more begins a new epoch with its next owner, and a full bucket.
+	// more begins a new epoch with its next owner, and a full bucket. Even of one that
+	// has got no message the epoch is worth keeping: a client that comes back to
+	// another takes it that messages may be lost.
 	MaxReleased = 8192
 	// MaxEnded is how many connections with a session are kept that have ended, and
 	// how many without. A session whose connection is not any more is not resumed;
@@ -26,13 +28,9 @@ type kept struct {
 	ended    list.List // the same, of connections without a session
 }
 
-// keepReleased keeps a name that was released, unless it holds nothing worth
-// remembering. The lock is held, as it is by the others.
+// keepReleased keeps a name that was released. The lock is held, as it is by the
+// others.
 func (s *Store) keepReleased(name signal.UserName, u *user) {
-	if u.seq == 0 && u.fullAt == 0 {
-		s.forget(name)
-		return
-	}
 	u.place = s.kept.released.PushBack(name)
 	if s.kept.released.Len() > MaxReleased {
 		oldest, _ := s.kept.released.Front().Value.(signal.UserName)

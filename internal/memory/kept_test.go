@@ -116,36 +116,25 @@ func TestMemoryComesBack(t *testing.T) {
 	}
 }
 
-// A released name is kept if it has given out a number or its bucket is not
-// full, the newest of them, and those who come back are no more only kept.
+// Of the names that are released the newest are kept, and those who come back are
+// no more only kept.
 func TestReleasedNames(t *testing.T) {
 	store := memory.New()
 	name := func(n int) guest { return guest{T: t, store: store, name: signal.UserName(fmt.Sprint(n))} }
-	visit := func(g guest, messages int, tat lane.TAT) signal.Claimed {
-		claimed := g.come("first")
-		for range messages {
-			g.getMessage()
-		}
-		g.leave(tat)
-		return claimed
-	}
-	visit(name(-1), 0, 0)
-	visit(name(-2), 0, 7)
-	if c := visit(name(-1), 0, 0); c.Epoch != "first" || c.Seq != 0 || c.TAT != 0 {
-		t.Errorf("one that holds nothing: %+v", c)
-	}
-	if c := visit(name(-2), 0, 0); c.TAT != 7 {
-		t.Errorf("one whose bucket is not full: %+v", c)
+	visit := func(g guest) {
+		g.come("first")
+		g.getMessage()
+		g.leave(7)
 	}
 	for n := range memory.MaxReleased {
-		visit(name(n), 1, 0)
+		visit(name(n))
 	}
-	if c := name(0).come("second"); c.Epoch != "first" || c.Seq != 1 { // it does not count while it is owned
+	if c := name(0).come("second"); c.Epoch != "first" || c.Seq != 1 || c.TAT != 7 { // it does not count while it is owned
 		t.Errorf("the oldest of %d: %+v", memory.MaxReleased, c)
 	}
-	visit(name(memory.MaxReleased), 1, 0)
-	visit(name(memory.MaxReleased+1), 1, 0)
-	if c := name(1).come("second"); c.Epoch != "second" || c.Seq != 0 {
+	visit(name(memory.MaxReleased))
+	visit(name(memory.MaxReleased + 1))
+	if c := name(1).come("second"); c.Epoch != "second" || c.Seq != 0 || c.TAT != 0 {
 		t.Errorf("the oldest of one more than %d: %+v", memory.MaxReleased, c)
 	}
 	if c := name(2).come("second"); c.Epoch != "first" || c.Seq != 1 {

@@ -38,25 +38,22 @@ func Elements(data []byte, limit int) ([]json.RawMessage, error) {
 	if s.peek() != '[' {
 		return nil, ErrSyntax
 	}
-	s.pos++
 	elements := make([]json.RawMessage, 0, 2)
-	for {
-		more, err := s.more(len(elements) == 0, ']')
-		if err != nil {
-			return nil, err
-		}
-		if !more {
-			return elements, s.end()
-		}
+	err := s.each(0, ']', func() error {
 		if len(elements) == limit {
-			return nil, ErrCount
+			return ErrCount
 		}
 		start := s.pos
 		if err := s.value(1); err != nil {
-			return nil, err
+			return err
 		}
 		elements = append(elements, data[start:s.pos:s.pos])
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return elements, s.end()
 }
 
 // Member is a member of a JSON object. Its value is a part of the object, and
@@ -73,22 +70,14 @@ func Members(data []byte, limit int) ([]Member, error) {
 	if s.peek() != '{' {
 		return nil, ErrSyntax
 	}
-	s.pos++
 	members := make([]Member, 0, 4)
-	for {
-		more, err := s.more(len(members) == 0, '}')
-		if err != nil {
-			return nil, err
-		}
-		if !more {
-			return members, s.end()
-		}
+	err := s.each(0, '}', func() error {
 		if len(members) == limit {
-			return nil, ErrCount
+			return ErrCount
 		}
 		start := s.pos
 		if err := s.string(); err != nil {
-			return nil, err
+			return err
 		}
 		name := data[start+1 : s.pos-1]
 		if bytes.IndexByte(name, '\\') >= 0 {
@@ -96,14 +85,19 @@ func Members(data []byte, limit int) ([]Member, error) {
 			name = []byte(text)
 		}
 		if err := s.colon(); err != nil {
-			return nil, err
+			return err
 		}
 		start = s.pos
 		if err := s.value(1); err != nil {
-			return nil, err
+			return err
 		}
 		members = append(members, Member{name, data[start:s.pos:s.pos]})
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return members, s.end()
 }
 
 // Text gives the text of a JSON string that has been checked; ok is false if

@@ -60,35 +60,31 @@ func (s *scanner) value(depth int) error {
 }
 
 func (s *scanner) array(depth int) error {
-	if depth >= MaxDepth {
-		return ErrDepth
-	}
-	s.pos++
-	for first := true; ; first = false {
-		more, err := s.more(first, ']')
-		if err != nil || !more {
-			return err
-		}
-		if err := s.value(depth + 1); err != nil {
-			return err
-		}
-	}
+	return s.each(depth, ']', func() error { return s.value(depth + 1) })
 }
 
 func (s *scanner) object(depth int) error {
+	return s.each(depth, '}', func() error {
+		if err := s.name(); err != nil {
+			return err
+		}
+		return s.value(depth + 1)
+	})
+}
+
+// each steps over the array or object that begins here, within depth open ones, and calls item where one of its elements
+// or members begins, which it must step over.
+func (s *scanner) each(depth int, closing byte, item func() error) error {
 	if depth >= MaxDepth {
 		return ErrDepth
 	}
 	s.pos++
 	for first := true; ; first = false {
-		more, err := s.more(first, '}')
+		more, err := s.more(first, closing)
 		if err != nil || !more {
 			return err
 		}
-		if err := s.name(); err != nil {
-			return err
-		}
-		if err := s.value(depth + 1); err != nil {
+		if err := item(); err != nil {
 			return err
 		}
 	}

@@ -30,6 +30,8 @@ func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Rep
 		return reply(AuthenticationDenied{in.Number, c.Revocation.Code})
 	case c.Revoked(s.Clock.Now()):
 		return s.endRevoked(ctx, c, answering(in.Number))
+	case c.Lane.Opened() && in.Handshake:
+		return Reply{} // whoever has opened it tells where its numbers and its session stand
 	case c.Lane.Opened():
 		return s.authenticateAgain(ctx, c, in)
 	}
@@ -102,6 +104,9 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 			_, _ = s.release(ctx, user, c.ID, claimed.TAT)
 		}
 		s.supersede(ctx, superseded...)
+		if in.Handshake && v.conn.User == user { // perhaps by this invocation, if the answer was lost
+			return reply(Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed})
+		}
 		return s.authenticateAgain(ctx, v.conn, in)
 	case errors.Is(err, errRevoked): // refused by a repeated invocation
 		_, _ = s.release(ctx, user, c.ID, claimed.TAT)

@@ -67,6 +67,11 @@ func (c Connection) Revoked(now lane.Instant) bool {
 	return c.Revocation.Code != lane.OK || c.Until != 0 && c.Until <= now
 }
 
+// mayHaveCome reports whether a number that the lane does not know may have come
+// before, on the connection that this one would resume. It is not answered when
+// this one ends: its client sends it again where the session goes on.
+func (c Connection) mayHaveCome() bool { return c.Session != "" && !c.Lane.Opened() }
+
 // Update is one conditional write on the record of a connection: a move of its
 // lane, and what the record itself asks and changes besides.
 type Update struct {

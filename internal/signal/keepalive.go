@@ -142,7 +142,7 @@ func (r *round) visit(ctx, begin context.Context, c Connection) {
 	var err error
 	switch {
 	case c.Expires <= r.Clock.Now():
-		err = r.delete(begin, c.ID)
+		err = r.paced(begin, &r.deleted, func() error { return r.forget(ctx, c) })
 	case c.Revoked(r.Clock.Now()):
 		err = r.paced(begin, &r.ended, func() error {
 			c.Lane = lane.New() // it was not read
@@ -169,16 +169,19 @@ func (r *round) visit(ctx, begin context.Context, c Connection) {
 	r.scanned.Add(1)
 }
 
-// delete deletes an expired record.
-func (r *round) delete(ctx context.Context, id ConnectionID) error {
-	if ctx.Err() != nil {
-		return errNoTime
+// forget deletes the record of a connection. If it still owns its name, whoever
+// ended it has died before he could release that.
+func (s *Service) forget(ctx context.Context, c Connection) error {
+	if c.User != "" {
+		owner, err := s.Store.Owner(ctx, c.User, s.Clock.Now())
+		if err == nil && owner.ID == c.ID {
+			_, err = s.release(ctx, c.User, c.ID, c.Lane.TAT)
+		}
+		if err != nil && !errors.Is(err, ErrOffline) {
+			return err
+		}
 	}
-	err := r.Store.Delete(ctx, id, r.Clock.Now())
-	if err == nil {
-		r.deleted.Add(1)
-	}
-	return err
+	return s.Store.Delete(ctx, c.ID, s.Clock.Now())
 }
 
 // errNoTime: there is no time left to begin.

@@ -35,6 +35,13 @@ func (s *Service) endAndRelease(ctx context.Context, user UserName, id Connectio
 	if user == "" {
 		user = c.User
 	}
+	if user == "" && err != nil { // it has ended already, perhaps by an invocation that died then
+		was, err := s.getEnded(ctx, id)
+		if err != nil && !errors.Is(err, ErrNoConnection) {
+			return c, fmt.Errorf("get connection %s: %w", id, err)
+		}
+		user = was.User
+	}
 	if user == "" {
 		return c, nil
 	}
@@ -55,11 +62,8 @@ func (s *Service) end(ctx context.Context, id ConnectionID) (c Connection, err e
 	return c, err
 }
 
-// release releases a name, and leaves what the bucket lacks, if it is not full.
+// release releases a name.
 func (s *Service) release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (released bool, err error) {
-	if tat.Full(s.Clock.Now()) {
-		tat = 0
-	}
 	err = s.untilKnown(ctx, func() error {
 		released, err = s.Store.Release(ctx, user, id, tat)
 		return err

@@ -58,8 +58,7 @@ type UserStore interface {
 	Claim(ctx context.Context, c Claim) (Claimed, error)
 	// Release ends the ownership of a connection. It reports false, and changes
 	// nothing, if another connection owns the name, or none.
-	// It leaves the connection's bucket for the next one. A name that has given out
-	// no sequence number, and whose bucket is full, may be forgotten.
+	// It leaves the connection's bucket for the next one.
 	Release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (bool, error)
 	// Route returns which connection owns the name and counts one message for it;
 	// [ErrOffline] if none does.

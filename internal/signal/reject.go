@@ -42,25 +42,24 @@ func (s *Service) rejectEnded(ctx context.Context, p Peer) Reply {
 }
 
 // rejectNumber answers a number that comes on a connection that has ended. It may
-// have come before.
+// have come before; if an invocation has it, that is waited for. A number that no
+// invocation had taken by the connection's end is never posted; but one of a
+// session may come again where that goes on, and is answered there.
 func (s *Service) rejectNumber(p Peer, n int64) Reply {
 	return Reply{After: func(ctx context.Context) {
-		s.post(ctx, p, Ack{n, s.invocation(Connection{Peer: p}).endedOutcome(ctx, n)})
+		v, code := s.invocation(Connection{Peer: p}), lane.CodeServer
+		err := v.awaitIdle(ctx)
+		switch c := v.conn; {
+		case err != nil: // it ended too long ago, or this is not known
+		case n <= c.Lane.Done:
+			code = c.Lane.Outcome(n)
+		case c.Session != "":
+			s.rejectEnded(ctx, p)
+			return
+		case c.Ended:
+			code = lane.CodeUnknownUser
+		}
+		s.post(ctx, p, Ack{n, code})
 		s.rejectEnded(ctx, p)
 	}}
-}
-
-// endedOutcome returns how number n of a connection that has ended did end. If
-// an invocation has it, that is waited for. 2120 is certain: what was not taken
-// before never is.
-func (v *invocation) endedOutcome(ctx context.Context, n int64) lane.Code {
-	err := v.awaitIdle(ctx)
-	switch c := v.conn; {
-	case err == nil && n <= c.Lane.Done:
-		return c.Lane.Outcome(n)
-	case err == nil && c.Ended && c.Next == "":
-		return lane.CodeUnknownUser
-	default: // it ended too long ago, or its session goes on, where n may have come again
-		return lane.CodeServer
-	}
 }

@@ -76,6 +76,9 @@ func (s *Service) revoke(ctx context.Context, c Connection, last Event, code, he
 	if err != nil {
 		s.Log.WarnContext(ctx, "ending a connection failed", "connection", c.ID, "error", err)
 	}
+	if v.conn.mayHaveCome() {
+		frames = nil
+	}
 	for _, f := range frames {
 		s.post(ctx, v.conn.Peer, v.ack(f, held))
 	}
@@ -122,6 +125,8 @@ func (v *invocation) answerRevoked(ctx context.Context, f lane.Numbered) {
 	case f.N <= v.conn.Lane.Done:
 		code = v.conn.Lane.Outcome(f.N)
 	case f.N <= v.conn.Lane.Taken:
+		return
+	case v.conn.mayHaveCome():
 		return
 	}
 	v.post(ctx, v.conn.Peer, v.ack(f, code))

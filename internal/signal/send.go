@@ -50,6 +50,9 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 		s.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
 		return v.giveUp(in, codeOf(err))
 	case decision.Action == lane.Finished:
+		if v.conn.mayHaveCome() {
+			decision.Code = lane.CodeServer // not known
+		}
 		return reply(v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, decision.Code))
 	case len(run) == 0:
 		return v.stored(in.Number)
@@ -408,13 +411,14 @@ func (v *invocation) drain(ctx context.Context, run []lane.Numbered) {
 }
 
 // stored answers for frame n, which is held, or another invocation has it. If
-// this invocation holds it, and it is the lowest or the lane needs help, it
-// watches over it; and over one that another has, if that looks dead.
+// this invocation holds it, and it is the lowest or the lane needs help at once,
+// it watches over it; and over one that another has taken, if that looks dead, and
+// nobody watches for the sake of a held frame.
 func (v *invocation) stored(n int64) Reply {
 	r := reply(Stored{n})
-	lowest, _ := v.conn.Lane.Lowest()
+	lowest, some := v.conn.Lane.Lowest()
 	holds := v.conn.Lane.Held[n].By == v.id
-	if v.conn.Lane.LooksExpired(v.Clock.Now()) || holds && (lowest == n || v.decideWatch(n).Action != lane.Pending && v.conn.Lane.Idle()) {
+	if holds && (lowest == n || v.decideWatch(n).Action == lane.MakeMove) || !some && v.conn.Lane.LooksExpired(v.Clock.Now()) {
 		r.After = func(ctx context.Context) {
 			if run := v.watch(ctx, n); len(run) > 0 {
 				v.drain(ctx, run)
@@ -575,10 +579,10 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Send) Reply {
 func (v *invocation) takeUnnumbered(ctx context.Context, id string) (bool, error) {
 	for range decideTries {
 		l, now := v.conn.Lane, v.Clock.Now()
-		by, taken := l.Taker(id)
+		taken, mine := l.TookUnnumbered(id, v.id)
 		switch {
 		case taken:
-			return by == v.id, nil
+			return mine, nil
 		case !v.Rate.Allows(l.TAT, 0, now):
 			return false, ErrBusy
 		case id == "" && !v.Rate.Limited():

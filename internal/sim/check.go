@@ -79,6 +79,9 @@ func (s *Sim) delivered(k *socket, d signal.Delivery) {
 	if len(m.accepted) > 1 {
 		s.violate("once", "message %d (number %d of %s) was accepted %d times", id, m.n, m.from.id, len(m.accepted))
 	}
+	if m.n == signal.NoNumber {
+		return
+	}
 	key := orderKey{m.from.lane(), m.to}
 	if last := s.order[key]; last != nil && last.n >= m.n {
 		s.violate("order", "%s got number %d of %s after %d", k.id, m.n, m.from.id, last.n)
@@ -108,7 +111,7 @@ func (k *socket) lane() string {
 // sent returns the message that a connection sent under a number.
 func (s *Sim) sent(k *socket, n int64) *message {
 	for _, m := range slices.Backward(s.messages) {
-		if m.from == k && m.n == n {
+		if m.from == k && m.n == n && n != signal.NoNumber {
 			return m
 		}
 	}
@@ -194,6 +197,9 @@ func (s *Sim) judgeMessage(m *message) {
 	ok, failed := false, false
 	for _, a := range m.acks {
 		ok, failed = ok || a.code == lane.OK, failed || a.code != lane.OK
+		if a.code != lane.OK && !unknowing(a.code) && len(m.accepted) > 0 {
+			s.violate("truth", "number %d of %s was delivered, and %d told, which promises that it was not", m.n, m.from.id, int(a.code))
+		}
 	}
 	if s.gentle && failed && (ok || len(m.accepted) > 0) {
 		s.violate("truth", "number %d of %s was delivered, and an error told: %v", m.n, m.from.id, m.acks)

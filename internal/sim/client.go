@@ -36,6 +36,7 @@ type client struct {
 	session    string // generationSession: its name
 	resume     signal.ConnectionID
 	unanswered []*message
+	cuts       int // how many of its next connections are cut before they are welcome
 }
 
 // socket is a connection of a client.
@@ -56,7 +57,7 @@ type socket struct {
 type message struct {
 	id       int
 	from     *socket
-	n        int64
+	n        int64 // or signal.NoNumber
 	to       signal.UserName
 	arrived  time.Duration // when an invocation first had it; 0: never
 	lost     bool
@@ -157,6 +158,8 @@ func (c *client) greeted(k *socket) {
 		}
 	})
 	switch c.kind {
+	case generationSession:
+		c.sendEarly(k)
 	case generationA:
 		c.flush()
 	case generationB:
@@ -166,6 +169,28 @@ func (c *client) greeted(k *socket) {
 		c.authenticate(k)
 		c.flush()
 	}
+}
+
+// sendEarly has a session send before it is welcome, and perhaps lose its
+// connection then.
+func (c *client) sendEarly(k *socket) {
+	s := c.sim
+	if c.resume == "" || c.cuts == 0 && (!s.repeats || !s.chance(0.5)) {
+		return // what it sends before its first welcome it may send again in vain
+	}
+	for _, m := range c.unanswered {
+		c.emit(m)
+	}
+	if c.cuts == 0 {
+		return
+	}
+	c.cuts--
+	s.after(s.upTo(80*time.Millisecond), func() {
+		if c.socket == k && !c.ready && k.open {
+			s.count("cut before welcome")
+			s.shut(k, true)
+		}
+	})
 }
 
 // authTimeout is how long a client waits to be authenticated.
@@ -197,7 +222,11 @@ func (c *client) send(to signal.UserName) {
 		return
 	}
 	m := &message{id: len(s.messages), n: c.next, to: to}
-	c.next++
+	if online && s.repeats && !s.calm && s.chance(0.15) {
+		m.n = signal.NoNumber
+	} else {
+		c.next++
+	}
 	s.messages = append(s.messages, m)
 	if !online {
 		c.queue = append(c.queue, m)
@@ -222,9 +251,33 @@ func (c *client) keep(to signal.UserName) {
 
 func (c *client) emit(m *message) {
 	m.from, m.arrived = c.socket, 0
-	in := signal.Send{Number: m.n, Frame: lane.Frame{To: string(m.to), Data: []byte(strconv.Itoa(m.id))}}
 	c.sim.tracef("%s sends %d to %s: message %d", m.from.id, m.n, m.to, m.id)
-	c.sim.message(m.from, "message "+strconv.Itoa(m.id), in)
+	c.sim.message(m.from, "message "+strconv.Itoa(m.id), m.input())
+}
+
+// again sends the last numbers of a connection once more.
+func (c *client) again() {
+	k := c.socket
+	if k == nil || !k.open || !k.greeted {
+		return
+	}
+	for _, m := range slices.Backward(c.sim.messages) {
+		if m.from != k {
+			break
+		}
+		if m.n != signal.NoNumber {
+			c.sim.count("repeated numbers")
+			c.sim.message(k, "message "+strconv.Itoa(m.id)+" again", m.input())
+		}
+	}
+}
+
+func (m *message) input() signal.Send {
+	in := signal.Send{Number: m.n, Frame: lane.Frame{To: string(m.to), Data: []byte(strconv.Itoa(m.id))}}
+	if m.n == signal.NoNumber {
+		in.ID = "message " + strconv.Itoa(m.id)
+	}
+	return in
 }
 
 // receive is what a client does about what it is told.

@@ -28,6 +28,9 @@ const (
 	AckFirst   Mutation = "ack first"   // a run counts as finished before that is written
 	OtherClock Mutation = "other clock" // a lease is judged by the clock of another machine
 	WildClocks Mutation = "wild clocks" // clocks are further apart than lane.ClockBound
+	Traceless  Mutation = "traceless"   // nothing is kept of a connection that has ended
+	Heirless   Mutation = "heirless"    // the store forgets which connection has resumed a session
+	Deaf       Mutation = "deaf"        // the store forgets the messages without a number
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
@@ -40,7 +43,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -68,6 +71,12 @@ func (s mutatedStore) Update(ctx context.Context, id signal.ConnectionID, u sign
 	if s.mutation == Undying {
 		u.NotRevoked = false
 	}
+	switch s.mutation {
+	case Heirless:
+		u.Succession = nil
+	case Deaf:
+		u.Guard.Unnumbered = lane.Expected[lane.Unnumbered]{}
+	}
 	if s.mutation == OtherClock && u.Kind == lane.KindExpire {
 		at, _ := u.Guard.LeasedAt.Value()
 		u.Guard.LeasedAt = lane.Is(at.Add(lane.ClockBound))
@@ -77,6 +86,9 @@ func (s mutatedStore) Update(ctx context.Context, id signal.ConnectionID, u sign
 		if c, err := s.Store.(store).Store.GetEnded(ctx, id, now); err == nil { //nolint:forcetypeassert // it is that under every mutation
 			return c.Applied(u), true, nil
 		}
+	}
+	if s.mutation == Deaf {
+		c.Lane.Unnumbered = nil
 	}
 	if s.mutation == OtherClock && c.Lane.Holder != u.Change.Holder {
 		c.Lane = older(c.Lane)
@@ -93,8 +105,11 @@ func (s mutatedStore) Get(ctx context.Context, id signal.ConnectionID, now lane.
 	if s.mutation == Blind && err == nil && c.Lane.Opened() {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
-	if s.mutation == OtherClock {
+	switch s.mutation {
+	case OtherClock:
 		c.Lane = older(c.Lane)
+	case Deaf:
+		c.Lane.Unnumbered = nil
 	}
 	return c, err
 }
@@ -118,12 +133,17 @@ func (s mutatedStore) GetEnded(ctx context.Context, id signal.ConnectionID, now 
 	return c, err
 }
 
-// Drop leaves the record there, if there is no fence.
+// End leaves the record there, if there is no fence, and nothing, if no traces
+// are kept.
 func (s mutatedStore) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	if s.mutation == NoFence {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
-	return s.Store.End(ctx, id, now)
+	c, err := s.Store.End(ctx, id, now)
+	if s.mutation == Traceless && c.Session == "" {
+		_ = s.Store.Delete(ctx, id, now.Add(signal.ConnectionLife))
+	}
+	return c, err
 }
 
 // Release does nothing, if names cling.

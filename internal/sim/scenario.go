@@ -49,6 +49,10 @@ func (s *Sim) burst(c *client, to signal.UserName) {
 // disturb has something happen to a connection at a time.
 func (s *Sim) disturb(at time.Duration) {
 	c := s.clients[s.rng.IntN(len(s.clients))]
+	if s.repeats && s.chance(0.5) {
+		s.disturbRepeating(at, c)
+		return
+	}
 	what := 4
 	if c.kind == generationSession {
 		what = 6
@@ -87,6 +91,27 @@ func (s *Sim) disturb(at time.Duration) {
 			}
 		})
 	}
+}
+
+// disturbRepeating has something happen to a connection whose client says things
+// twice: a takeover, or the end of the connections by which its session goes on.
+func (s *Sim) disturbRepeating(at time.Duration, c *client) {
+	if c.kind == generationSession {
+		s.after(at, func() {
+			if c.socket == nil || !c.socket.open {
+				return
+			}
+			c.cuts = 1 + s.rng.IntN(3)
+			s.shut(c.socket, true)
+			s.burst(c, c.user)
+		})
+		return
+	}
+	s.after(at-s.upTo(50*time.Millisecond), func() { s.burst(c, c.user) })
+	for range 1 + s.rng.IntN(3) {
+		s.after(at-10*time.Millisecond+s.upTo(150*time.Millisecond), c.again)
+	}
+	s.after(at, func() { s.newClient(c.user, s.generation()).connect() })
 }
 
 // generation draws a kind of client.

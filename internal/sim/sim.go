@@ -32,6 +32,7 @@ type Sim struct {
 	counts   map[string]int
 	sessions bool // there are clients with sessions
 	outages  bool // the store may be out, and clocks are apart
+	repeats  bool // clients say things twice
 }
 
 // FirstWithSessions is the first seed of a world in which clients may have
@@ -42,6 +43,11 @@ const FirstWithSessions = 1 << 20
 // for a while, clocks may be apart by up to lane.ClockBound, and connections
 // are dated by API Gateway.
 const FirstWithOutages = 1 << 40
+
+// FirstWithRepeats is the first seed of a world in which, if it is odd, clients
+// send numbers again at takeovers, send in their sessions before they are
+// welcome, and send messages without a number.
+const FirstWithRepeats = 1 << 41
 
 // Report is what came of a world.
 type Report struct {
@@ -79,6 +85,7 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 		sockets: make(map[signal.ConnectionID]*socket), counts: make(map[string]int), checker: newChecker(),
 	}
 	s.trace, s.sessions, s.outages = trace, seed >= FirstWithSessions, seed >= FirstWithOutages
+	s.repeats = seed >= FirstWithRepeats && seed%2 == 1
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},

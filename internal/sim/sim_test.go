@@ -17,7 +17,7 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 200
 	}
-	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages} {
+	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
 		t.Log("\n" + r.String())
 		if len(r.Failures) > 0 {
@@ -29,6 +29,11 @@ func TestWorlds(t *testing.T) {
 		}
 		if outages := r.Counts["calls in an outage"] > 0; outages != (first >= sim.FirstWithOutages) {
 			t.Errorf("worlds from %d on: outages %v", first, outages)
+		}
+		for _, what := range []string{"repeated numbers", "cut before welcome", "resume", "spend"} {
+			if some := r.Counts[what] > 0; !some && first == sim.FirstWithRepeats {
+				t.Errorf("no world had %s", what)
+			}
 		}
 	}
 }
@@ -57,6 +62,7 @@ func TestMutations(t *testing.T) {
 		sim.NoFence: "owner", sim.Clinging: "online", sim.Blind: "stall",
 		sim.Amnesia: "once", sim.Hasty: "once", sim.Undying: "expiry",
 		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
+		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
@@ -66,6 +72,8 @@ func TestMutations(t *testing.T) {
 				first = sim.FirstWithSessions
 			case sim.AckFirst, sim.OtherClock, sim.WildClocks:
 				first = sim.FirstWithOutages
+			case sim.Traceless, sim.Heirless, sim.Deaf:
+				first = sim.FirstWithRepeats
 			}
 			r := sim.Search{First: first, Seeds: 4000, Mutation: mutation, Workers: 1}.Run(t.Context())
 			for _, f := range r.Failures {
@@ -92,6 +100,7 @@ func TestKeptSeeds(t *testing.T) {
 		1087623: "a session's number was denied that had been delivered on the connection before",
 
 		1099511629453:       "a frame was answered that the connection is revoked, and delivered by its repeated invocation",
+		2199023300537:       "numbers were denied that had been delivered on the connection before, by the end of one that was refused",
 		1795884037439385048: "a connection was created again after it had ended, by a write that took effect late",
 	} {
 		if r := sim.Run(seed, sim.None, nil); len(r.Violations) > 0 {

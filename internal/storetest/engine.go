@@ -1,11 +1,10 @@
+// Package storetest starts an emulator of DynamoDB for tests. Its own tests are
+// the contract of a signal.Store, which every store passes.
 package storetest
 
 import (
-	"bufio"
-	"context"
-	"fmt"
+	"bytes"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +20,7 @@ import (
 // DynamoDB of your own, by its URL: any emulator, or AWS's.
 const EndpointVariable = "OWT_TEST_DYNAMODB"
 
-// engineStart bounds how long the emulator may take to answer, on a busy machine.
+// engineStart bounds how long the emulator may take to listen, on a busy machine.
 const engineStart = time.Minute
 
 // Engine returns the URL of an emulator of DynamoDB: of what
@@ -33,7 +32,7 @@ func Engine(t testing.TB) (endpoint string) {
 		t.Logf("DynamoDB: %s", endpoint)
 		return endpoint
 	}
-	p := startEngine(t)
+	p := StartEngine(t)
 	t.Logf("DynamoDB: %s at %s", filepath.Base(p.cmd.Path), p.Endpoint)
 	return p.Endpoint
 }
@@ -42,55 +41,59 @@ func Engine(t testing.TB) (endpoint string) {
 type EngineProcess struct {
 	Endpoint string
 	args     []string
+	address  string
 	cmd      *exec.Cmd
-	said     *strings.Builder
-	read     chan struct{}
+	said     bytes.Buffer
 }
 
-func startEngine(t testing.TB, args ...string) *EngineProcess {
+// StartEngine starts an engine with these options besides its address. It ends
+// with the test.
+func StartEngine(t testing.TB, options ...string) *EngineProcess {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts an emulator of DynamoDB; not in -short")
 	}
-	port := freePort(t)
-	p := &EngineProcess{
-		Endpoint: "http://127.0.0.1:" + port, said: &strings.Builder{},
-		args: append([]string{"--host", "127.0.0.1", "--port", port}, args...),
-	}
-	p.start(t)
+	address := freeAddress(t)
+	host, port, _ := net.SplitHostPort(address)
+	p := &EngineProcess{Endpoint: "http://" + address, address: address, args: append(options, "--host", host, "--port", port)}
+	p.Start(t)
 	t.Cleanup(func() {
-		p.kill()
+		p.Kill()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", p.cmd.Path, p.said.String())
+			t.Logf("%s said:\n%s", p.cmd.Path, &p.said)
 		}
 	})
 	return p
 }
 
-func (p *EngineProcess) start(t testing.TB) {
+// Start starts the engine anew after Kill, and returns when it listens.
+func (p *EngineProcess) Start(t testing.TB) {
 	t.Helper()
-	p.cmd, p.read = exec.Command(dynoxide(t), p.args...), make(chan struct{})
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	p.cmd = exec.Command(dynoxide(t), p.args...)
+	p.cmd.Stderr = &p.said
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start the emulator: %v", err)
 	}
-	go func() {
-		defer close(p.read)
-		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			fmt.Fprintln(p.said, lines.Text())
+	for end := time.Now().Add(engineStart); ; time.Sleep(10 * time.Millisecond) {
+		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.address)
+		if err == nil {
+			_ = c.Close()
+			return
 		}
-	}()
-	awaitEngine(t, p.Endpoint)
+		if time.Now().After(end) {
+			t.Fatalf("the emulator does not listen: %v", err)
+		}
+	}
 }
 
-func (p *EngineProcess) kill() {
+// Kill ends the engine without a warning.
+func (p *EngineProcess) Kill() {
 	_ = p.cmd.Process.Kill()
-	<-p.read
 	_ = p.cmd.Wait()
 }
+
+// Signal sends a signal to the engine.
+func (p *EngineProcess) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 
 // dynoxide returns the path of the emulator: of the npm package for this
 // platform, or the first on the PATH.
@@ -109,36 +112,12 @@ func dynoxide(t testing.TB) (path string) {
 	return path
 }
 
-func awaitEngine(t testing.TB, endpoint string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), engineStart)
-	defer cancel()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err == nil {
-			_ = resp.Body.Close()
-			http.DefaultClient.CloseIdleConnections()
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("the emulator does not answer: %v", err)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-func freePort(t testing.TB) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return l.Addr().String()
 }

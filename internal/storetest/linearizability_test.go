@@ -18,11 +18,11 @@ import (
 )
 
 // brief is a load that shows a defect soon, and is checked soon.
-var brief = load{clients: 8, names: 2, operations: 300}
+var brief = load{clients: 8, names: 2, operations: 80}
 
 // histories is how many of them may pass before a defect that shows now and
 // then must have been found.
-const histories = 40
+const histories = 200
 
 // TestFindsDefects: a check that lets everything pass would be worth nothing.
 func TestFindsDefects(t *testing.T) {
@@ -54,11 +54,11 @@ func finds(t *testing.T, store func() signal.Store) {
 	for i := range uint64(histories) {
 		h := brief.put(store(), seed+i)
 		if porcupine.CheckOperationsTimeout(model, h.ops, checkWithin) == porcupine.Illegal {
-			t.Logf("%s=%d: found in history %d", SeedVariable, seed, i+1)
+			t.Logf("%s=%d: found in history %d", seedVariable, seed, i+1)
 			return
 		}
 	}
-	t.Errorf("%s=%d: not found in %d histories", SeedVariable, seed, histories)
+	t.Errorf("%s=%d: not found in %d histories", seedVariable, seed, histories)
 }
 
 // TestLostAnswers: a check that knows less than what happened must still
@@ -66,7 +66,7 @@ func finds(t *testing.T, store func() signal.Store) {
 func TestLostAnswers(t *testing.T) {
 	for name, tries := range map[string]int{"one attempt": 1, "three attempts": 3} {
 		t.Run(name, func(t *testing.T) {
-			Linearizable(t, &lossy{Store: memory.New(), tries: tries})
+			linearizable(t, &lossy{Store: memory.New(), tries: tries})
 		})
 	}
 }
@@ -199,7 +199,7 @@ func lose[T any](ctx context.Context, l *lossy, ask func() (T, error)) (T, error
 			return ask()
 		}
 		if !l.silent {
-			LoseAnswer(ctx)
+			loseAnswer(ctx)
 		}
 	}
 	var none T

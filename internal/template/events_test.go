@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -31,8 +32,8 @@ import (
 const soon = 30 * time.Second
 
 // TestEvents gives the events in events/ to the binaries that are deployed, in
-// place of those that the gateway makes for a real connection, whose id they
-// are given.
+// place of those that the gateway makes for a real connection, whose id and time
+// they are given.
 func TestEvents(t *testing.T) {
 	const name, stage = "owt-signal-events", "prod"
 	database := storetest.Engine(t)
@@ -168,6 +169,7 @@ func replay(ctx context.Context, t *testing.T, f *lambdaenv.Function, file strin
 		t.Errorf("%s: requestTime is %q, requestTimeEpoch is %q", file, rc.RequestTime, want)
 	}
 	payload = bytes.ReplaceAll(payload, []byte(`"`+rc.ConnectionID+`"`), []byte(`"`+ev.RequestContext.ConnectionID+`"`))
+	payload = bytes.ReplaceAll(payload, fmt.Appendf(nil, `"connectedAt": %d`, rc.ConnectedAt), fmt.Appendf(nil, `"connectedAt": %d`, ev.RequestContext.ConnectedAt))
 	answer, err := f.Invoke(ctx, payload)
 	if err == nil {
 		err = json.Unmarshal(answer, &r)

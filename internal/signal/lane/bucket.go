@@ -19,9 +19,6 @@ type Rate struct {
 // Zero, or any time that has passed: it is full.
 type TAT int64
 
-// Full reports whether the bucket is full.
-func (t TAT) Full(now Instant) bool { return t <= micros(now) }
-
 // MaxPerSecond is the highest rate.
 const MaxPerSecond = 10_000
 

@@ -79,7 +79,7 @@ func (l Lane) DecideWatch(n int64, id string, o Observed, now Instant) Decision 
 	switch {
 	case waited > timeout, age > timeout+ClockBound:
 		return makeMove(l.skip(lowest, id))
-	case lowest < n && age <= timeout:
+	case lowest < n:
 		return Decision{Action: Pending} // the gap is watched by whoever brought that frame
 	default:
 		return lookAgain(timeout - waited)

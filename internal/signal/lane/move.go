@@ -48,7 +48,7 @@ type Guard struct {
 	Held        Expected[int] // how many frames are held
 	Vacant      []int64       // numbers that are not held
 	TAT         Expected[TAT]
-	Unnumbered  Expected[string] // the id of the newest; empty: none
+	Unnumbered  Expected[Unnumbered] // the newest; zero: none
 }
 
 // Expected is a condition on a value. The zero value allows any.

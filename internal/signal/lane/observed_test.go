@@ -99,8 +99,8 @@ func TestGapIsMeasuredByTheOwnClock(t *testing.T) {
 	if d := l.DecideWatch(2, "a", o, now); d.Action != LookAgain {
 		t.Fatalf("before its time: %+v", d)
 	}
-	if d := l.DecideWatch(4, "b", o, now); d.Action != LookAgain {
-		t.Errorf("one that may be watched by nobody: %+v", d)
+	if d := l.DecideWatch(4, "b", o, now); d.Action != Pending {
+		t.Errorf("one that is watched by another: %+v", d)
 	}
 	for _, gap := range []struct {
 		held int64
@@ -122,7 +122,7 @@ func TestGapIsMeasuredByTheOwnClock(t *testing.T) {
 	}
 	// Whoever comes upon a gap that is older than any clock may say need not wait.
 	arrive(t, &l, 6, "a", start)
-	for off, action := range map[Instant]Action{start.Add(GapTimeout + within): LookAgain, start.Add(GapTimeout + beyond): MakeMove} {
+	for off, action := range map[Instant]Action{start.Add(GapTimeout + within): Pending, start.Add(GapTimeout + beyond): MakeMove} {
 		if d := l.DecideWatch(7, "c", Observed{}, off); d.Action != action {
 			t.Errorf("%v after it was held: %+v", off.Sub(start), d)
 		}

@@ -1,0 +1,116 @@
+// Package local is the service on one machine: a local API Gateway, what answers
+// behind it, and a page to try it with.
+package local
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/owt-signal/owt-signal/internal/auth"
+	"github.com/owt-signal/owt-signal/internal/awsenv"
+	"github.com/owt-signal/owt-signal/internal/faults"
+	"github.com/owt-signal/owt-signal/internal/gateway"
+)
+
+type (
+	request  = events.APIGatewayWebsocketProxyRequest
+	response = events.APIGatewayProxyResponse
+)
+
+// backend is what answers behind the gateway: the handlers in this process, or
+// functions built for Lambda.
+type backend interface {
+	// function returns what the gateway invokes.
+	function(f function) gateway.Function
+	// keepalive is one round of pings.
+	keepalive(ctx context.Context) error
+	// close ends what is under way, once the gateway is closed: by itself, if
+	// ctx does not end before.
+	close(ctx context.Context)
+}
+
+// api is a local API Gateway with its backend.
+type api struct {
+	gateway    *gateway.Gateway
+	backend    backend
+	management *service       // @connections, for functions in other processes; nil: there are none
+	ping       time.Duration  // between two rounds of keepalive
+	caution    string         // what whoever runs it is to be told of who may connect
+	faults     *faults.Faults // nil: none
+	log        *slog.Logger
+}
+
+func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a *api, err error) {
+	a = &api{ping: o.timers.Heartbeat.Interval, faults: faults.New(o.faults, log), log: log}
+	switch {
+	case o.functions != "":
+		a.backend, err = newEnvironments(ctx, o, a, logs)
+	case o.lambda != "":
+		a.backend, err = newInvokeAPI(ctx, o, a)
+	default:
+		a.backend, err = a.inProcess(ctx, o)
+	}
+	if err != nil {
+		a.management.close()
+		return nil, err
+	}
+	route := func(f function) gateway.Function { return a.faults.Function(a.backend.function(f), a) }
+	a.gateway = gateway.New(gateway.Config{
+		Routes:   gateway.Routes{Connect: route(connect), Disconnect: route(disconnect), Default: route(message)},
+		Stage:    o.stage,
+		Mappings: []string{"socket.io"},
+		Idle:     o.timers.Idle,
+		Duration: o.duration,
+		Early:    o.lambda != "",
+		Inline:   o.isQuick(),
+		Log:      log,
+	})
+	return a, nil
+}
+
+// inProcess is the backend of the handlers in this process.
+func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
+	access, err := auth.New(ctx, o.auth, awsenv.ConfigOr("us-east-1", "local"), a.log)
+	if err != nil {
+		return nil, err
+	}
+	store, err := newStore(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	a.caution = access.Caution
+	return newHandlers(o, store, access, a), nil
+}
+
+// keepalive is the schedule of the function of that name.
+func (a *api) keepalive(ctx context.Context) {
+	tick := time.Tick(a.ping)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+			if err := a.backend.keepalive(ctx); err != nil && ctx.Err() == nil {
+				a.log.ErrorContext(ctx, "keepalive failed", "error", err)
+			}
+		}
+	}
+}
+
+// close closes every connection and ends the work that follows. It returns when
+// both are done, or after shutdown; clients have until lastWork before.
+func (a *api) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdown)
+	defer cancel()
+	clients, cancelClients := context.WithTimeout(ctx, shutdown-lastWork)
+	defer cancelClients()
+	if err := a.gateway.Close(clients); err != nil {
+		a.log.InfoContext(ctx, "clients cut off", "error", err)
+	}
+	a.backend.close(ctx)
+	a.management.close()
+}

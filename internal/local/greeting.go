@@ -1,0 +1,38 @@
+package local
+
+import (
+	"fmt"
+	"net"
+	"strings"
+)
+
+// greeting says what is served, and how to point a client at it.
+func (s *server) greeting() string {
+	var b strings.Builder
+	b.WriteString("OWT signaling server. Ctrl-C ends it.\n\n")
+	for _, l := range s.listeners {
+		host := hostPort(l.Addr())
+		fmt.Fprintf(&b, "  OWT SDKs and Socket.IO  %s://%s/socket.io/\n", l.http, host)
+		fmt.Fprintf(&b, "  JSON over WebSocket     %s://%s/%s\n", l.ws, host, s.stage)
+		fmt.Fprintf(&b, "  Try it in a browser     %s://%s/\n", l.http, host)
+	}
+	if m := s.api.management; m != nil {
+		fmt.Fprintf(&b, "  @connections            %s/%s\n", m.url(), s.stage)
+	}
+	base := s.listeners[0].http + "://" + hostPort(s.listeners[0].Addr()) // there is one
+	fmt.Fprintf(&b, "\nPoint an OWT client, or any Socket.IO client, at %s over WebSocket:\n", base)
+	fmt.Fprintf(&b, "  io('%s', {transports: ['websocket']})\n", base)
+	if s.faults != nil {
+		fmt.Fprintf(&b, "\nIt misbehaves on purpose. The same again: -faults %s\n", s.faults)
+	}
+	return b.String()
+}
+
+// hostPort is an address as a client on this machine writes it.
+func hostPort(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,130 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"strings"
+	"testing"
+)
+
+func TestHelpPrintsTheFlags(t *testing.T) {
+	for _, help := range []string{"-help", "-h", "--help"} {
+		var stdout, stderr lockedBuffer
+		if err := Run(t.Context(), []string{help}, &stdout, &stderr); !errors.Is(err, flag.ErrHelp) {
+			t.Errorf("%s: %v, want flag.ErrHelp", help, err)
+		}
+		for _, name := range []string{
+			"plain address", "secure address", "cert file", "key file", "stage name", "dynamodb URL", "table name", "versions list",
+			"functions folder", "concurrency number", "lambda-endpoint URL", "management address",
+			"ping-interval duration", "ping-timeout duration", "idle-timeout duration", "max-duration duration", "log level",
+			"auth mode", "anonymous allow", "token-sources list", "jwt-secret-file file", "jwks URL", "jwt-issuer URL", "jwt-audience list",
+			"jwt-algorithms list", "jwt-claim name", "jwt-skew duration", "jwt-outlive true", "auth-function name", "auth-headers list", "auth-timeout duration",
+		} {
+			if !strings.Contains(stdout.String(), "\n  -"+name+"\n") {
+				t.Errorf("%s says nothing of -%s:\n%s", help, name, &stdout)
+			}
+		}
+		if stderr.Len() != 0 {
+			t.Errorf("%s: stderr %q", help, &stderr)
+		}
+	}
+}
+
+func TestBadCommandLines(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		args []string
+		want string // a part of the error
+	}{
+		{"unknown flag", []string{"-nonsense"}, "-nonsense"},
+		{"flag without its value", []string{"-plain"}, "-plain"},
+		{"duration", []string{"-idle-timeout", "soon"}, "-idle-timeout"},
+		{"level", []string{"-log", "loud"}, "-log"},
+		{"argument", []string{"-log", "warn", "serve"}, `"serve"`},
+		{"argument before flags", []string{"serve", "-log", "warn"}, `"serve"`},
+		{"both listeners off", []string{"-plain", "", "-secure", ""}, "-plain and -secure"},
+		{"certificate without a key", []string{"-cert", "c.pem"}, "-key"},
+		{"key without a certificate", []string{"-key", "k.pem"}, "-cert"},
+		{"empty stage", []string{"-stage", ""}, "-stage"},
+		{"stage with a slash", []string{"-stage", "a/b"}, "-stage"},
+		{"stage with a line", []string{"-stage", "a\nb"}, "-stage"},
+		{"stage with a line at its end", []string{"-stage", "prod\n"}, "-stage"},
+		{"stage in Greek", []string{"-stage", "παραγωγή"}, "-stage"},
+		{"stage too long", []string{"-stage", strings.Repeat("x", 129)}, "-stage"},
+		{"no ping interval", []string{"-ping-interval", "0s"}, "-ping-interval"},
+		{"negative ping timeout", []string{"-ping-timeout", "-1s"}, "-ping-timeout"},
+		{"no idle timeout", []string{"-idle-timeout", "0s"}, "-idle-timeout"},
+		{"no duration", []string{"-max-duration", "0s"}, "-max-duration"},
+		{"functions in memory", []string{"-functions", "x"}, "-functions needs -dynamodb"},
+		{"functions twice", []string{"-functions", "x", "-lambda-endpoint", "http://127.0.0.1:1"}, "only one of them"},
+		{"concurrency of nothing", []string{"-concurrency", "9"}, "-concurrency goes with -functions"},
+		{"no concurrency", []string{"-functions", "x", "-dynamodb", "http://127.0.0.1:1", "-concurrency", "0"}, "-concurrency must be more than zero"},
+		{"connections of nobody", []string{"-management", "127.0.0.1:0"}, "-management goes with"},
+		{"versions of functions elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-versions", "5.x"}, "ACCEPTED_VERSIONS"},
+		{"heartbeat of functions elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-ping-timeout", "5s"}, "PING_TIMEOUT"},
+		{"crashes elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-faults", "crash=0.1"}, "crash and slow-store"},
+		{"slow store elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-faults", "slow-store=1ms"}, "crash and slow-store"},
+		{"version", []string{"-versions", "4.x.1, any"}, `"any"`},
+		{"range", []string{"-versions", ">=6.x"}, `">=6.x"`},
+		{"mode", []string{"-auth", "oauth"}, "-auth"},
+		{"keys missing", []string{"-auth", "jwt"}, "-jwks"},
+		{"keys without their mode", []string{"-jwks", "https://issuer.example/keys"}, "-auth"},
+		{"keys in the clear", []string{"-auth", "jwt", "-jwks", "http://issuer.example/keys"}, "https"},
+		{"secret and keys", []string{"-auth", "jwt", "-jwks", "https://issuer.example/keys", "-jwt-secret-file", "s"}, "-jwt-secret-file"},
+		{"no secret", []string{"-auth", "jwt", "-jwt-secret-file", "nowhere"}, "nowhere"},
+		{"algorithm", []string{"-auth", "jwt", "-jwks", "https://issuer.example/keys", "-jwt-algorithms", "HS256"}, "-jwt-algorithms"},
+		{"skew", []string{"-jwt-skew", "1h"}, "-jwt-skew"},
+		{"source", []string{"-token-sources", "cookie"}, "-token-sources"},
+		{"function missing", []string{"-auth", "lambda"}, "-auth-function"},
+		{"header with a token", []string{"-auth-headers", "Cookie"}, "-auth-headers"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			wantRefused(t, test.args, test.want)
+		})
+	}
+}
+
+// wantRefused sees that run does not begin, and says why in one line.
+func wantRefused(t *testing.T, args []string, parts ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	var stdout, stderr lockedBuffer
+	err := Run(ctx, args, &stdout, &stderr)
+	if err == nil {
+		t.Fatalf("%q: served, want an error", args)
+	}
+	wantLine(t, err, parts...)
+	if stdout.Len() != 0 || stderr.Len() != 0 {
+		t.Errorf("%q: stdout %q, stderr %q, want nothing but the error", args, &stdout, &stderr)
+	}
+}
+
+// wantLine sees that an error is one line, of a length that is read, and has
+// all parts.
+func wantLine(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if text := err.Error(); strings.ContainsAny(text, "\r\n") || len(text) > 400 {
+		t.Errorf("error is not one clear line: %q", text)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not say %s", err, part)
+		}
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	o, err := parse(nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.plain != ":8095" || o.secure != ":8096" || o.stage != "prod" || o.dynamodb != "" {
+		t.Errorf("defaults are %+v", o)
+	}
+	if _, err := parse([]string{"-stage", strings.Repeat("x", 128)}, io.Discard); err != nil {
+		t.Errorf("longest stage: %v", err)
+	}
+}

@@ -1,0 +1,129 @@
+package local
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/app"
+	"github.com/owt-signal/owt-signal/internal/faults"
+)
+
+// How long a client may take to say what it wants, and all of them to go when
+// the server ends.
+const (
+	readRequest = 10 * time.Second
+	shutdown    = 4 * time.Second
+	lastWork    = time.Second // of that, for the work that is under way when they have gone
+)
+
+// Run serves what the arguments ask for until ctx ends. It writes to stdout what
+// is served, and the log to stderr. For -help it returns [flag.ErrHelp].
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stdout)
+	if err != nil {
+		return err
+	}
+	s, err := newServer(ctx, o, stderr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(stdout, s.greeting())
+	return s.serve(ctx)
+}
+
+// server is the local API on its listeners.
+type server struct {
+	api       *api
+	http      *http.Server
+	listeners []listener
+	stage     string
+	faults    *faults.Spec // nil: none
+}
+
+// listener is an address, with the schemes that clients reach it by.
+type listener struct {
+	net.Listener
+	http, ws string
+}
+
+func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) {
+	log := slog.New(app.HashUsers(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: o.level}), o.limits.LogKey))
+	a, err := newAPI(ctx, o, log, logs)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{api: a, stage: o.stage, faults: o.faults}
+	s.http = &http.Server{
+		ReadTimeout: readRequest,
+		IdleTimeout: readRequest,
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	err = s.listen(o)
+	if err == nil {
+		s.http.Handler, err = newPage(s.api.gateway, o, s.listeners)
+	}
+	if err != nil {
+		for _, l := range s.listeners {
+			_ = l.Close()
+		}
+		s.api.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *server) listen(o options) error {
+	if o.plain != "" {
+		l, err := net.Listen("tcp", o.plain)
+		if err != nil {
+			return err
+		}
+		s.listeners = append(s.listeners, listener{l, "http", "ws"})
+	}
+	if o.secure == "" {
+		return nil
+	}
+	certificate, err := loadCertificate(o.cert, o.key)
+	if err != nil {
+		return err
+	}
+	l, err := tls.Listen("tcp", o.secure, &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		Certificates: []tls.Certificate{certificate},
+		NextProtos:   []string{"http/1.1"}, // a WebSocket begins in HTTP/1.1
+	})
+	if err != nil {
+		return err
+	}
+	s.listeners = append(s.listeners, listener{l, "https", "wss"})
+	return nil
+}
+
+// serve serves until ctx ends, then closes every connection.
+func (s *server) serve(ctx context.Context) error {
+	if s.api.caution != "" {
+		s.api.log.WarnContext(ctx, "who may connect", "caution", s.api.caution)
+	}
+	failed := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		go func() { failed <- s.http.Serve(l) }()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go s.api.keepalive(ctx)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	cancel()
+	s.api.close()
+	_ = s.http.Close()
+	return err
+}

@@ -97,7 +97,7 @@ test-modules: $(NEEDED)
 	done
 
 explore:
-	go test -run '^TestExplore' -timeout=$(TIMEOUT) ./internal/signal/lane -explore=all
+	go test -run '^TestExplore' -timeout=$(TIMEOUT) ./internal/explore -explore=all
 
 worlds:
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)

@@ -38,7 +38,7 @@ var defects = []defect{
 		"lane/transitions.go", "m.Change.Taken, m.Change.LeasedAt = end, now", "m.Run, m.Change.LeasedAt, _ = nil, now, end",
 	},
 	{
-		"finish does not ask who holds the lease", "order", config{senders: one(1, 2, 3), slow: 3},
+		"finish does not ask who holds the lease", "order", config{senders: one(1, 2), slow: 3},
 		"lane/move.go", "	if !g.Done.Allows(l.Done) ||", "	if m.Kind == KindFinish {\n		return true\n	}\n	if !g.Done.Allows(l.Done) ||",
 	},
 	{
@@ -105,7 +105,10 @@ func TestExploreFindsDefects(t *testing.T) {
 	if *inDefect != "" {
 		t.Skip("for TestDefect")
 	}
-	for _, d := range defects {
+	for i, d := range defects {
+		if *explore != "all" && i > 0 { // each is a build
+			break
+		}
 		t.Run(d.name, func(t *testing.T) {
 			if r := (&explorer{config: d.in}).explore(); r.bad != "" {
 				t.Fatalf("without the defect: %s", r.bad)

@@ -38,7 +38,7 @@ var defects = []defect{
 		"lane/transitions.go", "m.Change.Taken, m.Change.LeasedAt = end, now", "m.Run, m.Change.LeasedAt, _ = nil, now, end",
 	},
 	{
-		"finish does not ask who holds the lease", "order", config{senders: one(1, 2), slow: 3},
+		"finish does not ask who holds the lease", "once", config{senders: one(1, 2), slow: 4},
 		"lane/move.go", "	if !g.Done.Allows(l.Done) ||", "	if m.Kind == KindFinish {\n		return true\n	}\n	if !g.Done.Allows(l.Done) ||",
 	},
 	{
@@ -93,7 +93,7 @@ var defects = []defect{
 	},
 	{
 		"a revoked connection takes on something new", "expiry", config{senders: ending(upTo(2)), slow: 2},
-		"connection.go", "(!u.NotRevoked || !c.Revoked(now)) && ", "",
+		"connection.go", "(!u.NotRevoked || !c.Revoked(now)) &&", "(!u.NotRevoked || u.NotRevoked) &&",
 	},
 }
 

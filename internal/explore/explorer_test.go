@@ -71,7 +71,7 @@ func (x *explorer) line(i int) int {
 // begin is where the worlds of the config start: one, or one for each frame
 // that may be late.
 func (x *explorer) begin() []*world {
-	x.ids, x.dead = 1, &history{id: 1, waits: &effect{kind: ended}}
+	x.ids, x.dead = 2, &history{id: 1, waits: &effect{kind: ended}}
 	w := &world{faults: x.config.faults, slow: x.config.slow}
 	for i, s := range x.senders {
 		if x.connect(w, i, s); s.auth {
@@ -258,12 +258,19 @@ func (x *explorer) commutes(w *world, e effect) bool {
 	}
 }
 
+// long is how many ticks a frame that comes last waits: until what has died looks
+// so by any clock.
+const long = int((lane.LeaseTimeout+lane.ClockBound)/tick) + 2
+
 // last is the frame that comes once all else has come to rest, and has been so
 // for long.
 func (x *explorer) last(w *world) []step {
 	for i, c := range w.calls[:w.n] {
 		if c.at == nil && c.last {
-			return x.steps(x.passes(x.passes(w)), i)
+			for range long {
+				w = x.passes(w)
+			}
+			return x.steps(w, i)
 		}
 	}
 	return nil

@@ -165,6 +165,8 @@ func (w *world) hash() uint64 {
 			id = 1
 		case c.at != nil:
 			id = c.at.id
+		case c.late:
+			id = 2
 		}
 		b = binary.AppendUvarint(b, id)
 	}

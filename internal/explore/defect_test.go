@@ -130,7 +130,7 @@ func TestExploreFindsDefects(t *testing.T) {
 // overlay writes the source with the defect, and for the go command which file
 // that is to stand for.
 func (d defect) overlay(t *testing.T) string {
-	source, err := filepath.Abs(filepath.Join("../signal", d.file))
+	source, err := filepath.Abs(filepath.Join("..", "signal", d.file))
 	if err != nil {
 		t.Fatal(err)
 	}

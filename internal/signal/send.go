@@ -411,14 +411,15 @@ func (v *invocation) drain(ctx context.Context, run []lane.Numbered) {
 }
 
 // stored answers for frame n, which is held, or another invocation has it. If
-// this invocation holds it, and it is the lowest or the lane needs help at once,
-// it watches over it; and over one that another has taken, if that looks dead, and
-// nobody watches for the sake of a held frame.
+// this invocation holds it, and it is the lowest, or the lane needs help at once,
+// or whoever holds the lease looks dead, it watches over it; and over one that
+// another has taken, if that looks dead, and nobody watches for the sake of a held
+// frame.
 func (v *invocation) stored(n int64) Reply {
 	r := reply(Stored{n})
 	lowest, some := v.conn.Lane.Lowest()
-	holds := v.conn.Lane.Held[n].By == v.id
-	if holds && (lowest == n || v.decideWatch(n).Action == lane.MakeMove) || !some && v.conn.Lane.LooksExpired(v.Clock.Now()) {
+	holds, dead := v.conn.Lane.Held[n].By == v.id, v.conn.Lane.LooksExpired(v.Clock.Now())
+	if holds && (lowest == n || dead || v.decideWatch(n).Action == lane.MakeMove) || !some && dead {
 		r.After = func(ctx context.Context) {
 			if run := v.watch(ctx, n); len(run) > 0 {
 				v.drain(ctx, run)

@@ -11,8 +11,9 @@ import (
 )
 
 // tick is how much time passes at a time: longer than all that is meant to be
-// short, and as long as a post may take from the taking of its turn to its
-// acceptance. Two are longer than an owner may be silent, one is not.
+// short, and as long as a post may take from the taking of the lease to its
+// acceptance. Who looks once in a tick sees a lease expire after four, since of
+// each no more than [lane.BlindAfter] counts as observed.
 const tick = lane.PostStartWithin + lane.PostWithin
 
 var (

@@ -123,21 +123,20 @@ func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.
 // more; any error but the store's named ones means that after [knownWithin] it is
 // not known whether the update was made.
 func (v *invocation) update(ctx context.Context, u Update) (made bool, err error) {
-	for t := v.tries(); ; {
-		c, ok, err := v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
-		switch {
-		case t.another(ctx, err):
-			continue
-		case err != nil:
-			return false, err
-		}
-		v.see(c)
-		made = ok || u.Made(c.Lane)
-		if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
-			return false, errRevoked
-		}
-		return made, nil
+	var c Connection
+	err = v.untilKnown(ctx, func() (err error) {
+		c, made, err = v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
+		return err
+	})
+	if err != nil {
+		return false, err
 	}
+	v.see(c)
+	made = made || u.Made(c.Lane)
+	if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
+		return false, errRevoked
+	}
+	return made, nil
 }
 
 // see takes in the record as it was read.
@@ -286,12 +285,12 @@ func (s *Service) deliver(ctx context.Context, from Connection, f lane.Numbered,
 
 // route counts a message for a user and returns where it goes. What was counted in
 // vain is a gap in the user's numbers.
-func (s *Service) route(ctx context.Context, to UserName) (Route, error) {
-	for t := s.tries(); ; {
-		if r, err := s.Store.Route(ctx, to, s.Clock.Now()); !t.another(ctx, err) {
-			return r, err
-		}
-	}
+func (s *Service) route(ctx context.Context, to UserName) (r Route, err error) {
+	err = s.untilKnown(ctx, func() error {
+		r, err = s.Store.Route(ctx, to, s.Clock.Now())
+		return err
+	})
+	return r, err
 }
 
 // mayPost reports whether the lease lasts long enough to start a post now, and

@@ -3,6 +3,7 @@ package signal
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -81,9 +82,11 @@ func (s *Service) invocation(c Connection) *invocation {
 func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.Numbered, lane.Decision, error) {
 	m := lane.Take(n, f, v.id, v.Clock.Now())
 	var takes []lane.Move
+	var written []int64 // once a hold of it was refused
 	for range decideTries {
-		before := v.conn.Lane
-		made, err := v.update(ctx, updateBy(m))
+		before, u := v.conn.Lane, updateBy(m)
+		u.Written = written
+		made, err := v.update(ctx, u)
 		if err != nil && !errors.Is(err, errRevoked) {
 			return nil, lane.Decision{}, err
 		}
@@ -108,6 +111,9 @@ func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.
 			case lane.KindExpire:
 				v.ackExpired(ctx, before)
 			}
+		}
+		if m.Kind == lane.KindHold {
+			written = []int64{n}
 		}
 		d := v.decideArrival(n, f)
 		if d.Action != lane.MakeMove {
@@ -170,10 +176,11 @@ type posted struct {
 	run         []lane.Numbered
 	codes       []lane.Code // how each frame ended
 	undelivered []lane.Undelivered
-	spent       int         // messages to take from the bucket
-	taken       int64       // where the lane stood
-	tried       []lane.Move // that may have been made
-	answered    bool        // another invocation answers, which has expired the lease
+	fetched     []lane.Numbered // frames of which the store may keep what they say
+	spent       int             // messages to take from the bucket
+	taken       int64           // where the lane stood
+	tried       []lane.Move     // that may have been made
+	answered    bool            // another invocation answers, which has expired the lease
 }
 
 // contradicted reports whether the lane has recorded another outcome.
@@ -235,7 +242,8 @@ func (v *invocation) goOn(finished posted, next []lane.Numbered, ok bool) After 
 
 // postRun posts a run, frame by frame.
 func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
-	p := posted{run: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
+	run = v.fetch(ctx, run)
+	p := posted{run: run, fetched: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
 	for i, f := range run {
 		p.codes[i] = lane.CodeServer
 		switch {
@@ -252,6 +260,30 @@ func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
 		}
 	}
 	return p
+}
+
+// fetch returns a run with what the store keeps of its frames. Those that it does
+// not hand out are not posted.
+func (v *invocation) fetch(ctx context.Context, run []lane.Numbered) []lane.Numbered {
+	if !slices.ContainsFunc(run, func(f lane.Numbered) bool { return f.Apart() }) {
+		return run
+	}
+	var fetched []lane.Numbered
+	err := v.untilKnown(ctx, func() (err error) {
+		fetched, err = v.Store.Fetch(ctx, v.conn.ID, run)
+		return err
+	})
+	if err == nil {
+		return fetched
+	}
+	v.Log.ErrorContext(ctx, "fetch failed", "connection", v.conn.ID, "error", err)
+	fetched = slices.Clone(run)
+	for i := range fetched {
+		if f := &fetched[i]; f.Apart() {
+			f.Code = codeOf(err)
+		}
+	}
+	return fetched
 }
 
 // deliver posts one frame to its receiver and returns how that ended. It asks
@@ -333,7 +365,7 @@ func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []l
 		now := v.Clock.Now()
 		m := v.conn.Lane.Spending(v.conn.Lane.Finish(p.undelivered, more, v.id, now), v.Rate, p.spent, now)
 		u := updateBy(m)
-		u.Ended = v.conn.Ended
+		u.Ended, u.Spent, p.fetched = v.conn.Ended, p.fetched, nil
 		made, err := v.update(ctx, u)
 		switch {
 		case errors.Is(err, ErrNoConnection) && !u.Ended:

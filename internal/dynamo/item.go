@@ -45,9 +45,11 @@ const (
 	attrEpoch     = "epoch"
 	attrSeq       = "seq"
 
-	// within held frames, bars, and peers
-	attrTo      = "to"
-	attrData    = "data"
+	// of bodies
+	attrTo   = "to"
+	attrData = "data"
+
+	// within held frames, which have a size, too, bars, and peers
 	attrCode    = "code"
 	attrConfirm = "confirm"
 	attrBy      = "by"
@@ -199,24 +201,25 @@ func (r *reader) held(frames item) map[int64]lane.Held {
 			continue
 		}
 		f := r.child(frames, number)
-		held[n] = lane.Held{
-			Frame: lane.Frame{
-				To:      r.str(f, attrTo),
-				Data:    r.bytes(f, attrData),
-				Code:    lane.Code(r.num(f, attrCode)),
-				Confirm: r.bool(f, attrConfirm),
-			},
-			By: r.str(f, attrBy),
-			At: lane.Instant(r.num(f, attrAt)),
+		h := lane.Held{
+			Frame: lane.Frame{Code: lane.Code(r.num(f, attrCode)), Confirm: r.bool(f, attrConfirm)},
+			By:    r.str(f, attrBy),
+			At:    lane.Instant(r.num(f, attrAt)),
 		}
+		if size := int(r.num(f, attrSize)); size > 0 {
+			h.Body = lane.Body{Name: bodyName(n, h.By), Len: size}
+		}
+		held[n] = h
 	}
 	return held
 }
 
+// heldItem returns what the lane keeps of a held frame. What it says is in its
+// body, if it says anything.
 func heldItem(h lane.Held) types.AttributeValue {
-	f := item{attrTo: str(h.To), attrBy: str(h.By), attrAt: num(h.At)}
-	if len(h.Data) > 0 {
-		f[attrData] = &types.AttributeValueMemberB{Value: h.Data}
+	f := item{attrBy: str(h.By), attrAt: num(h.At)}
+	if n := h.Len(); n > 0 {
+		f[attrSize] = num(n)
 	}
 	if h.Code != lane.OK {
 		f[attrCode] = num(h.Code)

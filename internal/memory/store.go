@@ -96,6 +96,11 @@ func (s *Store) Update(_ context.Context, id signal.ConnectionID, u signal.Updat
 	return copied(c), true, nil
 }
 
+// Fetch implements [signal.ConnectionStore]: nothing is apart.
+func (s *Store) Fetch(_ context.Context, _ signal.ConnectionID, run []lane.Numbered) ([]lane.Numbered, error) {
+	return run, nil
+}
+
 // End implements [signal.ConnectionStore].
 func (s *Store) End(_ context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	s.mu.Lock()
@@ -217,15 +222,16 @@ func (s *Store) Release(_ context.Context, name signal.UserName, id signal.Conne
 }
 
 // Route implements [signal.UserStore].
-func (s *Store) Route(_ context.Context, name signal.UserName, now lane.Instant) (signal.Route, error) {
+func (s *Store) Route(_ context.Context, name signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u, ok := s.online(name, now)
 	if !ok {
 		return signal.Route{}, signal.ErrOffline
 	}
-	u.seq++
-	return signal.Route{Peer: *u.owner, Epoch: u.epoch, Seq: u.seq}, nil
+	first := u.seq + 1
+	u.seq += int64(messages)
+	return signal.Route{Peer: *u.owner, Epoch: u.epoch, Seq: first}, nil
 }
 
 // Owner implements [signal.UserStore].

@@ -38,11 +38,11 @@ func (b *busy) Update(ctx context.Context, id signal.ConnectionID, u signal.Upda
 	return b.Store.Update(ctx, id, u, now)
 }
 
-func (b *busy) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
+func (b *busy) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
 	if err := b.refuses(b.users); err != nil {
 		return signal.Route{}, err
 	}
-	return b.Store.Route(ctx, user, now)
+	return b.Store.Route(ctx, user, messages, now)
 }
 
 func inBusyWorld(t *testing.T, test func(*world, *busy)) {

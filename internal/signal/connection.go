@@ -81,6 +81,9 @@ type Update struct {
 	Opening    *Opening    // nil: stays
 	Revocation *Revocation // nil: stays
 	Succession *Succession // nil: none
+
+	Written []int64         // numbers that it held if earlier tries were not refused: their bodies are there
+	Spent   []lane.Numbered // frames that were fetched: their bodies are not needed any more
 }
 
 // Succession makes a connection the next one of its session: it asks that the

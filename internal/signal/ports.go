@@ -30,8 +30,14 @@ type ConnectionStore interface {
 	// Update makes a conditional write on a record, if [Connection.Allows] it. It
 	// returns the record as it is after the write, and true; or, where it is not
 	// allowed, the record that does not allow it, and false. [ErrNoConnection] if
-	// there is none.
+	// there is none. A store may keep what held frames say apart from the record,
+	// as long as it is held or in a run that is not finished: then the frames of
+	// records have a [lane.Body] instead.
 	Update(ctx context.Context, id ConnectionID, u Update, now lane.Instant) (Connection, bool, error)
+	// Fetch returns a run with To and Data of the frames whose [lane.Body] it
+	// keeps. Of a body that is not there, which a late write may leave behind, the
+	// frame has a Code.
+	Fetch(ctx context.Context, id ConnectionID, run []lane.Numbered) ([]lane.Numbered, error)
 	// End ends a connection and returns its record as it was; [ErrNoConnection] if
 	// there is none. The record becomes [Connection.EndedAt]: to all but GetEnded,
 	// and updates with [Update.Ended], it is absent.
@@ -41,7 +47,7 @@ type ConnectionStore interface {
 	// Scan calls f with every connection of a segment of the records that has not
 	// ended, and with those that have expired, in no order and without the lane,
 	// what is known of the client and the attributes, until that is done or ctx
-	// ends. What it reads may be a little old, unlike all other reads: a connection
+	// ends. It deletes bodies that nobody needs, which a crash has left behind. What it reads may be a little old, unlike all other reads: a connection
 	// that came or went just before may be missed or still be there.
 	Scan(ctx context.Context, s Segment, now lane.Instant, f func(Connection)) error
 }
@@ -62,9 +68,10 @@ type UserStore interface {
 	// nothing, if another connection owns the name, or none.
 	// It leaves the connection's bucket for the next one.
 	Release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (bool, error)
-	// Route returns which connection owns the name and counts one message for it;
-	// [ErrOffline] if none does.
-	Route(ctx context.Context, user UserName, now lane.Instant) (Route, error)
+	// Route returns which connection owns the name and reserves the next sequence
+	// numbers for so many messages, which are at least one; [ErrOffline] if none
+	// does.
+	Route(ctx context.Context, user UserName, messages int, now lane.Instant) (Route, error)
 	// Owner returns which connection owns the name; [ErrOffline] if none does.
 	Owner(ctx context.Context, user UserName, now lane.Instant) (Peer, error)
 }
@@ -89,9 +96,9 @@ type Claimed struct {
 	TAT lane.TAT
 }
 
-// Route is where a message for a user goes, and its place among the user's
-// messages: the sequence number within the epoch, which changes when the
-// count begins anew.
+// Route is where messages for a user go, and their place among the user's
+// messages: the sequence number of the first, which the others follow, within
+// the epoch, which changes when the count begins anew.
 type Route struct {
 	Peer  Peer
 	Epoch string

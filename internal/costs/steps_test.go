@@ -39,7 +39,7 @@ type service struct {
 	handler *apigw.Handler
 	metrics *emf.Metrics
 	meter   meter
-	posting func()       // is called as a post begins; nil: nothing
+	posting func() // is called as a post begins; nil: nothing
 	log     bytes.Buffer
 	told    bytes.Buffer // metrics
 	mu      sync.Mutex   // of a round of keepalive, which visits many at once

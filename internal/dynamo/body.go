@@ -1,7 +1,6 @@
 package dynamo
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +23,10 @@ import (
 // held, and deleted once it was fetched, or nobody will. It is named after
 // the connection, the number and the invocation, so that no two frames that are
 // submitted have the same.
+//
+// If the hold is refused, for there is no room, the body is deleted before that is
+// answered. So a write of that hold that takes effect late holds a frame that cannot
+// be posted, and is answered in the same way again.
 
 const (
 	bodyPrefix = "held#"
@@ -66,10 +69,10 @@ func bodiesOf(id signal.ConnectionID, frames []lane.Numbered) (keys []string) {
 	return keys
 }
 
-// putBody writes the body of a frame to hold, unless an earlier try has.
+// putBody writes the body of a frame to hold.
 func (s *Store) putBody(ctx context.Context, id signal.ConnectionID, u signal.Update) error {
 	h := u.Change.Hold
-	if h == nil || h.Len() == 0 || slices.Contains(u.Written, h.N) {
+	if h == nil {
 		return nil
 	}
 	it := key(bodyKey(id, bodyName(h.N, h.By)))
@@ -98,7 +101,7 @@ func (s *Store) Fetch(ctx context.Context, id signal.ConnectionID, run []lane.Nu
 		}
 		it, ok := items[bodyKey(id, f.Body.Name)]
 		if !ok {
-			f.Code = cmp.Or(f.Code, lane.CodeServer)
+			f.Code = lane.CodeBusy // as its sender was told
 			continue
 		}
 		f.To, f.Data = r.str(it, attrTo), r.bytes(it, attrData)
@@ -106,34 +109,20 @@ func (s *Store) Fetch(ctx context.Context, id signal.ConnectionID, run []lane.Nu
 	return fetched, r.err
 }
 
-// unneeded returns the bodies that nobody needs once u is made: of frames that
-// it takes out and does not run, and of those that it runs instead of holding
-// them.
-func unneeded(id signal.ConnectionID, u signal.Update) []string {
-	runs := make(map[int64]bool)
-	for _, f := range u.Run {
-		runs[f.N] = true
-	}
-	keys := bodiesOf(id, slices.DeleteFunc(slices.Clone(u.Change.Unhold), func(f lane.Numbered) bool { return runs[f.N] }))
-	for _, n := range u.Written {
-		if runs[n] {
-			keys = append(keys, bodyKey(id, bodyName(n, u.Change.Holder)))
-		}
-	}
-	return keys
+// givenUp returns the bodies of the frames that u takes out and does not run.
+func givenUp(id signal.ConnectionID, u signal.Update) []string {
+	return bodiesOf(id, slices.DeleteFunc(slices.Clone(u.Change.Unhold), func(f lane.Numbered) bool {
+		return slices.ContainsFunc(u.Run, func(r lane.Numbered) bool { return r.N == f.N })
+	}))
 }
 
-// unheld returns the body of the frame that c did not let be held, if it cannot be
-// held any more.
-func unheld(c signal.Connection, id signal.ConnectionID, u signal.Update, now lane.Instant) []string {
-	h := u.Change.Hold
-	if h == nil || u.Made(c.Lane) {
-		return nil
+// notHeld returns the body of the frame that u has not held, as the record that
+// refused it shows: it cannot be held any more.
+func notHeld(id signal.ConnectionID, u signal.Update, c signal.Connection) []string {
+	if h := u.Change.Hold; h != nil && !u.Made(c.Lane) {
+		return []string{bodyKey(id, bodyName(h.N, h.By))}
 	}
-	if _, taken := c.Lane.Held[h.N]; c.ID != "" && !taken && h.N > c.Lane.Taken && !c.Revoked(now) {
-		return nil
-	}
-	return []string{bodyKey(id, bodyName(h.N, h.By))}
+	return nil
 }
 
 // discard deletes bodies. What it leaves, [Store.Scan] finds.

@@ -84,13 +84,13 @@ func (s *Store) Update(ctx context.Context, id signal.ConnectionID, u signal.Upd
 	if old, ok := refused(err); ok {
 		c, err := readConnection(old, now)
 		c, err = unlessEnded(c, err, u.Ended)
-		s.discard(ctx, unheld(c, id, u, now))
+		s.discard(ctx, notHeld(id, u, c))
 		return c, false, err
 	}
 	if err != nil {
 		return signal.Connection{}, false, fmt.Errorf("%s: %w", u.Kind, err)
 	}
-	s.discard(ctx, unneeded(id, u))
+	s.discard(ctx, givenUp(id, u))
 	c, err := readConnection(out.Attributes, now)
 	return c, err == nil, err
 }
@@ -136,6 +136,9 @@ func (e *expression) guard(u signal.Update, now lane.Instant) {
 	if held, ok := g.Held.Value(); ok {
 		e.require("size("+e.path(attrHeld)+")", "=", e.value(num(held)))
 	}
+	if n, ok := g.TakenBelow.Value(); ok {
+		e.require(e.path(attrTurn), "<", e.value(num(n)))
+	}
 	for _, n := range g.Vacant {
 		e.require("attribute_not_exists(" + e.path(attrHeld, strconv.FormatInt(n, 10)) + ")")
 	}
@@ -148,8 +151,10 @@ func (e *expression) guard(u signal.Update, now lane.Instant) {
 // change adds [signal.Connection.Applied] as an update.
 func (e *expression) change(u signal.Update) {
 	c := u.Change
-	e.set(e.path(attrDone), e.value(num(c.Done)))
-	e.set(e.path(attrTurn), e.value(num(c.Taken)))
+	if c.Hold == nil {
+		e.set(e.path(attrDone), e.value(num(c.Done)))
+		e.set(e.path(attrTurn), e.value(num(c.Taken)))
+	}
 	if c.Holder != "" {
 		e.set(e.path(attrOwner), e.value(str(c.Holder)))
 	}

@@ -206,21 +206,16 @@ func (r *reader) held(frames item) map[int64]lane.Held {
 			By:    r.str(f, attrBy),
 			At:    lane.Instant(r.num(f, attrAt)),
 		}
-		if size := int(r.num(f, attrSize)); size > 0 {
-			h.Body = lane.Body{Name: bodyName(n, h.By), Len: size}
-		}
+		h.Body = lane.Body{Name: bodyName(n, h.By), Len: int(r.num(f, attrSize))}
 		held[n] = h
 	}
 	return held
 }
 
 // heldItem returns what the lane keeps of a held frame. What it says is in its
-// body, if it says anything.
+// body.
 func heldItem(h lane.Held) types.AttributeValue {
-	f := item{attrBy: str(h.By), attrAt: num(h.At)}
-	if n := h.Len(); n > 0 {
-		f[attrSize] = num(n)
-	}
+	f := item{attrBy: str(h.By), attrAt: num(h.At), attrSize: num(h.Len())}
 	if h.Code != lane.OK {
 		f[attrCode] = num(h.Code)
 	}

@@ -31,7 +31,7 @@ var defects = []defect{
 	},
 	{
 		"a frame is held whatever the lane has become", "truth", config{senders: one(1, 2, 3)},
-		"lane/transitions.go", "Kind: KindHold, Guard: l.unmoved(),", "Kind: KindHold,",
+		"lane/transitions.go", "Guard{TakenBelow: Is(n), Vacant:", "Guard{Vacant:",
 	},
 	{
 		"finish takes held frames out and forgets them", "stall", config{senders: one(1, 2)},

@@ -35,8 +35,8 @@ type ConnectionStore interface {
 	// records have a [lane.Body] instead.
 	Update(ctx context.Context, id ConnectionID, u Update, now lane.Instant) (Connection, bool, error)
 	// Fetch returns a run with To and Data of the frames whose [lane.Body] it
-	// keeps. Of a body that is not there, which a late write may leave behind, the
-	// frame has a Code.
+	// keeps. One whose body is not there has [lane.CodeBusy]: there was no room for
+	// it, but the write that was refused took effect late.
 	Fetch(ctx context.Context, id ConnectionID, run []lane.Numbered) ([]lane.Numbered, error)
 	// End ends a connection and returns its record as it was; [ErrNoConnection] if
 	// there is none. The record becomes [Connection.EndedAt]: to all but GetEnded,

@@ -80,11 +80,9 @@ func (s *Service) invocation(c Connection) *invocation {
 func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.Numbered, lane.Decision, error) {
 	m := lane.Take(n, f, v.id, v.Clock.Now())
 	var takes []lane.Move
-	var written []int64 // once a hold of it was refused
 	for range decideTries {
-		before, u := v.conn.Lane, updateBy(m)
-		u.Written = written
-		made, err := v.update(ctx, u)
+		before := v.conn.Lane
+		made, err := v.update(ctx, updateBy(m))
 		if err != nil && !errors.Is(err, errRevoked) {
 			return nil, lane.Decision{}, err
 		}
@@ -109,9 +107,6 @@ func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.
 			case lane.KindExpire:
 				v.ackExpired(ctx, before)
 			}
-		}
-		if m.Kind == lane.KindHold {
-			written = []int64{n}
 		}
 		d := v.decideArrival(n, f)
 		if d.Action != lane.MakeMove {

@@ -349,6 +349,9 @@ func drawGuard(r *rapid.T, l lane.Lane) lane.Guard {
 	if !asks("nothing of taken", 5) {
 		g.Taken = lane.Is(near("taken", l.Taken))
 	}
+	if asks("what is below", 4) {
+		g.TakenBelow = lane.Is(l.Taken + rapid.Int64Range(0, 2).Draw(r, "below"))
+	}
 	if asks("holder", 2) {
 		g.Holder = lane.Is(rapid.SampledFrom([]string{l.Holder, "", "a", "b"}).Draw(r, "holder"))
 	}
@@ -500,15 +503,15 @@ func says(frames []lane.Numbered) (all []string) {
 }
 
 func (s *suite) hold(t testing.TB, c signal.Connection, n int64, h lane.Held) (signal.Connection, bool) {
-	return s.move(t, c.ID, holding(c, n, h))
+	return s.move(t, c.ID, holding(n, h))
 }
 
 // holding is the move that holds a frame.
-func holding(c signal.Connection, n int64, h lane.Held) lane.Move {
+func holding(n int64, h lane.Held) lane.Move {
 	return lane.Move{
 		Kind:   lane.KindHold,
-		Guard:  lane.Guard{Done: lane.Is(c.Lane.Done), Taken: lane.Is(c.Lane.Taken), Vacant: []int64{n}},
-		Change: lane.Change{Done: c.Lane.Done, Taken: c.Lane.Taken, Hold: &lane.HeldFrame{N: n, Held: h}},
+		Guard:  lane.Guard{TakenBelow: lane.Is(n), Vacant: []int64{n}},
+		Change: lane.Change{Hold: &lane.HeldFrame{N: n, Held: h}},
 	}
 }
 

@@ -54,7 +54,7 @@ func (l Lane) DecideArrival(n int64, f Frame, id string, o Observed, now Instant
 	if !l.room(f) {
 		return finished(CodeBusy)
 	}
-	return makeMove(l.hold(n, f, id, now))
+	return makeMove(hold(n, f, id, now))
 }
 
 // DecideWatch decides what invocation id does that answers for frame n and has

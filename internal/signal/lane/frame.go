@@ -32,7 +32,7 @@ func (f Frame) Len() int {
 }
 
 // Apart reports whether a store keeps what the frame says apart from the lane.
-func (f Frame) Apart() bool { return f.Body != Body{} }
+func (f Frame) Apart() bool { return f.Body.Name != "" }
 
 // Numbered is a frame with its number.
 type Numbered struct {

@@ -51,12 +51,15 @@ func (l Lane) Finish(undelivered []Undelivered, more bool, id string, now Instan
 	return m
 }
 
-// hold keeps frame n. Nothing but where the lane stands is asked, so that
-// frames held at the same time do not hinder each other.
-func (l Lane) hold(n int64, f Frame, id string, now Instant) Move {
-	m := Move{Kind: KindHold, Guard: l.unmoved(), Change: Change{Done: l.Done, Taken: l.Taken, Hold: &HeldFrame{n, Held{Frame: f, By: id, At: now}}}}
-	m.Guard.Vacant = []int64{n}
-	return m
+// hold keeps frame n. It asks only that n has not been taken, so that nothing that
+// happens on the lane meanwhile hinders it; if that is idle then, the frame is
+// adopted.
+func hold(n int64, f Frame, id string, now Instant) Move {
+	return Move{
+		Kind:   KindHold,
+		Guard:  Guard{TakenBelow: Is(n), Vacant: []int64{n}},
+		Change: Change{Hold: &HeldFrame{n, Held{Frame: f, By: id, At: now}}},
+	}
 }
 
 // Renew returns the move that renews the lease. The lease's time is asked for,

@@ -12,6 +12,9 @@ import (
 const (
 	// receiversAtOnce is to how many receivers a run is posted side by side.
 	receiversAtOnce = 8
+	// maxRouted is how many messages are routed at once. A receiver that orders what
+	// it gets by its numbers holds what others send until they are posted.
+	maxRouted = 32
 	// routeTries is how often a message is routed: once more if the receiver's
 	// connection is found gone, for it may have come back on another.
 	routeTries = 2
@@ -41,11 +44,12 @@ func (p *posted) contradicted(l lane.Lane) bool {
 // stream is what a run has for one receiver. Its frames are posted one after the
 // other.
 type stream struct {
-	to     UserName
-	frames []streamed // not ended yet, in order
-	routed bool       // the frames have a route:
-	route  Route      // with the number of the next one
-	tries  int        // how often the first frame was routed in vain
+	to       UserName
+	frames   []streamed   // not ended yet, in order
+	route    Route        // of the first ones
+	routed   int          // how many of them may go by it
+	routedAt lane.Instant // since when
+	tries    int          // how often the first frame was routed to a connection that was gone
 }
 
 // streamed is a frame of a run, and where it is noted how it ended.
@@ -118,33 +122,29 @@ func (s *Service) postUnnumbered(ctx context.Context, from Connection, f lane.Fr
 	return code
 }
 
-// postStream posts the frames of a stream for as long as a post may start. They
-// are routed at once; if the receiver's connection is found gone, those that are
-// left are routed anew. Numbers that were reserved, and are not posted, are gaps
-// in the receiver's.
+// postStream posts the frames of a stream for as long as a post may start. Numbers
+// that were reserved and are not posted are gaps in the receiver's: those of frames
+// that are not accepted, and what is left of a route if its connection is found
+// gone, or if it is too old. A receiver need not wait for any number for longer than
+// [lane.PostStartWithin] and [lane.PostWithin] together.
 func (s *Service) postStream(ctx context.Context, from Connection, st *stream, mayStart func() bool) {
 	for len(st.frames) > 0 {
-		if !st.routed {
-			r, err := s.route(ctx, st.to, len(st.frames))
-			if err != nil {
-				if !errors.Is(err, ErrOffline) {
-					s.Log.ErrorContext(ctx, "route failed", "user", st.to, "error", err)
-				}
+		if st.routed == 0 || !s.mayStart(st.routedAt) {
+			if err := s.routeStream(ctx, st); err != nil {
 				st.ended(len(st.frames), codeOf(err))
 				return
 			}
-			st.route, st.routed = r, true
 		}
 		if !mayStart() {
 			return
 		}
 		to, f := st.route, st.frames[0]
-		st.route.Seq++
+		st.route.Seq, st.routed = to.Seq+1, st.routed-1
 		err := s.Pusher.Post(ctx, to.Peer, Delivery{from.User, f.Data, to.Epoch, to.Seq, from.Session, f.N})
 		switch {
 		case errors.Is(err, ErrGone):
 			s.endGone(ctx, st.to, to.Peer.ID)
-			st.routed = false
+			st.routed = 0
 			if st.tries++; st.tries < routeTries {
 				continue
 			}
@@ -155,12 +155,18 @@ func (s *Service) postStream(ctx context.Context, from Connection, st *stream, m
 	}
 }
 
-// route reserves numbers for messages to a user and returns where they go. What
-// was reserved in vain is a gap in the user's numbers.
-func (s *Service) route(ctx context.Context, to UserName, messages int) (Route, error) {
+// routeStream routes the next frames of a stream.
+func (s *Service) routeStream(ctx context.Context, st *stream) (err error) {
+	st.routed = min(len(st.frames), maxRouted)
 	for t := s.tries(); ; {
-		if r, err := s.Store.Route(ctx, to, messages, s.Clock.Now()); !t.another(ctx, err) {
-			return r, err
+		st.route, err = s.Store.Route(ctx, st.to, st.routed, s.Clock.Now())
+		if !t.another(ctx, err) {
+			break
 		}
 	}
+	if err != nil && !errors.Is(err, ErrOffline) {
+		s.Log.ErrorContext(ctx, "route failed", "user", st.to, "error", err)
+	}
+	st.routedAt = s.Clock.Now()
+	return err
 }

@@ -45,38 +45,42 @@ func (p *posted) contradicted(l lane.Lane) bool {
 // other.
 type stream struct {
 	to       UserName
-	frames   []streamed   // not ended yet, in order
-	route    Route        // of the first ones
-	routed   int          // how many of them may go by it
-	routedAt lane.Instant // since when
-	tries    int          // how often the first frame was routed to a connection that was gone
+	run      []lane.Numbered // in which its frames are
+	codes    []lane.Code     // how each frame of the run ended
+	left     int             // how many of its frames have not ended:
+	next     int             // the first of them is here, or later in the run
+	route    Route           // of the next frames
+	routed   int             // how many of them may go by it
+	routedAt lane.Instant    // since when
+	tries    int             // how often the next frame was routed to a connection that was gone
 }
 
-// streamed is a frame of a run, and where it is noted how it ended.
-type streamed struct {
-	lane.Numbered
-	code *lane.Code
-}
-
-// ended notes how the first n frames ended.
-func (st *stream) ended(n int, code lane.Code) {
-	for _, f := range st.frames[:n] {
-		*f.code = code
+// frame returns the next frame, and its place in the run.
+func (st *stream) frame() (int, lane.Numbered) {
+	for !st.run[st.next].Posts() || st.run[st.next].To != string(st.to) {
+		st.next++
 	}
-	st.frames, st.tries = st.frames[n:], 0
+	return st.next, st.run[st.next]
+}
+
+// ended notes how the next frame ended.
+func (st *stream) ended(code lane.Code) {
+	i, _ := st.frame()
+	st.codes[i] = code
+	st.next, st.left, st.tries = i+1, st.left-1, 0
 }
 
 // postRun posts a run: to one receiver frame by frame, to several side by side.
 // Whenever the lease is too old to start a post all wait for it to be renewed.
 func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
 	p := posted{run: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
-	open := v.streams(&p)
-	for len(open) > 0 && v.mayPost(ctx) {
-		from, leasedAt := v.conn, v.conn.Lane.LeasedAt
-		v.sideBySide(len(open), receiversAtOnce, func(i int) {
-			v.postStream(ctx, from, open[i], func() bool { return v.mayStart(leasedAt) })
-		})
-		open = slices.DeleteFunc(open, func(st *stream) bool { return len(st.frames) == 0 })
+	for open := v.streams(&p); len(open) > 0 && v.mayPost(ctx); {
+		if len(open) == 1 {
+			v.postStream(ctx, v.conn, &open[0], v.conn.Lane.LeasedAt)
+		} else {
+			v.postSideBySide(ctx, v.conn, open)
+		}
+		open = slices.DeleteFunc(open, func(st stream) bool { return st.left == 0 })
 	}
 	for i, f := range run {
 		if code := p.codes[i]; code != lane.OK {
@@ -86,59 +90,69 @@ func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
 	return p
 }
 
-// streams parts a run by receiver. Frames that the rate does not allow, or that
-// have nothing to post, have ended with that.
-func (v *invocation) streams(p *posted) []*stream {
-	var list []*stream
-	to, now := make(map[UserName]*stream), v.Clock.Now()
+// postSideBySide posts streams for as long as a post may start.
+func (v *invocation) postSideBySide(ctx context.Context, from Connection, open []stream) {
+	v.sideBySide(len(open), receiversAtOnce, func(i int) { v.postStream(ctx, from, &open[i], from.Lane.LeasedAt) })
+}
+
+// streams parts a run by receiver. Frames that the rate does not allow, which are
+// the last ones, or that have nothing to post, have ended with that.
+func (v *invocation) streams(p *posted) []stream {
+	var list []stream
+	now := v.Clock.Now()
 	for i, f := range p.run {
-		p.codes[i] = lane.CodeServer // until it is posted
-		if !v.Rate.Allows(v.conn.Lane.TAT, p.spent, now) {
+		switch {
+		case !v.Rate.Allows(v.conn.Lane.TAT, p.spent, now):
 			p.codes[i] = lane.CodeBusy
 			continue
+		case !f.Posts():
+			p.codes[i] = f.Code
+		default:
+			p.codes[i] = lane.CodeServer // until it is posted
+			j := slices.IndexFunc(list, func(st stream) bool { return string(st.to) == f.To })
+			if j < 0 {
+				j, list = len(list), append(list, stream{to: UserName(f.To), run: p.run, codes: p.codes, next: i})
+			}
+			list[j].left++
 		}
 		p.spent++
-		if f.Code != lane.OK || f.Confirm {
-			p.codes[i] = f.Code
-			continue
-		}
-		name := UserName(f.To)
-		if to[name] == nil {
-			to[name] = &stream{to: name}
-			list = append(list, to[name])
-		}
-		to[name].frames = append(to[name].frames, streamed{f, &p.codes[i]})
 	}
 	return list
 }
 
-// postUnnumbered posts a message without a number and returns how that ended.
+// postUnnumbered posts a message without a number and returns how that ended. It
+// needs no lease.
 func (s *Service) postUnnumbered(ctx context.Context, from Connection, f lane.Frame) lane.Code {
-	code := f.Code
-	if code == lane.OK {
-		frames := []streamed{{lane.Numbered{N: NoNumber, Frame: f}, &code}}
-		s.postStream(ctx, from, &stream{to: UserName(f.To), frames: frames}, func() bool { return true })
+	st := stream{to: UserName(f.To), run: []lane.Numbered{{N: NoNumber, Frame: f}}, codes: []lane.Code{f.Code}}
+	if st.run[0].Posts() {
+		st.left = 1
 	}
-	return code
+	for st.left > 0 {
+		s.postStream(ctx, from, &st, s.Clock.Now())
+	}
+	return st.codes[0]
 }
 
-// postStream posts the frames of a stream for as long as a post may start. Numbers
-// that were reserved and are not posted are gaps in the receiver's: those of frames
-// that are not accepted, and what is left of a route if its connection is found
-// gone, or if it is too old. A receiver need not wait for any number for longer than
-// [lane.PostStartWithin] and [lane.PostWithin] together.
-func (s *Service) postStream(ctx context.Context, from Connection, st *stream, mayStart func() bool) {
-	for len(st.frames) > 0 {
+// postStream posts the frames of a stream for as long as a post may start under a
+// lease of that time. Numbers that were reserved and are not posted are gaps in the
+// receiver's: those of frames that are not accepted, and what is left of a route if
+// its connection is found gone, or if it is too old. A receiver need not wait for
+// any number for longer than [lane.PostStartWithin] and [lane.PostWithin] together.
+func (s *Service) postStream(ctx context.Context, from Connection, st *stream, leasedAt lane.Instant) {
+	for st.left > 0 {
 		if st.routed == 0 || !s.mayStart(st.routedAt) {
 			if err := s.routeStream(ctx, st); err != nil {
-				st.ended(len(st.frames), codeOf(err))
+				for st.left > 0 {
+					st.ended(codeOf(err))
+				}
 				return
 			}
 		}
-		if !mayStart() {
+		if !s.mayStart(leasedAt) {
 			return
 		}
-		to, f := st.route, st.frames[0]
+		to := st.route
+		_, f := st.frame()
 		st.route.Seq, st.routed = to.Seq+1, st.routed-1
 		err := s.Pusher.Post(ctx, to.Peer, Delivery{from.User, f.Data, to.Epoch, to.Seq, from.Session, f.N})
 		switch {
@@ -151,13 +165,13 @@ func (s *Service) postStream(ctx context.Context, from Connection, st *stream, m
 		case err != nil:
 			s.Log.WarnContext(ctx, "delivery failed", "user", st.to, "connection", to.Peer.ID, "error", err)
 		}
-		st.ended(1, codeOf(err))
+		st.ended(codeOf(err))
 	}
 }
 
 // routeStream routes the next frames of a stream.
 func (s *Service) routeStream(ctx context.Context, st *stream) (err error) {
-	st.routed = min(len(st.frames), maxRouted)
+	st.routed = min(st.left, maxRouted)
 	for t := s.tries(); ; {
 		st.route, err = s.Store.Route(ctx, st.to, st.routed, s.Clock.Now())
 		if !t.another(ctx, err) {

@@ -98,8 +98,7 @@ func (v *invocation) postSideBySide(ctx context.Context, from Connection, open [
 // streams parts a run by receiver. Frames that the rate does not allow, which are
 // the last ones, or that have nothing to post, have ended with that.
 func (v *invocation) streams(p *posted) []stream {
-	var list []stream
-	now := v.Clock.Now()
+	list, now := v.one[:0], v.Clock.Now()
 	for i, f := range p.run {
 		switch {
 		case !v.Rate.Allows(v.conn.Lane.TAT, p.spent, now):

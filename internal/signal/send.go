@@ -69,6 +69,7 @@ type invocation struct {
 	lost     bool          // another invocation has expired its lease, and answers
 	lingered bool          // it has stayed to watch over a held frame
 	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
+	one      [1]stream     // room for those of most runs
 }
 
 func (s *Service) invocation(c Connection) *invocation {

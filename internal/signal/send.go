@@ -70,6 +70,7 @@ type invocation struct {
 	lingered bool          // it has stayed to watch over a held frame
 	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
 	mayHold  bool          // a hold of its frame may have been made, unknown to it
+	one      [1]stream     // room for those of most runs
 }
 
 func (s *Service) invocation(c Connection) *invocation {
@@ -242,10 +243,10 @@ func (v *invocation) mayPost(ctx context.Context) bool {
 	return false
 }
 
-// mayStart reports whether a lease that was taken or renewed at that time lasts
-// long enough to start a post now.
-func (s *Service) mayStart(leasedAt lane.Instant) bool {
-	return s.Clock.Now().Sub(leasedAt) <= lane.PostStartWithin
+// mayStart reports whether a post may start now under a lease that was taken or
+// renewed at that time; or under a number that was reserved then.
+func (s *Service) mayStart(at lane.Instant) bool {
+	return s.Clock.Now().Sub(at) <= lane.PostStartWithin
 }
 
 // renew renews the lease, if need be on the lane of a connection that has ended

@@ -10,7 +10,9 @@ import (
 // Store keeps the records of connections and users. Its reads and conditions
 // are strongly consistent; a record whose time has passed counts as absent,
 // whether or not it was deleted yet. Its methods may be called concurrently.
-// Errors other than the named ones mean that the outcome is not known.
+// [ErrBusy] means that a call was refused because there are too many for a record,
+// and has changed nothing. Errors other than the named ones mean that the outcome is
+// not known.
 type Store interface {
 	ConnectionStore
 	UserStore

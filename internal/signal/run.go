@@ -173,12 +173,10 @@ func (s *Service) postStream(ctx context.Context, from Connection, st *stream, l
 // routeStream routes the next frames of a stream.
 func (s *Service) routeStream(ctx context.Context, st *stream) (err error) {
 	st.routed = min(st.left, maxRouted)
-	for t := s.tries(); ; {
+	err = s.untilKnown(ctx, func() error {
 		st.route, err = s.Store.Route(ctx, st.to, st.routed, s.Clock.Now())
-		if !t.another(ctx, err) {
-			break
-		}
-	}
+		return err
+	})
 	if err != nil && !errors.Is(err, ErrOffline) {
 		s.Log.ErrorContext(ctx, "route failed", "user", st.to, "error", err)
 	}

@@ -134,22 +134,21 @@ func (v *invocation) answeredByAnother(code lane.Code) bool {
 // more; any error but the store's named ones means that after [knownWithin] it is
 // not known whether the update was made.
 func (v *invocation) update(ctx context.Context, u Update) (made bool, err error) {
-	for t := v.tries(); ; {
-		c, ok, err := v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
-		switch {
-		case t.another(ctx, err):
-			v.mayHold = v.mayHold || u.Change.Hold != nil
-			continue
-		case err != nil:
-			return false, err
-		}
-		v.see(c)
-		made = ok || u.Made(c.Lane)
-		if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
-			return false, errRevoked
-		}
-		return made, nil
+	var c Connection
+	err = v.untilKnown(ctx, func() (err error) {
+		c, made, err = v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
+		v.mayHold = v.mayHold || u.Change.Hold != nil && codeOf(err) == lane.CodeUnavailable
+		return err
+	})
+	if err != nil {
+		return false, err
 	}
+	v.see(c)
+	made = made || u.Made(c.Lane)
+	if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
+		return false, errRevoked
+	}
+	return made, nil
 }
 
 // see takes in the record as it was read.

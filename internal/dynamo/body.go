@@ -117,12 +117,14 @@ func givenUp(id signal.ConnectionID, u signal.Update) []string {
 }
 
 // notHeld returns the body of the frame that u has not held, as the record that
-// refused it shows: it cannot be held any more.
+// refused it shows. A number that was taken it may have held before, with an answer
+// that was lost.
 func notHeld(id signal.ConnectionID, u signal.Update, c signal.Connection) []string {
-	if h := u.Change.Hold; h != nil && !u.Made(c.Lane) {
-		return []string{bodyKey(id, bodyName(h.N, h.By))}
+	h := u.Change.Hold
+	if h == nil || u.Made(c.Lane) || c.ID != "" && h.N <= c.Lane.Taken {
+		return nil
 	}
-	return nil
+	return []string{bodyKey(id, bodyName(h.N, h.By))}
 }
 
 // discard deletes bodies. What it leaves, [Store.Scan] finds.

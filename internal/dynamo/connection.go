@@ -83,8 +83,8 @@ func (s *Store) Update(ctx context.Context, id signal.ConnectionID, u signal.Upd
 	out, err := s.client.UpdateItem(ctx, e.update(s.table, connectionKey(id)))
 	if old, ok := refused(err); ok {
 		c, err := readConnection(old, now)
-		c, err = unlessEnded(c, err, u.Ended)
 		s.discard(ctx, notHeld(id, u, c))
+		c, err = unlessEnded(c, err, u.Ended)
 		return c, false, err
 	}
 	if err != nil {

@@ -12,6 +12,9 @@ import (
 const (
 	// receiversAtOnce is to how many receivers a run is posted side by side.
 	receiversAtOnce = 8
+	// maxRouted is how many messages are routed at once. A receiver that orders what
+	// it gets by its numbers holds what others send until they are posted.
+	maxRouted = 32
 	// routeTries is how often a message is routed: once more if the receiver's
 	// connection is found gone, for it may have come back on another.
 	routeTries = 2
@@ -20,7 +23,7 @@ const (
 // posted is a run that was posted, and is to be finished.
 type posted struct {
 	run         []lane.Numbered
-	fetched     []lane.Numbered // the same, until the store is told that it was fetched
+	fetched     []lane.Numbered // the same, until the store is told of it
 	codes       []lane.Code     // how each frame ended
 	undelivered []lane.Undelivered
 	spent       int         // messages to take from the bucket
@@ -42,25 +45,30 @@ func (p *posted) contradicted(l lane.Lane) bool {
 // stream is what a run has for one receiver. Its frames are posted one after the
 // other.
 type stream struct {
-	to     UserName
-	frames []streamed // not ended yet, in order
-	routed bool       // the frames have a route:
-	route  Route      // with the number of the next one
-	tries  int        // how often the first frame was routed in vain
+	to       UserName
+	run      []lane.Numbered // in which its frames are
+	codes    []lane.Code     // how each frame of the run ended
+	left     int             // how many of its frames have not ended:
+	next     int             // the first of them is here, or later in the run
+	route    Route           // of the next frames
+	routed   int             // how many of them may go by it
+	routedAt lane.Instant    // since when
+	tries    int             // how often the next frame was routed to a connection that was gone
 }
 
-// streamed is a frame of a run, and where it is noted how it ended.
-type streamed struct {
-	lane.Numbered
-	code *lane.Code
-}
-
-// ended notes how the first n frames ended.
-func (st *stream) ended(n int, code lane.Code) {
-	for _, f := range st.frames[:n] {
-		*f.code = code
+// frame returns the next frame, and its place in the run.
+func (st *stream) frame() (int, lane.Numbered) {
+	for !st.run[st.next].Posts() || st.run[st.next].To != string(st.to) {
+		st.next++
 	}
-	st.frames, st.tries = st.frames[n:], 0
+	return st.next, st.run[st.next]
+}
+
+// ended notes how the next frame ended.
+func (st *stream) ended(code lane.Code) {
+	i, _ := st.frame()
+	st.codes[i] = code
+	st.next, st.left, st.tries = i+1, st.left-1, 0
 }
 
 // postRun posts a run: to one receiver frame by frame, to several side by side.
@@ -68,13 +76,13 @@ func (st *stream) ended(n int, code lane.Code) {
 func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
 	run = v.fetch(ctx, run)
 	p := posted{run: run, fetched: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
-	open := v.streams(&p)
-	for len(open) > 0 && v.mayPost(ctx) {
-		from, leasedAt := v.conn, v.conn.Lane.LeasedAt
-		v.sideBySide(len(open), receiversAtOnce, func(i int) {
-			v.postStream(ctx, from, open[i], func() bool { return v.mayStart(leasedAt) })
-		})
-		open = slices.DeleteFunc(open, func(st *stream) bool { return len(st.frames) == 0 })
+	for open := v.streams(&p); len(open) > 0 && v.mayPost(ctx); {
+		if len(open) == 1 {
+			v.postStream(ctx, v.conn, &open[0], v.conn.Lane.LeasedAt)
+		} else {
+			v.postSideBySide(ctx, v.conn, open)
+		}
+		open = slices.DeleteFunc(open, func(st stream) bool { return st.left == 0 })
 	}
 	for i, f := range run {
 		if code := p.codes[i]; code != lane.OK {
@@ -84,109 +92,94 @@ func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
 	return p
 }
 
-// fetch returns a run with what the store keeps apart of its frames. Those of which
-// it is not to be had are not posted.
-func (v *invocation) fetch(ctx context.Context, run []lane.Numbered) []lane.Numbered {
-	if !slices.ContainsFunc(run, func(f lane.Numbered) bool { return f.Apart() }) {
-		return run
-	}
-	var fetched []lane.Numbered
-	err := v.untilKnown(ctx, func() (err error) {
-		fetched, err = v.Store.Fetch(ctx, v.conn.ID, run)
-		return err
-	})
-	if err == nil {
-		return fetched
-	}
-	v.Log.ErrorContext(ctx, "fetch failed", "connection", v.conn.ID, "error", err)
-	fetched = slices.Clone(run)
-	for i := range fetched {
-		if f := &fetched[i]; f.Apart() {
-			f.Code = codeOf(err)
-		}
-	}
-	return fetched
+// postSideBySide posts streams for as long as a post may start.
+func (v *invocation) postSideBySide(ctx context.Context, from Connection, open []stream) {
+	v.sideBySide(len(open), receiversAtOnce, func(i int) { v.postStream(ctx, from, &open[i], from.Lane.LeasedAt) })
 }
 
-// streams parts a run by receiver. Frames that the rate does not allow, or that
-// have nothing to post, have ended with that.
-func (v *invocation) streams(p *posted) []*stream {
-	var list []*stream
-	to, now := make(map[UserName]*stream), v.Clock.Now()
+// streams parts a run by receiver. Frames that the rate does not allow, which are
+// the last ones, or that have nothing to post, have ended with that.
+func (v *invocation) streams(p *posted) []stream {
+	list, now := v.one[:0], v.Clock.Now()
 	for i, f := range p.run {
-		p.codes[i] = lane.CodeServer // until it is posted
-		if !v.Rate.Allows(v.conn.Lane.TAT, p.spent, now) {
+		switch {
+		case !v.Rate.Allows(v.conn.Lane.TAT, p.spent, now):
 			p.codes[i] = lane.CodeBusy
 			continue
+		case !f.Posts():
+			p.codes[i] = f.Code
+		default:
+			p.codes[i] = lane.CodeServer // until it is posted
+			j := slices.IndexFunc(list, func(st stream) bool { return string(st.to) == f.To })
+			if j < 0 {
+				j, list = len(list), append(list, stream{to: UserName(f.To), run: p.run, codes: p.codes, next: i})
+			}
+			list[j].left++
 		}
 		p.spent++
-		if f.Code != lane.OK || f.Confirm {
-			p.codes[i] = f.Code
-			continue
-		}
-		name := UserName(f.To)
-		if to[name] == nil {
-			to[name] = &stream{to: name}
-			list = append(list, to[name])
-		}
-		to[name].frames = append(to[name].frames, streamed{f, &p.codes[i]})
 	}
 	return list
 }
 
-// postUnnumbered posts a message without a number and returns how that ended.
+// postUnnumbered posts a message without a number and returns how that ended. It
+// needs no lease.
 func (s *Service) postUnnumbered(ctx context.Context, from Connection, f lane.Frame) lane.Code {
-	code := f.Code
-	if code == lane.OK {
-		frames := []streamed{{lane.Numbered{N: NoNumber, Frame: f}, &code}}
-		s.postStream(ctx, from, &stream{to: UserName(f.To), frames: frames}, func() bool { return true })
+	st := stream{to: UserName(f.To), run: []lane.Numbered{{N: NoNumber, Frame: f}}, codes: []lane.Code{f.Code}}
+	if st.run[0].Posts() {
+		st.left = 1
 	}
-	return code
+	for st.left > 0 {
+		s.postStream(ctx, from, &st, s.Clock.Now())
+	}
+	return st.codes[0]
 }
 
-// postStream posts the frames of a stream for as long as a post may start. They
-// are routed at once; if the receiver's connection is found gone, those that are
-// left are routed anew. Numbers that were reserved, and are not posted, are gaps
-// in the receiver's.
-func (s *Service) postStream(ctx context.Context, from Connection, st *stream, mayStart func() bool) {
-	for len(st.frames) > 0 {
-		if !st.routed {
-			r, err := s.route(ctx, st.to, len(st.frames))
-			if err != nil {
-				if !errors.Is(err, ErrOffline) {
-					s.Log.ErrorContext(ctx, "route failed", "user", st.to, "error", err)
+// postStream posts the frames of a stream for as long as a post may start under a
+// lease of that time. Numbers that were reserved and are not posted are gaps in the
+// receiver's: those of frames that are not accepted, and what is left of a route if
+// its connection is found gone, or if it is too old. A receiver need not wait for
+// any number for longer than [lane.PostStartWithin] and [lane.PostWithin] together.
+func (s *Service) postStream(ctx context.Context, from Connection, st *stream, leasedAt lane.Instant) {
+	for st.left > 0 {
+		if st.routed == 0 || !s.mayStart(st.routedAt) {
+			if err := s.routeStream(ctx, st); err != nil {
+				for st.left > 0 {
+					st.ended(codeOf(err))
 				}
-				st.ended(len(st.frames), codeOf(err))
 				return
 			}
-			st.route, st.routed = r, true
 		}
-		if !mayStart() {
+		if !s.mayStart(leasedAt) {
 			return
 		}
-		to, f := st.route, st.frames[0]
-		st.route.Seq++
+		to := st.route
+		_, f := st.frame()
+		st.route.Seq, st.routed = to.Seq+1, st.routed-1
 		err := s.Pusher.Post(ctx, to.Peer, Delivery{from.User, f.Data, to.Epoch, to.Seq, from.Session, f.N})
 		switch {
 		case errors.Is(err, ErrGone):
 			s.endGone(ctx, st.to, to.Peer.ID)
-			st.routed = false
+			st.routed = 0
 			if st.tries++; st.tries < routeTries {
 				continue
 			}
 		case err != nil:
 			s.Log.WarnContext(ctx, "delivery failed", "user", st.to, "connection", to.Peer.ID, "error", err)
 		}
-		st.ended(1, codeOf(err))
+		st.ended(codeOf(err))
 	}
 }
 
-// route reserves numbers for messages to a user and returns where they go. What
-// was reserved in vain is a gap in the user's numbers.
-func (s *Service) route(ctx context.Context, to UserName, messages int) (r Route, err error) {
+// routeStream routes the next frames of a stream.
+func (s *Service) routeStream(ctx context.Context, st *stream) (err error) {
+	st.routed = min(st.left, maxRouted)
 	err = s.untilKnown(ctx, func() error {
-		r, err = s.Store.Route(ctx, to, messages, s.Clock.Now())
+		st.route, err = s.Store.Route(ctx, st.to, st.routed, s.Clock.Now())
 		return err
 	})
-	return r, err
+	if err != nil && !errors.Is(err, ErrOffline) {
+		s.Log.ErrorContext(ctx, "route failed", "user", st.to, "error", err)
+	}
+	st.routedAt = s.Clock.Now()
+	return err
 }

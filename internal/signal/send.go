@@ -41,7 +41,7 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	run, decision, err := v.submit(ctx, in.Number, in.Frame)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.rejectNumber(p, in.Number)
+		return v.rejectNumber(p, in.Number)
 	case errors.Is(err, errRevoked):
 		return v.endRevoked(ctx, v.conn, closing, lane.Numbered{N: in.Number, Frame: in.Frame})
 	case err != nil:
@@ -69,6 +69,8 @@ type invocation struct {
 	lost     bool          // another invocation has expired its lease, and answers
 	lingered bool          // it has stayed to watch over a held frame
 	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
+	mayHold  bool          // a hold of its frame may have been made, unknown to it
+	one      [1]stream     // room for those of most runs
 }
 
 func (s *Service) invocation(c Connection) *invocation {
@@ -109,12 +111,22 @@ func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.
 			}
 		}
 		d := v.decideArrival(n, f)
+		if d.Action == lane.Finished && n <= v.conn.Lane.Taken && v.answeredByAnother(d.Code) {
+			d = lane.Decision{Action: lane.Pending}
+		}
 		if d.Action != lane.MakeMove {
 			return nil, d, nil
 		}
 		m = *d.Move
 	}
 	return nil, lane.Decision{Action: lane.Finished, Code: lane.CodeBusy}, nil
+}
+
+// answeredByAnother reports whether the frame that this invocation submits, which
+// has ended with code, is acknowledged by another: by whoever took it from the
+// lane, where this one may have held it. A number that was given up is acknowledged by nobody.
+func (v *invocation) answeredByAnother(code lane.Code) bool {
+	return v.mayHold && code != lane.CodeServer
 }
 
 // update makes an update, once, even if an answer is lost. Either way conn is
@@ -125,6 +137,7 @@ func (v *invocation) update(ctx context.Context, u Update) (made bool, err error
 	var c Connection
 	err = v.untilKnown(ctx, func() (err error) {
 		c, made, err = v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
+		v.mayHold = v.mayHold || u.Change.Hold != nil && codeOf(err) == lane.CodeUnavailable
 		return err
 	})
 	if err != nil {
@@ -229,10 +242,10 @@ func (v *invocation) mayPost(ctx context.Context) bool {
 	return false
 }
 
-// mayStart reports whether a lease that was taken or renewed at that time lasts
-// long enough to start a post now.
-func (s *Service) mayStart(leasedAt lane.Instant) bool {
-	return s.Clock.Now().Sub(leasedAt) <= lane.PostStartWithin
+// mayStart reports whether a post may start now under a lease that was taken or
+// renewed at that time; or under a number that was reserved then.
+func (s *Service) mayStart(at lane.Instant) bool {
+	return s.Clock.Now().Sub(at) <= lane.PostStartWithin
 }
 
 // renew renews the lease, if need be on the lane of a connection that has ended

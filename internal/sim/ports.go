@@ -130,6 +130,14 @@ func (s store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant
 
 // Update implements [signal.ConnectionStore].
 func (s store) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (c signal.Connection, made bool, err error) {
+	if u.Change.Hold != nil && s.bodies != nil {
+		s.count("bodies")
+		if failed := s.call("keep", func() { u = s.bodies.keep(id, u) }); failed != nil {
+			return signal.Connection{}, false, failed
+		}
+	}
+	s.counts["writes"] += s.bodies.of(u.Spent) // beside the update
+	s.bodies.drop(id, u.Spent)
 	failed := s.call(string(u.Kind), func() {
 		c, made, err = s.Store.Update(ctx, id, u, now)
 		s.tracef("%s %s: made %v, done %d turn %d held %d %v", u.Kind, id, made, c.Lane.Done, c.Lane.Taken, len(c.Lane.Held), err)
@@ -199,7 +207,7 @@ func (s store) Route(ctx context.Context, user signal.UserName, messages int, no
 	failed := s.call("route", func() {
 		r, err = s.Store.Route(ctx, user, messages, now)
 		if err == nil {
-			s.routed(user, r.Peer.ID)
+			s.routed(user, r, messages)
 		}
 	})
 	if failed != nil {

@@ -34,6 +34,10 @@ func (f Frame) Len() int {
 // Apart reports whether a store keeps what the frame says apart from the lane.
 func (f Frame) Apart() bool { return f.Body.Name != "" }
 
+// Posts reports whether there is something to post; otherwise the frame ends with
+// its Code.
+func (f Frame) Posts() bool { return f.Code == OK && !f.Confirm }
+
 // Numbered is a frame with its number.
 type Numbered struct {
 	N int64

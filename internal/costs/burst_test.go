@@ -60,7 +60,7 @@ func (e early) Update(ctx context.Context, id signal.ConnectionID, u signal.Upda
 }
 
 // bursts are the handlers in virtual time, in which everything takes as long as in
-// [sim.MeasureBurst]. The engine is real, and outside of that time.
+// [sim.Bursts.Measure]. The engine is real, and outside of that time.
 type bursts struct {
 	*service
 	random          *rand.Rand

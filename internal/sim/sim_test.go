@@ -76,7 +76,7 @@ func TestMutations(t *testing.T) {
 			switch mutation {
 			case sim.Amnesia, sim.Hasty:
 				first = sim.FirstWithSessions
-			case sim.AckFirst, sim.OtherClock, sim.WildClocks:
+			case sim.AckFirst, sim.OtherClock, sim.WildClocks, sim.Denier:
 				first = sim.FirstWithOutages
 			case sim.Traceless, sim.Heirless, sim.Deaf:
 				first = sim.FirstWithRepeats

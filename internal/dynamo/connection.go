@@ -29,6 +29,9 @@ func (s *Store) Create(ctx context.Context, c signal.Connection) error {
 		attrSize:      num(0),
 		attrForgotten: num(c.Lane.OutcomesAfter),
 	}
+	if c.Batches {
+		it[attrBatches] = &types.AttributeValueMemberBOOL{Value: true}
+	}
 	if c.JoinsLate {
 		it[attrEarly] = &types.AttributeValueMemberBOOL{Value: true}
 	}
@@ -133,9 +136,9 @@ func (e *expression) guard(u signal.Update, now lane.Instant) {
 	for _, n := range g.Vacant {
 		e.require("attribute_not_exists(" + e.path(attrHeld, strconv.FormatInt(n, 10)) + ")")
 	}
-	if h := u.Change.Hold; h != nil {
-		e.require("size("+e.path(attrHeld)+")", "<", e.value(num(lane.MaxHeld)))
-		e.require(e.path(attrSize), "<=", e.value(num(lane.MaxHeldBytes-h.Len())))
+	if hold := u.Change.Hold; len(hold) > 0 {
+		e.require("size("+e.path(attrHeld)+")", "<=", e.value(num(lane.MaxHeld-len(hold))))
+		e.require(e.path(attrSize), "<=", e.value(num(lane.MaxHeldBytes-u.Change.Grows())))
 	}
 }
 
@@ -164,16 +167,13 @@ func (e *expression) change(u signal.Update) {
 	if s := u.Succession; s != nil {
 		e.set(e.path(attrNext), e.value(str(s.To)))
 	}
-	grows := 0
-	if h := c.Hold; h != nil {
+	for _, h := range c.Hold {
 		e.set(e.path(attrHeld, strconv.FormatInt(h.N, 10)), e.value(heldItem(h.Held)))
-		grows += h.Len()
 	}
 	for _, f := range c.Unhold {
 		e.remove(e.path(attrHeld, strconv.FormatInt(f.N, 10)))
-		grows -= f.Len()
 	}
-	if grows != 0 {
+	if grows := c.Grows(); grows != 0 {
 		e.set(e.path(attrSize), e.path(attrSize)+" + "+e.value(num(grows)))
 	}
 	if c.TAT != 0 {
@@ -254,7 +254,7 @@ func (s *Store) scan(of signal.Segment, now lane.Instant) *dynamodb.ScanInput {
 	e.require("begins_with("+e.path(attrKey)+",", e.value(str(connectionPrefix))+")")
 	e.require("(attribute_not_exists("+e.path(attrEnded)+") OR", e.path(attrExpires), "<=", e.value(num(seconds(now)))+")")
 	var paths []string
-	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar} {
+	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrBatches, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar} {
 		paths = append(paths, e.path(name))
 	}
 	return &dynamodb.ScanInput{

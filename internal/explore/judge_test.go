@@ -32,7 +32,7 @@ func (k *walker) moved(w *world, e effect, o observation) {
 	if !o.made {
 		return
 	}
-	takesOn := len(e.move.Run) > 0 || e.move.Change.Hold != nil
+	takesOn := len(e.move.Run) > 0 || len(e.move.Change.Hold) > 0
 	if w.lost[i] && takesOn {
 		k.breaks(w, "fence: %s on connection %s after the claim that superseded it", e.move.Kind, connName[i])
 	}

@@ -58,8 +58,8 @@ describe('the address', () => {
       const { url } = sockets.last;
       const { session, ...query } = sockets.last.query;
       assert.match(session, /^[0-9a-f]{32}$/);
-      assert.deepEqual({ ...query, stage: undefined }, { first: '1', stage: undefined });
-      for (const key of ['session', 'first']) url.searchParams.delete(key);
+      assert.deepEqual({ ...query, stage: undefined }, { first: '1', batch: '1', stage: undefined });
+      for (const key of ['session', 'first', 'batch']) url.searchParams.delete(key);
       assert.equal(url.href, opened);
     });
   }

@@ -1,0 +1,85 @@
+package signal
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+)
+
+// parted returns the messages of a frame that have a number, and those that have
+// none.
+func parted(in []Send) (numbered []lane.Numbered, others []Send) {
+	for _, m := range in {
+		if m.Number == NoNumber {
+			others = append(others, m)
+		} else {
+			numbered = append(numbered, lane.Numbered{N: m.Number, Frame: m.Frame})
+		}
+	}
+	return numbered, others
+}
+
+// runs returns messages in the order of their numbers, those together that have
+// consecutive ones. Of several under one number the first counts.
+func runs(frames []lane.Numbered) (runs [][]lane.Numbered) {
+	slices.SortStableFunc(frames, func(a, b lane.Numbered) int { return cmp.Compare(a.N, b.N) })
+	for _, f := range frames {
+		last := len(runs) - 1
+		switch {
+		case last < 0 || f.N > runs[last][len(runs[last])-1].N+1:
+			runs = append(runs, []lane.Numbered{f})
+		case f.N > runs[last][len(runs[last])-1].N:
+			runs[last] = append(runs[last], f)
+		}
+	}
+	return runs
+}
+
+// batched returns events as they go out to the peer: as many in one as may be, if
+// its client takes that.
+func (p Peer) batched(events []Event) (out []Event) {
+	if !p.Batches || len(events) < 2 {
+		return events
+	}
+	for len(events) > 0 {
+		n := together(events)
+		out = append(out, batch(events[:n]))
+		events = events[n:]
+	}
+	return out
+}
+
+// batch returns events as one.
+func batch(events []Event) Event {
+	if len(events) == 1 {
+		return events[0]
+	}
+	return Batch(events)
+}
+
+// together returns how many of the events, one at least, go in one frame.
+func together(events []Event) int {
+	size := frameRoom
+	for n, e := range events {
+		if size += room(e); n > 0 && (n == MaxBatch || size > MaxBatchBytes) {
+			return n
+		}
+	}
+	return len(events)
+}
+
+// How large a protocol may make events, in bytes: what is around several; one
+// without what it quotes; a character that it has to escape.
+const (
+	frameRoom   = 2
+	eventRoom   = 128
+	escapedRoom = 6
+)
+
+// room returns how much room an event takes at most in a frame of several, in
+// bytes.
+func room(e Event) int {
+	d, _ := e.(Delivery)
+	return eventRoom + len(d.Data) + escapedRoom*len(d.From) + len(d.Epoch) + len(d.Session)
+}

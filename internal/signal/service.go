@@ -25,7 +25,10 @@ type Service struct {
 	PingRate           int          // connections that keepalive visits per second; zero: [PingRate]
 	Random             func([]byte) // fills a slice with unpredictable bytes
 	Meter              Meter        // nil: nothing is counted
-	Log                *slog.Logger
+	// Beside begins f beside its caller, and returns what waits until it is done;
+	// nil: in a goroutine.
+	Beside func(f func()) (wait func())
+	Log    *slog.Logger
 }
 
 // After is work that follows an answer. It begins once the handler has
@@ -64,10 +67,10 @@ func (r Reply) and(o Reply) Reply {
 // part of the answer. The peer's protocol may be a guess by the frame's form.
 func (s *Service) Receive(ctx context.Context, p Peer, in Input) Reply {
 	r := s.receive(ctx, p, in)
+	r.Events = r.to.batched(r.Events)
 	for _, e := range r.Events {
 		s.countAnswer(e)
 	}
-	r.Events = r.to.batched(r.Events)
 	return r
 }
 
@@ -136,10 +139,8 @@ func (s *Service) randomID() string {
 
 // post sends events whose failure changes nothing.
 func (s *Service) post(ctx context.Context, p Peer, events ...Event) {
-	for _, e := range events {
-		s.countAnswer(e)
-	}
 	for _, e := range p.batched(events) {
+		s.countAnswer(e)
 		if err := s.Pusher.Post(ctx, p, e); err != nil {
 			s.Log.InfoContext(ctx, "post failed", "connection", p.ID, "error", err)
 		}

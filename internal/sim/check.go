@@ -15,7 +15,8 @@ import (
 // checker sees what really happened, and judges it.
 type checker struct {
 	violations []string
-	order      map[orderKey]*message                   // the last accepted of a sender's connection, by receiver
+	order      map[orderKey]acceptedLast               // the last accepted of a sender's connection, by receiver
+	seqs       map[seqKey]*message                     // what was accepted under a receiver's sequence number
 	owner      map[signal.UserName]signal.ConnectionID // by the claims that were committed
 	superseded map[signal.ConnectionID]time.Duration   // when another connection claimed its name
 	processes  []*process
@@ -32,9 +33,24 @@ type orderKey struct {
 	to   signal.UserName
 }
 
+// acceptedLast is the last message accepted, and its sequence number.
+type acceptedLast struct {
+	*message
+	epoch string
+	seq   int64
+}
+
+// seqKey is a place among the messages to a receiver.
+type seqKey struct {
+	to    signal.UserName
+	epoch string
+	seq   int64
+}
+
 func newChecker() checker {
 	return checker{
-		order:      make(map[orderKey]*message),
+		order:      make(map[orderKey]acceptedLast),
+		seqs:       make(map[seqKey]*message),
 		owner:      make(map[signal.UserName]signal.ConnectionID),
 		superseded: make(map[signal.ConnectionID]time.Duration),
 	}
@@ -79,14 +95,23 @@ func (s *Sim) delivered(k *socket, d signal.Delivery) {
 	if len(m.accepted) > 1 {
 		s.violate("once", "message %d (number %d of %s) was accepted %d times", id, m.n, m.from.id, len(m.accepted))
 	}
+	place := seqKey{m.to, d.Epoch, d.Seq}
+	if other := s.seqs[place]; other != nil {
+		s.violate("seq", "%s got messages %d and %d under the sequence number %d", m.to, other.id, id, d.Seq)
+	}
+	s.seqs[place] = m
 	if m.n == signal.NoNumber {
 		return
 	}
 	key := orderKey{m.from.lane(), m.to}
-	if last := s.order[key]; last != nil && last.n >= m.n {
+	last := s.order[key]
+	if last.message != nil && last.n >= m.n {
 		s.violate("order", "%s got number %d of %s after %d", k.id, m.n, m.from.id, last.n)
 	}
-	s.order[key] = m
+	if last.epoch == d.Epoch && last.seq >= d.Seq {
+		s.violate("seq", "%s got number %d of %s under the sequence number %d, and one before it under %d", k.id, m.n, m.from.id, d.Seq, last.seq)
+	}
+	s.order[key] = acceptedLast{m, d.Epoch, d.Seq}
 }
 
 func (s *Sim) acked(k *socket, a signal.Ack) {
@@ -138,6 +163,9 @@ func (s *Sim) lost(in signal.Input, k *socket) {
 // more. By which clock it has is open to doubt, and a write may take effect late.
 func (s *Sim) moved(c signal.Connection, u signal.Update) {
 	s.count(string(u.Kind))
+	if slices.ContainsFunc(u.Run, func(f lane.Numbered) bool { return f.To != u.Run[0].To }) {
+		s.count("runs to several")
+	}
 	id := c.ID
 	doubt := s.faults.Skew + s.faults.LateEffect + stepTime + s.outage.to - s.outage.from
 	if u.Opening == nil && (len(u.Run) > 0 || len(u.Change.Hold) > 0) && c.Revoked(epoch.Add(s.now-doubt)) {

@@ -199,16 +199,16 @@ func TestEarlyFramesAreTakenAlong(t *testing.T) {
 			t.Fatalf("frame %d: run %q, %+v", n, listed(run), step)
 		}
 	}
-	if got := numbers(finish(&l, "holder", start)); got != "2 3 4" {
+	if got := listed(finish(&l, "holder", start)); got != "2 3 4" {
 		t.Fatalf("taken along: %q", got)
 	}
 	if next := finish(&l, "holder", start); len(next) > 0 || l.Done != 4 {
-		t.Fatalf("beyond the gap: %q, lane %+v", numbers(next), l)
+		t.Fatalf("beyond the gap: %q, lane %+v", listed(next), l)
 	}
 	if run, _ := arrive(t, &l, 5, "filler", start); listed(run) != "5" {
 		t.Fatalf("the gap's filler comes to %q", listed(run))
 	}
-	if got := numbers(finish(&l, "filler", start)); got != "6" {
+	if got := listed(finish(&l, "filler", start)); got != "6" {
 		t.Fatalf("the gap's filler takes along %q", got)
 	}
 	if len(l.Held) != 0 || l.Size != 0 {
@@ -261,7 +261,7 @@ func TestExpiredLease(t *testing.T) {
 		t.Errorf("its number ended with %v", l.Outcome(1))
 	}
 	step = l.DecideWatch(2, "b", seen(l, start), dead)
-	if step.Action != MakeMove || step.Move.Kind != KindAdopt || numbers(step.Move.Run) != "2" {
+	if step.Action != MakeMove || step.Move.Kind != KindAdopt || listed(step.Move.Run) != "2" {
 		t.Fatalf("what it left is not adopted: %+v", step)
 	}
 	// A renewed lease is held.
@@ -286,7 +286,7 @@ func TestGap(t *testing.T) {
 		t.Fatalf("past its patience: %+v", step)
 	}
 	l.Apply(*step.Move)
-	if step = l.DecideWatch(3, "holder", seen(l, start), late); step.Action != MakeMove || numbers(step.Move.Run) != "3" {
+	if step = l.DecideWatch(3, "holder", seen(l, start), late); step.Action != MakeMove || listed(step.Move.Run) != "3" {
 		t.Fatalf("after the gap was skipped: %+v", step)
 	}
 	l.Apply(*step.Move)
@@ -310,7 +310,7 @@ func TestUnknownStartSettles(t *testing.T) {
 	now := start.Add(ReorderWindow) + 1
 	l.Apply(*l.DecideWatch(7, "b", seen(l, start), now).Move)
 	step := l.DecideWatch(7, "b", seen(l, start), now)
-	if step.Action != MakeMove || numbers(step.Move.Run) != "7 8" {
+	if step.Action != MakeMove || listed(step.Move.Run) != "7 8" {
 		t.Fatalf("when it has settled: %+v", step)
 	}
 }

@@ -60,26 +60,22 @@ func batch(events []Event) Event {
 
 // together returns how many of the events, one at least, go in one frame.
 func together(events []Event) int {
-	size := frameRoom
+	size := 0
 	for n, e := range events {
-		if size += room(e); n > 0 && (n == MaxBatch || size > MaxBatchBytes) {
+		if size += Room(e); n > 0 && (n == MaxBatch || size > MaxBatchBytes) {
 			return n
 		}
 	}
 	return len(events)
 }
 
-// How large a protocol may make events, in bytes: what is around several; one
-// without what it quotes; a character that it has to escape.
-const (
-	frameRoom   = 2
-	eventRoom   = 128
-	escapedRoom = 6
-)
-
-// room returns how much room an event takes at most in a frame of several, in
-// bytes.
-func room(e Event) int {
-	d, _ := e.(Delivery)
-	return eventRoom + len(d.Data) + escapedRoom*len(d.From) + len(d.Epoch) + len(d.Session)
+// Room returns how many bytes a protocol may take at most for answers and deliveries
+// in one frame: 128 are around each, and a byte of a name is escaped by 6.
+func Room(events ...Event) int {
+	size := 0
+	for _, e := range events {
+		d, _ := e.(Delivery)
+		size += 128 + len(d.Data) + 6*len(d.From) + len(d.Epoch) + len(d.Session)
+	}
+	return size
 }

@@ -138,9 +138,10 @@ func (s *Service) postStream(ctx context.Context, from Connection, st *stream, m
 		if !mayStart() {
 			return
 		}
-		to, next := st.route.Peer, st.deliveries(from)
-		st.route.Seq += int64(len(next))
-		err := s.Pusher.Post(ctx, to, batch(next))
+		to := st.route.Peer
+		next, n := st.next(from)
+		st.route.Seq += int64(n)
+		err := s.Pusher.Post(ctx, to, next)
 		switch {
 		case errors.Is(err, ErrGone):
 			s.endGone(ctx, st.to, to.ID)
@@ -151,21 +152,28 @@ func (s *Service) postStream(ctx context.Context, from Connection, st *stream, m
 		case err != nil:
 			s.Log.WarnContext(ctx, "delivery failed", "user", st.to, "connection", to.ID, "error", err)
 		}
-		st.ended(len(next), codeOf(err))
+		st.ended(n, codeOf(err))
 	}
 }
 
-// deliveries returns what goes into the next post.
-func (st *stream) deliveries(from Connection) []Event {
-	frames := st.frames[:1]
-	if st.route.Peer.Batches {
-		frames = st.frames[:min(len(st.frames), MaxBatch)]
+// next returns what goes into the next post, and how many frames that is.
+func (st *stream) next(from Connection) (Event, int) {
+	n := min(len(st.frames), MaxBatch)
+	if n == 1 || !st.route.Peer.Batches {
+		return st.delivery(0, from), 1
 	}
-	next := make([]Event, len(frames))
-	for i, f := range frames {
-		next[i] = Delivery{from.User, f.Data, st.route.Epoch, st.route.Seq + int64(i), from.Session, f.N}
+	events := make([]Event, n)
+	for i := range events {
+		events[i] = st.delivery(i, from)
 	}
-	return next[:together(next)]
+	n = together(events)
+	return batch(events[:n]), n
+}
+
+// delivery is frame i of those that have not ended.
+func (st *stream) delivery(i int, from Connection) Event {
+	f := st.frames[i]
+	return Delivery{from.User, f.Data, st.route.Epoch, st.route.Seq + int64(i), from.Session, f.N}
 }
 
 // route reserves numbers for messages to a user and returns where they go. What

@@ -34,6 +34,9 @@ const (
 // go in the order of the numbers, and their acks may come from other invocations;
 // those without go at once, and are answered only if they fail.
 func (s *Service) send(ctx context.Context, p Peer, in ...Send) Reply {
+	if len(in) == 1 && in[0].Number != NoNumber {
+		return s.sendRun(ctx, p, []lane.Numbered{{N: in[0].Number, Frame: in[0].Frame}})
+	}
 	numbered, others := parted(in)
 	var r Reply
 	for _, run := range runs(numbered) {

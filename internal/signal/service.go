@@ -50,7 +50,11 @@ func (v *invocation) reply() Reply { return Reply{to: v.conn.Peer} }
 
 // and returns both answers in one.
 func (r Reply) and(o Reply) Reply {
-	r.Events = append(r.Events, o.Events...)
+	if len(r.Events) == 0 {
+		r.Events = o.Events
+	} else {
+		r.Events = append(r.Events, o.Events...)
+	}
 	if r.to.ID == "" {
 		r.to = o.to
 	}

@@ -97,11 +97,11 @@ var defects = []defect{
 	},
 	{
 		"what goes to one receiver is posted side by side", "order", config{senders: one(1, 2, 3)},
-		"run.go", "		if to[name] == nil {", "		if len(p.run) > 0 {",
+		"run.go", "			if j < 0 {", "			if j < len(p.run) {",
 	},
 	{
 		"a run is acked before it is posted", "truth", config{senders: one(1, 2)},
-		"run.go", "	open := v.streams(&p)\n", "	open := v.streams(&p)\n	v.ackAll(ctx, posted{run: run, codes: make([]lane.Code, len(run))})\n",
+		"run.go", "	for open := v.streams(&p);", "	v.ackAll(ctx, p)\n	for open := v.streams(&p);",
 	},
 	{
 		"a run is acked before it is finished", "truth", config{senders: one(1, 2), slow: 4},
@@ -113,7 +113,7 @@ var defects = []defect{
 	},
 	{
 		"the others post on while the lease is renewed", "once", config{senders: one(1, 2, 3), two: true, slow: 3},
-		"run.go", "func() bool { return v.mayStart(leasedAt) }", "func() bool { return v.mayStart(leasedAt) || i > 0 }",
+		"run.go", "&open[i], from.Lane.LeasedAt)", "&open[i], from.Lane.LeasedAt.Add(lane.ClockBound*time.Duration(i)))",
 	},
 }
 

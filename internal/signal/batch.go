@@ -2,14 +2,27 @@ package signal
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
+// sendBatch sends the messages of a frame: those with consecutive numbers together.
+func (s *Service) sendBatch(ctx context.Context, p Peer, in Sends) (r Reply) {
+	numbered, others := parted(in)
+	for _, run := range runs(numbered) {
+		r = r.and(s.sendRun(ctx, p, run))
+	}
+	if len(others) > 0 {
+		r = r.and(s.sendUnnumbered(ctx, p, others))
+	}
+	return r
+}
+
 // parted returns the messages of a frame that have a number, and those that have
 // none.
-func parted(in []Send) (numbered []lane.Numbered, others []Send) {
+func parted(in Sends) (numbered []lane.Numbered, others Sends) {
 	for _, m := range in {
 		if m.Number == NoNumber {
 			others = append(others, m)

@@ -16,9 +16,8 @@ const MaxNumber int64 = 1<<53 - 1
 
 // What goes together in one frame, where the client's protocol has it.
 const (
-	// MaxBatch is how many messages, or events: with more the conditions that a store
-	// writes them by would not fit into DynamoDB's expressions of 4 KB.
-	MaxBatch = 64
+	// MaxBatch is how many messages, or events.
+	MaxBatch = 32
 	// MaxBatchBytes is how large a frame of several events is at most, in bytes: API
 	// Gateway meters every 32 KB as a message. One event may be larger by itself.
 	MaxBatchBytes = 32 << 10

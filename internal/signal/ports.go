@@ -106,7 +106,7 @@ const FenceAfter = time.Minute
 // last ownership's end.
 const EpochLife = 24 * time.Hour
 
-// Pusher sends to sockets.
+// Pusher sends to sockets. Its methods may be called concurrently.
 type Pusher interface {
 	// Post sends the event to the peer in its protocol, and gives up after
 	// [lane.PostWithin]. Nil means that the service in between has accepted it,

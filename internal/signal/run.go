@@ -12,6 +12,9 @@ import (
 const (
 	// receiversAtOnce is to how many receivers a run is posted side by side.
 	receiversAtOnce = 8
+	// maxRouted is how many messages are routed at once. A receiver that orders what
+	// it gets by its numbers holds what others send until they are posted.
+	maxRouted = MaxBatch
 	// routeTries is how often a message is routed: once more if the receiver's
 	// connection is found gone, for it may have come back on another.
 	routeTries = 2
@@ -41,38 +44,70 @@ func (p *posted) contradicted(l lane.Lane) bool {
 // stream is what a run has for one receiver. Its frames are posted one after the
 // other.
 type stream struct {
-	to     UserName
-	frames []streamed // not ended yet, in order
-	routed bool       // the frames have a route:
-	route  Route      // with the number of the next one
-	tries  int        // how often the first frame was routed in vain
+	to       UserName
+	run      []lane.Numbered // in which its frames are
+	codes    []lane.Code     // how each frame of the run ended
+	left     int             // how many of its frames have not ended:
+	next     int             // the first of them is here, or later in the run
+	route    Route           // of the next frames
+	routed   int             // how many of them may go by it
+	routedAt lane.Instant    // since when
+	tries    int             // how often the next frame was routed to a connection that was gone
 }
 
-// streamed is a frame of a run, and where it is noted how it ended.
-type streamed struct {
-	lane.Numbered
-	code *lane.Code
-}
-
-// ended notes how the first n frames ended.
-func (st *stream) ended(n int, code lane.Code) {
-	for _, f := range st.frames[:n] {
-		*f.code = code
+// frame returns the next frame, and its place in the run.
+func (st *stream) frame() (int, lane.Numbered) {
+	for !st.has(st.run[st.next]) {
+		st.next++
 	}
-	st.frames, st.tries = st.frames[n:], 0
+	return st.next, st.run[st.next]
 }
 
-// postRun posts a run: to one receiver frame by frame, to several side by side.
+func (st *stream) has(f lane.Numbered) bool { return f.Posts() && f.To == string(st.to) }
+
+// ended notes how the next n frames ended.
+func (st *stream) ended(n int, code lane.Code) {
+	for range n {
+		i, _ := st.frame()
+		st.codes[i] = code
+		st.next, st.left, st.tries = i+1, st.left-1, 0
+	}
+}
+
+// event returns what goes into the next post, and of how many frames that is: of
+// one, or of several where the receiver's client takes that.
+func (st *stream) event(from Connection) (Event, int) {
+	i, f := st.frame()
+	first := st.delivery(f, 0, from)
+	if !st.route.Peer.Batches || st.routed == 1 {
+		return first, 1
+	}
+	events := []Event{first}
+	for _, f := range st.run[i+1:] {
+		if len(events) < st.routed && st.has(f) {
+			events = append(events, st.delivery(f, len(events), from))
+		}
+	}
+	n := together(events)
+	return batch(events[:n]), n
+}
+
+// delivery returns a frame as it is delivered, so many after the next.
+func (st *stream) delivery(f lane.Numbered, after int, from Connection) Event {
+	return Delivery{from.User, f.Data, st.route.Epoch, st.route.Seq + int64(after), from.Session, f.N}
+}
+
+// postRun posts a run: to one receiver one after the other, to several side by side.
 // Whenever the lease is too old to start a post all wait for it to be renewed.
 func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
 	p := posted{run: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
-	open := v.streams(&p)
-	for len(open) > 0 && v.mayPost(ctx) {
-		from, leasedAt := v.conn, v.conn.Lane.LeasedAt
-		v.sideBySide(len(open), receiversAtOnce, func(i int) {
-			v.postStream(ctx, from, open[i], func() bool { return v.mayStart(leasedAt) })
-		})
-		open = slices.DeleteFunc(open, func(st *stream) bool { return len(st.frames) == 0 })
+	for open := v.streams(&p); len(open) > 0 && v.mayPost(ctx); {
+		if len(open) == 1 {
+			v.postStream(ctx, v.conn, &open[0], v.conn.Lane.LeasedAt)
+		} else {
+			v.postSideBySide(ctx, v.conn, open)
+		}
+		open = slices.DeleteFunc(open, func(st stream) bool { return st.left == 0 })
 	}
 	for i, f := range run {
 		if code := p.codes[i]; code != lane.OK {
@@ -82,70 +117,72 @@ func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
 	return p
 }
 
-// streams parts a run by receiver. Frames that the rate does not allow, or that
-// have nothing to post, have ended with that.
-func (v *invocation) streams(p *posted) []*stream {
-	var list []*stream
-	to, now := make(map[UserName]*stream), v.Clock.Now()
+// postSideBySide posts streams for as long as a post may start.
+func (v *invocation) postSideBySide(ctx context.Context, from Connection, open []stream) {
+	v.sideBySide(len(open), receiversAtOnce, func(i int) { v.postStream(ctx, from, &open[i], from.Lane.LeasedAt) })
+}
+
+// streams parts a run by receiver. Frames that the rate does not allow, which are
+// the last ones, or that have nothing to post, have ended with that.
+func (v *invocation) streams(p *posted) []stream {
+	list, now := v.one[:0], v.Clock.Now()
 	for i, f := range p.run {
-		p.codes[i] = lane.CodeServer // until it is posted
-		if !v.Rate.Allows(v.conn.Lane.TAT, p.spent, now) {
+		switch {
+		case !v.Rate.Allows(v.conn.Lane.TAT, p.spent, now):
 			p.codes[i] = lane.CodeBusy
 			continue
+		case !f.Posts():
+			p.codes[i] = f.Code
+		default:
+			p.codes[i] = lane.CodeServer // until it is posted
+			j := slices.IndexFunc(list, func(st stream) bool { return string(st.to) == f.To })
+			if j < 0 {
+				j, list = len(list), append(list, stream{to: UserName(f.To), run: p.run, codes: p.codes, next: i})
+			}
+			list[j].left++
 		}
 		p.spent++
-		if f.Code != lane.OK || f.Confirm {
-			p.codes[i] = f.Code
-			continue
-		}
-		name := UserName(f.To)
-		if to[name] == nil {
-			to[name] = &stream{to: name}
-			list = append(list, to[name])
-		}
-		to[name].frames = append(to[name].frames, streamed{f, &p.codes[i]})
 	}
 	return list
 }
 
-// postUnnumbered posts a message without a number and returns how that ended.
+// postUnnumbered posts a message without a number and returns how that ended. It
+// needs no lease.
 func (s *Service) postUnnumbered(ctx context.Context, from Connection, f lane.Frame) lane.Code {
-	code := f.Code
-	if code == lane.OK {
-		frames := []streamed{{lane.Numbered{N: NoNumber, Frame: f}, &code}}
-		s.postStream(ctx, from, &stream{to: UserName(f.To), frames: frames}, func() bool { return true })
+	st := stream{to: UserName(f.To), run: []lane.Numbered{{N: NoNumber, Frame: f}}, codes: []lane.Code{f.Code}}
+	if st.run[0].Posts() {
+		st.left = 1
 	}
-	return code
+	for st.left > 0 {
+		s.postStream(ctx, from, &st, s.Clock.Now())
+	}
+	return st.codes[0]
 }
 
-// postStream posts the frames of a stream for as long as a post may start, several
-// in one to a client that takes that. They are routed at once; if the receiver's
-// connection is found gone, those that are left are routed anew. Numbers that were
-// reserved, and are not posted, are gaps in the receiver's.
-func (s *Service) postStream(ctx context.Context, from Connection, st *stream, mayStart func() bool) {
-	for len(st.frames) > 0 {
-		if !st.routed {
-			r, err := s.route(ctx, st.to, len(st.frames))
-			if err != nil {
-				if !errors.Is(err, ErrOffline) {
-					s.Log.ErrorContext(ctx, "route failed", "user", st.to, "error", err)
-				}
-				st.ended(len(st.frames), codeOf(err))
+// postStream posts the frames of a stream for as long as a post may start under a
+// lease of that time. Numbers that were reserved and are not posted are gaps in the
+// receiver's: those of frames that are not accepted, and what is left of a route if
+// its connection is found gone, or if it is too old. A receiver need not wait for
+// any number for longer than [lane.PostStartWithin] and [lane.PostWithin] together.
+func (s *Service) postStream(ctx context.Context, from Connection, st *stream, leasedAt lane.Instant) {
+	for st.left > 0 {
+		if st.routed == 0 || !s.mayStart(st.routedAt) {
+			if err := s.routeStream(ctx, st); err != nil {
+				st.ended(st.left, codeOf(err))
 				return
 			}
-			st.route, st.routed = r, true
 		}
-		if !mayStart() {
+		if !s.mayStart(leasedAt) {
 			return
 		}
 		to := st.route.Peer
-		next, n := st.next(from)
-		st.route.Seq += int64(n)
-		err := s.Pusher.Post(ctx, to, next)
+		e, n := st.event(from)
+		st.route.Seq, st.routed = st.route.Seq+int64(n), st.routed-n
+		err := s.Pusher.Post(ctx, to, e)
 		switch {
 		case errors.Is(err, ErrGone):
 			s.endGone(ctx, st.to, to.ID)
-			st.routed = false
+			st.routed = 0
 			if st.tries++; st.tries < routeTries {
 				continue
 			}
@@ -156,32 +193,18 @@ func (s *Service) postStream(ctx context.Context, from Connection, st *stream, m
 	}
 }
 
-// next returns what goes into the next post, and how many frames that is.
-func (st *stream) next(from Connection) (Event, int) {
-	n := min(len(st.frames), MaxBatch)
-	if n == 1 || !st.route.Peer.Batches {
-		return st.delivery(0, from), 1
-	}
-	events := make([]Event, n)
-	for i := range events {
-		events[i] = st.delivery(i, from)
-	}
-	n = together(events)
-	return batch(events[:n]), n
-}
-
-// delivery is frame i of those that have not ended.
-func (st *stream) delivery(i int, from Connection) Event {
-	f := st.frames[i]
-	return Delivery{from.User, f.Data, st.route.Epoch, st.route.Seq + int64(i), from.Session, f.N}
-}
-
-// route reserves numbers for messages to a user and returns where they go. What
-// was reserved in vain is a gap in the user's numbers.
-func (s *Service) route(ctx context.Context, to UserName, messages int) (Route, error) {
+// routeStream routes the next frames of a stream.
+func (s *Service) routeStream(ctx context.Context, st *stream) (err error) {
+	st.routed = min(st.left, maxRouted)
 	for t := s.tries(); ; {
-		if r, err := s.Store.Route(ctx, to, messages, s.Clock.Now()); !t.another(ctx, err) {
-			return r, err
+		st.route, err = s.Store.Route(ctx, st.to, st.routed, s.Clock.Now())
+		if !t.another(ctx, err) {
+			break
 		}
 	}
+	if err != nil && !errors.Is(err, ErrOffline) {
+		s.Log.ErrorContext(ctx, "route failed", "user", st.to, "error", err)
+	}
+	st.routedAt = s.Clock.Now()
+	return err
 }

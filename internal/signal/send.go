@@ -30,22 +30,14 @@ const (
 	handover = 50 * time.Millisecond
 )
 
-// send sends the messages of a frame, which are one as a rule. Those with a number
-// go in the order of the numbers, and their acks may come from other invocations;
-// those without go at once, and are answered only if they fail.
-func (s *Service) send(ctx context.Context, p Peer, in ...Send) Reply {
-	if len(in) == 1 && in[0].Number != NoNumber {
-		return s.sendRun(ctx, p, []lane.Numbered{{N: in[0].Number, Frame: in[0].Frame}})
+// send sends a message. One with a number goes in the order of the numbers,
+// and its ack may come from another invocation; one without goes at once, and
+// is answered only if it fails.
+func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
+	if in.Number == NoNumber {
+		return s.sendUnnumbered(ctx, p, Sends{in})
 	}
-	numbered, others := parted(in)
-	var r Reply
-	for _, run := range runs(numbered) {
-		r = r.and(s.sendRun(ctx, p, run))
-	}
-	if len(others) > 0 {
-		r = r.and(s.sendUnnumbered(ctx, p, others))
-	}
-	return r
+	return s.sendRun(ctx, p, []lane.Numbered{{N: in.Number, Frame: in.Frame}})
 }
 
 // sendRun sends messages with consecutive numbers.
@@ -63,7 +55,7 @@ func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered) Repl
 	}
 	r := v.finished(a.Finished)
 	switch {
-	case a.Move != nil && len(a.Move.Run) > 0:
+	case len(a.Move.Run) > 0:
 		r = r.and(v.postFirstRun(ctx, a.Move.Run, run))
 	case len(a.Pending) > 0:
 		r = r.and(v.stored(a.Pending))
@@ -94,6 +86,7 @@ type invocation struct {
 	lost     bool          // another invocation has expired its lease, and answers
 	lingered bool          // it has stayed to watch over a held frame
 	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
+	one      [1]stream     // room for those of most runs
 }
 
 func (s *Service) invocation(c Connection) *invocation {
@@ -104,14 +97,14 @@ func (s *Service) invocation(c Connection) *invocation {
 // decided about them, with the move that was made for it; if that has a run, it is
 // now this invocation's to post.
 func (v *invocation) submit(ctx context.Context, run []lane.Numbered) (lane.Arrival, error) {
-	a := lane.Arrival{Move: new(lane.Take(run, v.id, v.Clock.Now()))}
+	a := lane.Arrival{Move: lane.Take(run, v.id, v.Clock.Now())}
 	var takes []lane.Arrival
 	for range decideTries {
-		if a.Move == nil {
+		if a.Move.Kind == "" {
 			return a, nil
 		}
 		before, kind := v.conn.Lane, a.Move.Kind
-		made, err := v.update(ctx, updateBy(*a.Move))
+		made, err := v.update(ctx, updateBy(a.Move))
 		if err != nil && !errors.Is(err, errRevoked) {
 			return lane.Arrival{}, err
 		}
@@ -248,10 +241,10 @@ func (v *invocation) mayPost(ctx context.Context) bool {
 	return false
 }
 
-// mayStart reports whether a lease that was taken or renewed at that time lasts
-// long enough to start a post now.
-func (s *Service) mayStart(leasedAt lane.Instant) bool {
-	return s.Clock.Now().Sub(leasedAt) <= lane.PostStartWithin
+// mayStart reports whether a post may start now under a lease that was taken or
+// renewed at that time; or under a number that was reserved then.
+func (s *Service) mayStart(at lane.Instant) bool {
+	return s.Clock.Now().Sub(at) <= lane.PostStartWithin
 }
 
 // renew renews the lease, if need be on the lane of a connection that has ended

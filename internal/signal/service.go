@@ -85,7 +85,7 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 		return s.send(ctx, p, in)
 	case Sends:
 		s.Count(MetricMessages, len(in))
-		return s.send(ctx, p, in...)
+		return s.sendBatch(ctx, p, in)
 	case Join:
 		return s.join(ctx, p)
 	case Authenticate:

@@ -8,7 +8,7 @@ import (
 )
 
 // sendUnnumbered sends messages without a place in any order, one after the other.
-func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in []Send) Reply {
+func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Sends) Reply {
 	c, err := s.get(ctx, p.ID)
 	v := s.invocation(c)
 	switch {

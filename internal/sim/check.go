@@ -16,7 +16,7 @@ import (
 type checker struct {
 	violations []string
 	order      map[orderKey]acceptedLast               // the last accepted of a sender's connection, by receiver
-	seqs       map[seqKey]*message                     // what was accepted under a receiver's sequence number
+	seqs       map[seqKey]reserved                     // the numbers of the receivers' messages
 	owner      map[signal.UserName]signal.ConnectionID // by the claims that were committed
 	superseded map[signal.ConnectionID]time.Duration   // when another connection claimed its name
 	processes  []*process
@@ -40,6 +40,12 @@ type acceptedLast struct {
 	seq   int64
 }
 
+// reserved is a number that was reserved, and what was accepted under it.
+type reserved struct {
+	at time.Duration
+	by *message // nil: nothing yet
+}
+
 // seqKey is a place among the messages to a receiver.
 type seqKey struct {
 	to    signal.UserName
@@ -50,7 +56,7 @@ type seqKey struct {
 func newChecker() checker {
 	return checker{
 		order:      make(map[orderKey]acceptedLast),
-		seqs:       make(map[seqKey]*message),
+		seqs:       make(map[seqKey]reserved),
 		owner:      make(map[signal.UserName]signal.ConnectionID),
 		superseded: make(map[signal.ConnectionID]time.Duration),
 	}
@@ -95,11 +101,7 @@ func (s *Sim) delivered(k *socket, d signal.Delivery) {
 	if len(m.accepted) > 1 {
 		s.violate("once", "message %d (number %d of %s) was accepted %d times", id, m.n, m.from.id, len(m.accepted))
 	}
-	place := seqKey{m.to, d.Epoch, d.Seq}
-	if other := s.seqs[place]; other != nil {
-		s.violate("seq", "%s got messages %d and %d under the sequence number %d", m.to, other.id, id, d.Seq)
-	}
-	s.seqs[place] = m
+	s.numbered(m, d)
 	if m.n == signal.NoNumber {
 		return
 	}
@@ -112,6 +114,24 @@ func (s *Sim) delivered(k *socket, d signal.Delivery) {
 		s.violate("seq", "%s got number %d of %s under the sequence number %d, and one before it under %d", k.id, m.n, m.from.id, d.Seq, last.seq)
 	}
 	s.order[key] = acceptedLast{m, d.Epoch, d.Seq}
+}
+
+// postedSoon is how long after it was reserved a sequence number is posted at most.
+const postedSoon = lane.PostStartWithin + lane.PostWithin + stepTime
+
+// numbered: a sequence number was reserved, not long ago, and is of one message.
+func (s *Sim) numbered(m *message, d signal.Delivery) {
+	place := seqKey{m.to, d.Epoch, d.Seq}
+	r, ok := s.seqs[place]
+	switch {
+	case !ok:
+		s.violate("seq", "%s got message %d under the sequence number %d, which was not reserved", m.to, m.id, d.Seq)
+	case r.by != nil:
+		s.violate("seq", "%s got messages %d and %d under the sequence number %d", m.to, r.by.id, m.id, d.Seq)
+	case s.now-r.at > postedSoon:
+		s.violate("seq", "%s got message %d under a sequence number that was reserved %v before", m.to, m.id, s.now-r.at)
+	}
+	s.seqs[place] = reserved{r.at, m}
 }
 
 func (s *Sim) acked(k *socket, a signal.Ack) {
@@ -192,9 +212,12 @@ func (s *Sim) claimed(c signal.Claim) {
 }
 
 // routed: messages go to the name's owner only.
-func (s *Sim) routed(user signal.UserName, id signal.ConnectionID) {
-	if s.owner[user] != id {
-		s.violate("owner", "a message for %s was routed to %s, but %s owns the name", user, id, s.owner[user])
+func (s *Sim) routed(user signal.UserName, r signal.Route, messages int) {
+	if s.owner[user] != r.Peer.ID {
+		s.violate("owner", "a message for %s was routed to %s, but %s owns the name", user, r.Peer.ID, s.owner[user])
+	}
+	for i := range int64(messages) {
+		s.seqs[seqKey{user, r.Epoch, r.Seq + i}] = reserved{at: s.now}
 	}
 }
 

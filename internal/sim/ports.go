@@ -199,7 +199,7 @@ func (s store) Route(ctx context.Context, user signal.UserName, messages int, no
 	failed := s.call("route", func() {
 		r, err = s.Store.Route(ctx, user, messages, now)
 		if err == nil {
-			s.routed(user, r.Peer.ID)
+			s.routed(user, r, messages)
 		}
 	})
 	if failed != nil {

@@ -473,13 +473,13 @@ func (s *suite) holdAgainstFinish(t *testing.T) {
 			l := c.Lane
 			for {
 				d := l.DecideArrival(frame, id, lane.Observed{}, now)
-				if d.Move == nil {
+				if d.Move.Kind == "" {
 					if len(d.Finished) > 0 {
 						t.Errorf("frame %d: finished with %v before it was posted", n, d.Finished[0].Code)
 					}
 					return
 				}
-				after, made := s.move(t, c.ID, *d.Move)
+				after, made := s.move(t, c.ID, d.Move)
 				if made && d.Move.Kind == lane.KindTake {
 					t.Errorf("frame %d was taken while another invocation holds the lease", n)
 				}

@@ -57,7 +57,7 @@ func TestArriveTogether(t *testing.T) {
 			if got := fmt.Sprint(listed(run), ended, listed(a.Pending)); got != fmt.Sprint(c.run, strings.Fields(c.finished), c.pending) {
 				t.Errorf("run, finished, pending: %s\nwant %s", got, fmt.Sprint(c.run, strings.Fields(c.finished), c.pending))
 			}
-			if holds := a.Move != nil && a.Move.Kind == KindHold; holds != (len(l.Held) > held) || l.Size > MaxHeldBytes || len(l.Held) > MaxHeld {
+			if holds := a.Move.Kind == KindHold; holds != (len(l.Held) > held) || l.Size > MaxHeldBytes || len(l.Held) > MaxHeld {
 				t.Errorf("%d frames were held, %d are, of %d bytes", held, len(l.Held), l.Size)
 			}
 		})
@@ -81,13 +81,11 @@ func TestEachArrivalHasOneAnswer(t *testing.T) {
 				for _, f := range a.Pending {
 					answers[f.N]++
 				}
-				if a.Move != nil && !l.Allows(*a.Move) {
+				if a.Move.Kind != "" && !l.Allows(a.Move) {
 					t.Errorf("%+v: %v is refused", l, a.Move)
 				}
-				if a.Move != nil {
-					for _, f := range a.Move.Run {
-						answers[f.N]++
-					}
+				for _, f := range a.Move.Run {
+					answers[f.N]++
 				}
 				for _, n := range come {
 					if answers[n] != 1 {

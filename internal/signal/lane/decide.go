@@ -29,9 +29,9 @@ func lookAgain(until time.Duration) Decision {
 
 // Arrival is what an invocation does about frames that it submits.
 type Arrival struct {
-	// Move is to be made, if not nil, before anything is answered. If it takes a
-	// lease, the frames that are in neither list below are in its run.
-	Move     *Move
+	// Move is to be made before anything is answered; without a Kind: none is. If it
+	// takes a lease, the frames that are in neither list below are in its run.
+	Move     Move
 	Finished []Finished // to be acknowledged
 	Pending  []Numbered // whoever takes them acknowledges them: they are held, or another invocation has them
 }
@@ -55,7 +55,7 @@ func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) 
 		case f.N <= l.Done:
 			a.Finished = append(a.Finished, Finished{f, l.Outcome(f.N)})
 		case l.Opened() && o.expired(l, now):
-			return Arrival{Move: new(l.Expire(id))}
+			return Arrival{Move: l.Expire(id)}
 		case f.N <= l.Taken && l.undelivered(f.N) != OK: // left out of the run that is under way: too late
 			a.Finished = append(a.Finished, Finished{f, l.undelivered(f.N)})
 		case f.N <= l.Taken:
@@ -69,7 +69,7 @@ func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) 
 	}
 	if l.Opened() && l.Idle() {
 		if run, end := l.with(fresh).run(l.Taken); contains(run, fresh[0].N) {
-			a.Move, a.Pending = new(l.take(KindTake, run, end, id, now)), nil // what is held lies between
+			a.Move, a.Pending = l.take(KindTake, run, end, id, now), nil // what is held lies between
 			return a
 		}
 	}
@@ -81,7 +81,7 @@ func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) 
 func (l Lane) arriveEarly(a *Arrival, frames []Numbered, id string, now Instant) {
 	n := l.room(frames)
 	if n > 0 {
-		a.Move = new(l.hold(frames[:n], id, now))
+		a.Move = l.hold(frames[:n], id, now)
 	}
 	a.Pending = append(a.Pending, frames[:n]...)
 	for _, f := range frames[n:] {

@@ -66,13 +66,13 @@ func arrive(t *testing.T, l *Lane, n int64, me string, now Instant) ([]Numbered,
 // arriveTogether brings several frames in one.
 func arriveTogether(t *testing.T, l *Lane, me string, now Instant, ns ...int64) ([]Numbered, Arrival) {
 	t.Helper()
-	a := Arrival{Move: new(Take(framesOf(ns...), me, now))}
+	a := Arrival{Move: Take(framesOf(ns...), me, now)}
 	for range 10 {
-		if a.Move == nil {
+		if a.Move.Kind == "" {
 			return nil, a
 		}
-		if l.Allows(*a.Move) {
-			if l.Apply(*a.Move); a.Move.Kind != KindExpire {
+		if l.Allows(a.Move) {
+			if l.Apply(a.Move); a.Move.Kind != KindExpire {
 				return a.Move.Run, a
 			}
 		}

@@ -31,7 +31,7 @@ func TestStart(t *testing.T) {
 				t.Errorf("began there: %v", c.start.Began(l))
 			}
 			for _, n := range c.first {
-				if d := l.DecideArrival(framesOf(n), "me", Observed{}, start); d.Move == nil || d.Move.Kind != KindTake {
+				if d := l.DecideArrival(framesOf(n), "me", Observed{}, start); d.Move.Kind != KindTake {
 					t.Errorf("frame %d: %+v", n, d)
 				}
 			}

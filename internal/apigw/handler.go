@@ -92,8 +92,10 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 			in = i
 		}
 	case signal.Send:
-		i.ID, _ = ev.RequestContext.MessageID.(string)
-		in = i
+		if i.Number == signal.NoNumber {
+			i.ID, _ = ev.RequestContext.MessageID.(string)
+			in = i
+		}
 	case signal.Sends:
 		if id, _ := ev.RequestContext.MessageID.(string); id != "" {
 			for n := range i {

@@ -45,9 +45,8 @@ func (s *Service) rejectEnded(ctx context.Context, p Peer) Reply {
 // come before; if an invocation has them, that is waited for. A number that no
 // invocation had taken by the connection's end is never posted; but one of a
 // session may come again where that goes on, and is answered there.
-func (s *Service) rejectRun(p Peer, run []lane.Numbered) Reply {
+func (v *invocation) rejectRun(p Peer, run []lane.Numbered) Reply {
 	return Reply{After: func(ctx context.Context) {
-		v := s.invocation(Connection{Peer: p})
 		err := v.awaitIdle(ctx)
 		var acks []Event
 		for _, f := range run {
@@ -56,6 +55,9 @@ func (s *Service) rejectRun(p Peer, run []lane.Numbered) Reply {
 			case err != nil: // it ended too long ago, or this is not known
 			case f.N <= c.Lane.Done:
 				code = c.Lane.Outcome(f.N)
+				if v.answeredByAnother(f.N, code) {
+					continue
+				}
 			case c.Session != "":
 				continue
 			case c.Ended:
@@ -63,7 +65,7 @@ func (s *Service) rejectRun(p Peer, run []lane.Numbered) Reply {
 			}
 			acks = append(acks, Ack{f.N, code})
 		}
-		s.post(ctx, v.conn.Peer, acks...)
-		s.rejectEnded(ctx, p)
+		v.post(ctx, v.conn.Peer, acks...)
+		v.rejectEnded(ctx, p)
 	}}
 }

@@ -3,6 +3,7 @@ package signal
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -46,7 +47,7 @@ func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered) Repl
 	a, err := v.submit(ctx, run)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.rejectRun(p, run)
+		return v.rejectRun(p, run)
 	case errors.Is(err, errRevoked):
 		return v.endRevoked(ctx, v.conn, closing, run...)
 	case err != nil:
@@ -87,6 +88,7 @@ type invocation struct {
 	lingered bool          // it has stayed to watch over a held frame
 	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
 	one      [1]stream     // room for those of most runs
+	mayHold  []int64       // frames that it may have held, unknown to it
 }
 
 func (s *Service) invocation(c Connection) *invocation {
@@ -124,9 +126,30 @@ func (v *invocation) submit(ctx context.Context, run []lane.Numbered) (lane.Arri
 			v.Count(MetricHeld, len(a.Move.Change.Hold))
 			return a, nil
 		}
-		a = v.conn.Lane.DecideArrival(run, v.id, v.observed, v.Clock.Now())
+		a = v.arrival(run)
 	}
 	return lane.Arrival{}, ErrContended
+}
+
+// arrival decides about frames that this invocation submits. Those that others
+// acknowledge are pending.
+func (v *invocation) arrival(run []lane.Numbered) lane.Arrival {
+	a := v.conn.Lane.DecideArrival(run, v.id, v.observed, v.Clock.Now())
+	a.Finished = slices.DeleteFunc(a.Finished, func(f lane.Finished) bool {
+		others := v.answeredByAnother(f.N, f.Code)
+		if others {
+			a.Pending = append(a.Pending, f.Numbered)
+		}
+		return others
+	})
+	return a
+}
+
+// answeredByAnother reports whether a frame that this invocation submits, which has
+// ended with code, is acknowledged by another: by whoever took it from the lane,
+// where this one may have held it. A number that was given up is acknowledged by nobody.
+func (v *invocation) answeredByAnother(n int64, code lane.Code) bool {
+	return code != lane.CodeServer && slices.Contains(v.mayHold, n)
 }
 
 // update makes an update, once, even if an answer is lost. Either way conn is
@@ -138,6 +161,9 @@ func (v *invocation) update(ctx context.Context, u Update) (made bool, err error
 		c, ok, err := v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
 		switch {
 		case t.another(ctx, err):
+			for _, f := range u.Change.Hold {
+				v.mayHold = append(v.mayHold, f.N)
+			}
 			continue
 		case err != nil:
 			return false, err

@@ -130,8 +130,9 @@ func (s store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant
 
 // Update implements [signal.ConnectionStore].
 func (s store) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (c signal.Connection, made bool, err error) {
-	if u.Change.Hold != nil && s.bodies != nil {
-		s.count("bodies")
+	if len(u.Change.Hold) > 0 && s.bodies != nil {
+		s.counts["bodies"] += len(u.Change.Hold)
+		s.counts["writes"] += len(u.Change.Hold) - 1 // in one call
 		if failed := s.call("keep", func() { u = s.bodies.keep(id, u) }); failed != nil {
 			return signal.Connection{}, false, failed
 		}

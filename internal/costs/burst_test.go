@@ -88,7 +88,7 @@ func TestFetchFails(t *testing.T) {
 }
 
 // bursts are the handlers in virtual time, in which everything takes as long as in
-// [sim.MeasureBurst]. The engine is real, and outside of that time.
+// [sim.Bursts.Measure]. The engine is real, and outside of that time.
 type bursts struct {
 	*service
 	random          *rand.Rand

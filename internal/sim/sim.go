@@ -28,7 +28,8 @@ type Sim struct {
 	messages []*message
 	tokens   *tokens
 	checker
-	spent
+	units    *units        // nil: not reckoned
+	busy     time.Duration // of all invocations together
 	counts   map[string]int
 	bodies   bodies
 	sessions bool // there are clients with sessions

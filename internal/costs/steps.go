@@ -27,7 +27,8 @@ const (
 	metricLine       = 400 // of an invocation
 	smallFrame       = 30  // acks, greetings, pings
 	envelope         = 80  // what a delivery has around the message's data
-	heldFrame        = 50  // what a record has around the data of a frame that it holds
+	heldFrame        = 50  // what a record has of a frame that it holds
+	body             = 60  // what an item has around the data of a held frame
 )
 
 // What a client of SDK 5.x for JavaScript takes: an undisturbed message, all until

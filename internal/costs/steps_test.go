@@ -39,6 +39,7 @@ type service struct {
 	handler *apigw.Handler
 	metrics *emf.Metrics
 	meter   meter
+	posting func() // is called as a post begins; nil: nothing
 	log     bytes.Buffer
 	told    bytes.Buffer // metrics
 	mu      sync.Mutex   // of a round of keepalive, which visits many at once
@@ -79,6 +80,9 @@ func newService(t *testing.T) *service {
 // Do implements [aws.HTTPClient]: it is the @connections API.
 func (s *service) Do(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodPost {
+		if s.posting != nil {
+			s.posting()
+		}
 		frame, err := io.ReadAll(r.Body)
 		if err != nil {
 			return nil, err

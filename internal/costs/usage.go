@@ -66,7 +66,7 @@ func (u Usage) month() []row {
 }
 
 // message is one of so many that are sent at once. A write is charged by the whole
-// record, with the frames that it holds.
+// record, with the frames that it holds, whose bodies are items of their own.
 func (u Usage) message(burst int) Work {
 	b := sim.MeasureBurst(burst, worlds)
 	acks := b.Posts - float64(message.Posts) // that were posted; their answers say nothing
@@ -74,14 +74,11 @@ func (u Usage) message(burst int) Work {
 	w[messages] += acks + 2*(math.Ceil((u.Bytes+envelope)/(32<<10))-1) // what came, and what was delivered
 	w[sent] += acks*smallFrame + u.Bytes + envelope - smallFrame
 	w[busy] = ownTime + b.Busy.Seconds()*1000
-	w[writes], w[reads] = b.Writes, b.Reads
-	var n, held float64
+	w[writes] = b.Writes + 2*b.Bodies*(math.Ceil((u.Bytes+body)/(1<<10))-1)
+	w[reads] = b.Reads + b.Bodies*(math.Ceil((u.Bytes+body)/(4<<10))-1)
 	for frames, of := range b.Held {
-		size := connectionRecord + float64(frames)*(u.Bytes+heldFrame)
-		w[writes] += of * (math.Ceil(size/(1<<10)) - 1)
-		n, held = n+of, held+of*size
+		w[writes] += of * (math.Ceil((connectionRecord+float64(frames)*heldFrame)/(1<<10)) - 1)
 	}
-	w[reads] *= math.Ceil(held / n / (4 << 10))
 	return w
 }
 

@@ -46,9 +46,11 @@ const (
 	attrEpoch     = "epoch"
 	attrSeq       = "seq"
 
-	// within held frames, bars, and peers
-	attrTo      = "to"
-	attrData    = "data"
+	// of bodies
+	attrTo   = "to"
+	attrData = "data"
+
+	// within held frames, which have a size, too, bars, and peers
 	attrCode    = "code"
 	attrConfirm = "confirm"
 	attrBy      = "by"
@@ -201,25 +203,21 @@ func (r *reader) held(frames item) map[int64]lane.Held {
 			continue
 		}
 		f := r.child(frames, number)
-		held[n] = lane.Held{
-			Frame: lane.Frame{
-				To:      r.str(f, attrTo),
-				Data:    r.bytes(f, attrData),
-				Code:    lane.Code(r.num(f, attrCode)),
-				Confirm: r.bool(f, attrConfirm),
-			},
-			By: r.str(f, attrBy),
-			At: lane.Instant(r.num(f, attrAt)),
+		h := lane.Held{
+			Frame: lane.Frame{Code: lane.Code(r.num(f, attrCode)), Confirm: r.bool(f, attrConfirm)},
+			By:    r.str(f, attrBy),
+			At:    lane.Instant(r.num(f, attrAt)),
 		}
+		h.Body = lane.Body{Name: bodyName(n, h.By), Len: int(r.num(f, attrSize))}
+		held[n] = h
 	}
 	return held
 }
 
+// heldItem returns what the lane keeps of a held frame. What it says is in its
+// body.
 func heldItem(h lane.Held) types.AttributeValue {
-	f := item{attrTo: str(h.To), attrBy: str(h.By), attrAt: num(h.At)}
-	if len(h.Data) > 0 {
-		f[attrData] = &types.AttributeValueMemberB{Value: h.Data}
-	}
+	f := item{attrBy: str(h.By), attrAt: num(h.At), attrSize: num(h.Len())}
 	if h.Code != lane.OK {
 		f[attrCode] = num(h.Code)
 	}

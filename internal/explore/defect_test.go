@@ -31,7 +31,7 @@ var defects = []defect{
 	},
 	{
 		"a frame is held whatever the lane has become", "truth", config{senders: one(1, 2, 3)},
-		"lane/transitions.go", "Kind: KindHold, Guard: l.unmoved(),", "Kind: KindHold,",
+		"lane/transitions.go", "Guard{TakenBelow: Is(frames[0].N), Vacant:", "Guard{Vacant:",
 	},
 	{
 		"finish takes held frames out and forgets them", "stall", config{senders: one(1, 2)},
@@ -121,7 +121,7 @@ var defects = []defect{
 	},
 	{
 		"of several that come early one is held", "stall", config{senders: together([]int64{1}, []int64{2, 3})},
-		"lane/decide.go", "a.Move = l.hold(frames[:n],", "a.Move = l.hold(frames[:1],",
+		"lane/decide.go", "a.Move = hold(frames[:n],", "a.Move = hold(frames[:1],",
 	},
 	{
 		"of several that are posted the first counts as taken", "once", config{senders: together([]int64{1, 2}), faults: repeat},

@@ -514,6 +514,10 @@ func (*replay) Scan(context.Context, signal.Segment, lane.Instant, func(signal.C
 }
 
 // Claim implements [signal.UserStore].
+func (r *replay) Fetch(_ context.Context, _ signal.ConnectionID, run []lane.Numbered) ([]lane.Numbered, error) {
+	return run, nil
+}
+
 func (r *replay) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error) {
 	o := r.wait(effect{kind: storeCall, name: "claims", write: true, user: c.User, claim: &c, call: func(s *memory.Store) observation {
 		claimed, err := s.Claim(ctx, c)

@@ -23,7 +23,8 @@ const (
 // posted is a run that was posted, and is to be finished.
 type posted struct {
 	run         []lane.Numbered
-	codes       []lane.Code // how each frame ended
+	fetched     []lane.Numbered // the same, until the store is told of it
+	codes       []lane.Code     // how each frame ended
 	undelivered []lane.Undelivered
 	spent       int         // messages to take from the bucket
 	taken       int64       // where the lane stood
@@ -100,7 +101,8 @@ func (st *stream) delivery(f lane.Numbered, after int, from Connection) Event {
 // postRun posts a run: to one receiver one after the other, to several side by side.
 // Whenever the lease is too old to start a post all wait for it to be renewed.
 func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
-	p := posted{run: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
+	run = v.fetch(ctx, run)
+	p := posted{run: run, fetched: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
 	for open := v.streams(&p); len(open) > 0 && v.mayPost(ctx); {
 		if len(open) == 1 {
 			v.postStream(ctx, v.conn, &open[0], v.conn.Lane.LeasedAt)
@@ -196,12 +198,10 @@ func (s *Service) postStream(ctx context.Context, from Connection, st *stream, l
 // routeStream routes the next frames of a stream.
 func (s *Service) routeStream(ctx context.Context, st *stream) (err error) {
 	st.routed = min(st.left, maxRouted)
-	for t := s.tries(); ; {
+	err = s.untilKnown(ctx, func() error {
 		st.route, err = s.Store.Route(ctx, st.to, st.routed, s.Clock.Now())
-		if !t.another(ctx, err) {
-			break
-		}
-	}
+		return err
+	})
 	if err != nil && !errors.Is(err, ErrOffline) {
 		s.Log.ErrorContext(ctx, "route failed", "user", st.to, "error", err)
 	}

@@ -87,8 +87,8 @@ type invocation struct {
 	lost     bool          // another invocation has expired its lease, and answers
 	lingered bool          // it has stayed to watch over a held frame
 	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
-	one      [1]stream     // room for those of most runs
 	mayHold  []int64       // frames that it may have held, unknown to it
+	one      [1]stream     // room for those of most runs
 }
 
 func (s *Service) invocation(c Connection) *invocation {
@@ -136,7 +136,7 @@ func (v *invocation) submit(ctx context.Context, run []lane.Numbered) (lane.Arri
 func (v *invocation) arrival(run []lane.Numbered) lane.Arrival {
 	a := v.conn.Lane.DecideArrival(run, v.id, v.observed, v.Clock.Now())
 	a.Finished = slices.DeleteFunc(a.Finished, func(f lane.Finished) bool {
-		others := v.answeredByAnother(f.N, f.Code)
+		others := f.N <= v.conn.Lane.Taken && v.answeredByAnother(f.N, f.Code)
 		if others {
 			a.Pending = append(a.Pending, f.Numbered)
 		}
@@ -157,24 +157,25 @@ func (v *invocation) answeredByAnother(n int64, code lane.Code) bool {
 // more; any error but the store's named ones means that after [knownWithin] it is
 // not known whether the update was made.
 func (v *invocation) update(ctx context.Context, u Update) (made bool, err error) {
-	for t := v.tries(); ; {
-		c, ok, err := v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
-		switch {
-		case t.another(ctx, err):
+	var c Connection
+	err = v.untilKnown(ctx, func() (err error) {
+		c, made, err = v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
+		if codeOf(err) == lane.CodeUnavailable {
 			for _, f := range u.Change.Hold {
 				v.mayHold = append(v.mayHold, f.N)
 			}
-			continue
-		case err != nil:
-			return false, err
 		}
-		v.see(c)
-		made = ok || u.Made(c.Lane)
-		if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
-			return false, errRevoked
-		}
-		return made, nil
+		return err
+	})
+	if err != nil {
+		return false, err
 	}
+	v.see(c)
+	made = made || u.Made(c.Lane)
+	if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
+		return false, errRevoked
+	}
+	return made, nil
 }
 
 // see takes in the record as it was read.
@@ -295,7 +296,7 @@ func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []l
 		now := v.Clock.Now()
 		m := v.conn.Lane.Spending(v.conn.Lane.Finish(p.undelivered, more, v.id, now), v.Rate, p.spent, now)
 		u := updateBy(m)
-		u.Ended = v.conn.Ended
+		u.Ended, u.Spent, p.fetched = v.conn.Ended, p.fetched, nil
 		made, err := v.update(ctx, u)
 		switch {
 		case errors.Is(err, ErrNoConnection) && !u.Ended:

@@ -14,8 +14,11 @@ import (
 type Burst struct {
 	Messages int
 	P50, P99 time.Duration // from the first send to the last delivery
-	// Calls per message, of each kind.
+	// Items that are written and read, and posts, per message.
 	Writes, Reads, Posts float64
+	// Bodies is how many of those items per message were what held frames say: each
+	// is written, read and deleted.
+	Bodies float64
 	// Held is how many of the writes per message were of a record that held so
 	// many frames, before or after: a write is charged by the whole record.
 	Held map[int]float64
@@ -40,6 +43,7 @@ func MeasureBurst(messages, worlds int) Burst {
 	all := spent{held: make(map[int]int)}
 	for seed := range uint64(worlds) {
 		s := newSim(seed, None, nil)
+		s.bodies = make(bodies)
 		s.tokens.last = time.Hour                                // as of an issuer: that a token has not ended costs no call
 		s.service.Rate = lane.Rate{PerSecond: 1000, Burst: 1000} // which costs nothing
 		s.faults = Faults{Invoke: InvokeTime, Store: StoreTime, Post: PostTime}
@@ -71,7 +75,7 @@ func MeasureBurst(messages, worlds int) Burst {
 	}
 	return Burst{
 		Messages: messages, P50: took[len(took)/2], P99: took[len(took)*99/100],
-		Writes: each("writes"), Reads: each("reads"), Posts: each("posts"),
+		Writes: each("writes"), Reads: each("reads"), Posts: each("posts"), Bodies: each("bodies"),
 		Held: held, Busy: all.busy / time.Duration(messages*worlds),
 	}
 }
@@ -120,5 +124,5 @@ func (b Burst) String() string {
 
 // writes tells the store calls that write from those that read.
 func writes(call string) bool {
-	return call != "get" && call != "get ended" && call != "owner"
+	return call != "get" && call != "get ended" && call != "owner" && call != "fetch"
 }

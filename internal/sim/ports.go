@@ -130,6 +130,15 @@ func (s store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant
 
 // Update implements [signal.ConnectionStore].
 func (s store) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (c signal.Connection, made bool, err error) {
+	if hold := len(u.Change.Hold); hold > 0 && s.bodies != nil {
+		s.counts["bodies"] += hold
+		s.counts["writes"] += hold - 1 // which are written together
+		if failed := s.call("keep", func() { u = s.bodies.keep(id, u) }); failed != nil {
+			return signal.Connection{}, false, failed
+		}
+	}
+	s.counts["writes"] += s.bodies.of(u.Spent) // beside the update
+	s.bodies.drop(id, u.Spent)
 	failed := s.call(string(u.Kind), func() {
 		c, made, err = s.Store.Update(ctx, id, u, now)
 		s.tracef("%s %s: made %v, done %d turn %d held %d %v", u.Kind, id, made, c.Lane.Done, c.Lane.Taken, len(c.Lane.Held), err)

@@ -30,6 +30,7 @@ type Sim struct {
 	checker
 	spent
 	counts   map[string]int
+	bodies   bodies
 	sessions bool // there are clients with sessions
 	outages  bool // the store may be out, and clocks are apart
 	repeats  bool // clients say things twice
@@ -48,6 +49,10 @@ const FirstWithOutages = 1 << 40
 // send numbers again at takeovers, send in their sessions before they are
 // welcome, and send messages without a number.
 const FirstWithRepeats = 1 << 41
+
+// FirstWithBodies is the first seed of a world whose store keeps what held frames
+// say apart from its records.
+const FirstWithBodies = 1 << 42
 
 // Report is what came of a world.
 type Report struct {
@@ -86,6 +91,9 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	}
 	s.trace, s.sessions, s.outages = trace, seed >= FirstWithSessions, seed >= FirstWithOutages
 	s.repeats = seed >= FirstWithRepeats && seed%2 == 1
+	if seed >= FirstWithBodies {
+		s.bodies = make(bodies)
+	}
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},

@@ -17,7 +17,7 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 200
 	}
-	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats} {
+	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
 		t.Log("\n" + r.String())
 		if len(r.Failures) > 0 {
@@ -26,6 +26,9 @@ func TestWorlds(t *testing.T) {
 		judgeWorlds(t, r)
 		if sessions := r.Counts["renewals"] > 0; sessions != (first >= sim.FirstWithSessions) {
 			t.Errorf("worlds from %d on: sessions %v", first, sessions)
+		}
+		if bodies := r.Counts["bodies"] > 0; bodies != (first >= sim.FirstWithBodies) {
+			t.Errorf("worlds from %d on: bodies apart %v", first, bodies)
 		}
 		if outages := r.Counts["calls in an outage"] > 0; outages != (first >= sim.FirstWithOutages) {
 			t.Errorf("worlds from %d on: outages %v", first, outages)

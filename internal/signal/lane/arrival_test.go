@@ -17,9 +17,9 @@ func TestArriveTogether(t *testing.T) {
 	}{
 		{"in order", func(*Lane) {}, []int64{1, 2, 3}, "1 2 3", "", ""},
 		{"early", func(*Lane) {}, []int64{2, 3}, "", "", "2 3"},
-		{"before what is held", func(l *Lane) { l.Apply(l.hold(framesOf(3, 4), "a", start)) }, []int64{1, 2}, "1 2", "", ""},
-		{"before what is held, and one of it was refused", func(l *Lane) { l.Apply(l.hold(framesOf(2, 4), "a", start)) }, []int64{1, 2, 3}, "1 2 3 4", "", ""},
-		{"around what is held, early", func(l *Lane) { l.Apply(l.hold(framesOf(3), "a", start)) }, []int64{2, 3, 4}, "", "", "3 2 4"},
+		{"before what is held", func(l *Lane) { l.Apply(hold(framesOf(3, 4), "a", start)) }, []int64{1, 2}, "1 2", "", ""},
+		{"before what is held, and one of it was refused", func(l *Lane) { l.Apply(hold(framesOf(2, 4), "a", start)) }, []int64{1, 2, 3}, "1 2 3 4", "", ""},
+		{"around what is held, early", func(l *Lane) { l.Apply(hold(framesOf(3), "a", start)) }, []int64{2, 3, 4}, "", "", "3 2 4"},
 		{"again, and more", func(l *Lane) {
 			l.Apply(Take(framesOf(1, 2), "a", start))
 			finish(l, "a", start, Undelivered{2, 2, CodeUnreachable})
@@ -27,19 +27,19 @@ func TestArriveTogether(t *testing.T) {
 		{"again, and more, while it is posted", func(l *Lane) { l.Apply(Take(framesOf(1, 2), "a", start)) }, []int64{1, 2, 3}, "", "", "1 2 3"},
 		{"too late for a run, and after it", func(l *Lane) {
 			*l = New()
-			l.Apply(l.hold(framesOf(1, 3), "a", start))
+			l.Apply(hold(framesOf(1, 3), "a", start))
 			l.Apply(l.Start(StartAt(7).Lane(), "a", start))
 		}, []int64{2, 3, 4}, "", "2:2100", "3 4"},
 		{"as many as there is room for", func(l *Lane) {
 			for n := int64(9); len(l.Held) < MaxHeld-2; n++ {
-				l.Apply(l.hold(framesOf(n), "a", start))
+				l.Apply(hold(framesOf(n), "a", start))
 			}
 		}, []int64{2, 3, 4, 5}, "", "4:2102 5:2102", "2 3"},
 		{"as many bytes as there is room for", func(l *Lane) {
-			l.Apply(l.hold([]Numbered{{9, Frame{Data: make([]byte, MaxHeldBytes-2*framesOf(2)[0].Len())}}}, "a", start))
+			l.Apply(hold([]Numbered{{9, Frame{Data: make([]byte, MaxHeldBytes-2*framesOf(2)[0].Len())}}}, "a", start))
 		}, []int64{2, 3, 4}, "", "4:2102", "2 3"},
 		{"where there is no room", func(l *Lane) {
-			l.Apply(l.hold([]Numbered{{9, Frame{Data: make([]byte, MaxHeldBytes)}}}, "a", start))
+			l.Apply(hold([]Numbered{{9, Frame{Data: make([]byte, MaxHeldBytes)}}}, "a", start))
 		}, []int64{2, 3}, "", "2:2102 3:2102", ""},
 		{"when a lease has long expired", func(l *Lane) {
 			l.Apply(Take(framesOf(1), "a", start.Add(-LeaseTimeout-beyond)))
@@ -107,7 +107,7 @@ func lanes() (all []Lane) {
 				l.Done, l.Taken, l.LeasedAt = done, taken, start
 				for i := range int64(4) {
 					if set&(1<<i) != 0 {
-						l.Apply(l.hold(framesOf(taken+1+i), "a", start))
+						l.Apply(hold(framesOf(taken+1+i), "a", start))
 					}
 				}
 				all = append(all, l)

@@ -81,7 +81,7 @@ func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) 
 func (l Lane) arriveEarly(a *Arrival, frames []Numbered, id string, now Instant) {
 	n := l.room(frames)
 	if n > 0 {
-		a.Move = l.hold(frames[:n], id, now)
+		a.Move = hold(frames[:n], id, now)
 	}
 	a.Pending = append(a.Pending, frames[:n]...)
 	for _, f := range frames[n:] {

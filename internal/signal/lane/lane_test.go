@@ -27,7 +27,7 @@ var pending = Decision{Action: Pending}
 func opened(at Start, before ...int64) (Lane, []Numbered) {
 	l := New()
 	for _, n := range before {
-		l.Apply(l.hold(framesOf(n), "early", start))
+		l.Apply(hold(framesOf(n), "early", start))
 	}
 	m := l.Start(at.Lane(), "opener", start)
 	l.Apply(m)
@@ -398,7 +398,7 @@ func TestMade(t *testing.T) {
 		move func() Move
 	}{
 		{"take", func() Move { return Take(framesOf(1), "me", start) }},
-		{"hold", func() Move { return l.hold(framesOf(3), "me", start) }},
+		{"hold", func() Move { return hold(framesOf(3), "me", start) }},
 		{"renew", func() Move { return l.Renew("me", start+1) }},
 		{"finish", func() Move { return l.Finish(nil, true, "me", start) }},
 		{"skip", func() Move { return l.skip(3, "me") }},

@@ -1,5 +1,7 @@
 package lane
 
+import "slices"
+
 // Kind names a move.
 type Kind string
 
@@ -43,6 +45,7 @@ func (m Move) NewWork() bool {
 // [MaxHeld] and [MaxHeldBytes].
 type Guard struct {
 	Done, Taken Expected[int64]
+	TakenBelow  Expected[int64] // that is higher than Taken
 	Holder      Expected[string]
 	LeasedAt    Expected[Instant]
 	Held        Expected[int] // how many frames are held
@@ -66,7 +69,8 @@ func (e Expected[T]) Value() (v T, ok bool) { return e.value, e.set }
 // Allows reports whether the value may be v.
 func (e Expected[T]) Allows(v T) bool { return !e.set || e.value == v }
 
-// Change is what a move makes of a lane. Done and Taken are always set.
+// Change is what a move makes of a lane. Done and Taken are always set, but for a
+// move that holds a frame: then they stay.
 type Change struct {
 	Done, Taken int64
 	Holder      string       // empty: stays
@@ -92,6 +96,9 @@ func (l Lane) Allows(m Move) bool {
 		!g.LeasedAt.Allows(l.LeasedAt) || !g.Held.Allows(len(l.Held)) || !g.TAT.Allows(l.TAT) || !g.Unnumbered.Allows(l.newest()) {
 		return false
 	}
+	if n, ok := g.TakenBelow.Value(); ok && l.Taken >= n {
+		return false
+	}
 	for _, n := range g.Vacant {
 		if _, held := l.Held[n]; held {
 			return false
@@ -115,7 +122,9 @@ func (c Change) Grows() int {
 // Apply makes the move on l, in place.
 func (l *Lane) Apply(m Move) {
 	c := m.Change
-	l.Done, l.Taken = c.Done, c.Taken
+	if len(c.Hold) == 0 {
+		l.Done, l.Taken = c.Done, c.Taken
+	}
 	if c.Holder != "" {
 		l.Holder = c.Holder
 	}
@@ -151,9 +160,8 @@ func (l *Lane) Apply(m Move) {
 // move from the same move of another.
 func (m Move) Made(l Lane) bool {
 	c := m.Change
-	if len(c.Hold) > 0 {
-		h, ok := l.Held[c.Hold[0].N]
-		return ok && h.By == c.Hold[0].By
+	if len(c.Hold) > 0 { // some may have been taken since
+		return slices.ContainsFunc(c.Hold, func(f HeldFrame) bool { h, ok := l.Held[f.N]; return ok && h.By == f.By })
 	}
 	return c.Holder != "" && l.Holder == c.Holder && l.Done == c.Done && l.Taken == c.Taken &&
 		(c.LeasedAt == 0 || l.LeasedAt == c.LeasedAt)

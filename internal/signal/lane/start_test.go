@@ -35,7 +35,7 @@ func TestStart(t *testing.T) {
 					t.Errorf("frame %d: %+v", n, d)
 				}
 			}
-			l.Apply(l.hold(framesOf(20), "me", start))
+			l.Apply(hold(framesOf(20), "me", start))
 			if d := l.DecideWatch(20, "me", seen(l, start), start); d.Action != LookAgain || d.Wait != c.wait+time.Millisecond {
 				t.Errorf("frame 20 waits %v, want %v", d.Wait, c.wait)
 			}

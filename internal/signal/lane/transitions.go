@@ -61,14 +61,14 @@ func (l Lane) Finish(undelivered []Undelivered, more bool, id string, now Instan
 	return m
 }
 
-// hold keeps frames. Nothing but where the lane stands is asked, so that frames
-// held at the same time do not hinder each other.
-func (l Lane) hold(frames []Numbered, id string, now Instant) Move {
-	m := Move{Kind: KindHold, Guard: l.unmoved(), Change: Change{Done: l.Done, Taken: l.Taken}}
+// hold keeps frames. It asks only that none of them has been taken, so that nothing
+// that happens on the lane meanwhile hinders it; if that is idle then, they are
+// adopted.
+func hold(frames []Numbered, id string, now Instant) Move {
+	m := Move{Kind: KindHold, Guard: Guard{TakenBelow: Is(frames[0].N), Vacant: numbers(frames)}}
 	for _, f := range frames {
 		m.Change.Hold = append(m.Change.Hold, HeldFrame{f.N, Held{Frame: f.Frame, By: id, At: now}})
 	}
-	m.Guard.Vacant = numbers(frames)
 	return m
 }
 

@@ -136,7 +136,7 @@ func (v *invocation) submit(ctx context.Context, run []lane.Numbered) (lane.Arri
 func (v *invocation) arrival(run []lane.Numbered) lane.Arrival {
 	a := v.conn.Lane.DecideArrival(run, v.id, v.observed, v.Clock.Now())
 	a.Finished = slices.DeleteFunc(a.Finished, func(f lane.Finished) bool {
-		others := v.answeredByAnother(f.N, f.Code)
+		others := f.N <= v.conn.Lane.Taken && v.answeredByAnother(f.N, f.Code)
 		if others {
 			a.Pending = append(a.Pending, f.Numbered)
 		}

@@ -1,5 +1,7 @@
 package lane
 
+import "slices"
+
 // Kind names a move.
 type Kind string
 
@@ -158,9 +160,8 @@ func (l *Lane) Apply(m Move) {
 // move from the same move of another.
 func (m Move) Made(l Lane) bool {
 	c := m.Change
-	if len(c.Hold) > 0 {
-		h, ok := l.Held[c.Hold[0].N]
-		return ok && h.By == c.Hold[0].By
+	if len(c.Hold) > 0 { // some may have been taken since
+		return slices.ContainsFunc(c.Hold, func(f HeldFrame) bool { h, ok := l.Held[f.N]; return ok && h.By == f.By })
 	}
 	return c.Holder != "" && l.Holder == c.Holder && l.Done == c.Done && l.Taken == c.Taken &&
 		(c.LeasedAt == 0 || l.LeasedAt == c.LeasedAt)

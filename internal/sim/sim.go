@@ -52,7 +52,8 @@ const FirstWithOutages = 1 << 40
 const FirstWithRepeats = 1 << 41
 
 // FirstWithBodies is the first seed of a world whose store keeps what held frames
-// say apart from its records.
+// say apart from its records, and, in one of four, serves of a record only so much
+// in a second.
 const FirstWithBodies = 1 << 42
 
 // Report is what came of a world.
@@ -94,6 +95,9 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	s.repeats = seed >= FirstWithRepeats && seed%2 == 1
 	if seed >= FirstWithBodies {
 		s.bodies = make(bodies)
+		if seed%4 == 2 {
+			s.units = newUnits(0, 5+int(seed>>2%36))
+		}
 	}
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
@@ -237,6 +241,9 @@ func (s *Sim) calmDown() {
 		p.frail = false
 	}
 	s.tokens.end = false
+	if s.units != nil {
+		s.units.limit = 0
+	}
 	s.calm = true
 }
 

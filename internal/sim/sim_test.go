@@ -33,6 +33,9 @@ func TestWorlds(t *testing.T) {
 		if outages := r.Counts["calls in an outage"] > 0; outages != (first >= sim.FirstWithOutages) {
 			t.Errorf("worlds from %d on: outages %v", first, outages)
 		}
+		if throttled := r.Counts["throttled calls"] > 0; throttled != (first >= sim.FirstWithBodies) {
+			t.Errorf("worlds from %d on: throttled calls %v", first, throttled)
+		}
 		for _, what := range []string{"repeated numbers", "cut before welcome", "resume", "spend"} {
 			if some := r.Counts[what] > 0; !some && first == sim.FirstWithRepeats {
 				t.Errorf("no world had %s", what)
@@ -65,7 +68,7 @@ func TestMutations(t *testing.T) {
 		sim.NoFence: "owner", sim.Clinging: "online", sim.Blind: "stall",
 		sim.Amnesia: "once", sim.Hasty: "once", sim.Undying: "expiry",
 		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
-		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq",
+		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq", sim.Denier: "truth",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()

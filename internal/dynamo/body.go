@@ -40,8 +40,8 @@ const (
 
 	// How many items DynamoDB takes at once ("BatchGetItem" and "BatchWriteItem",
 	// Amazon DynamoDB API Reference).
-	readAtOnce   = 100
-	deleteAtOnce = 25
+	readAtOnce  = 100
+	writeAtOnce = 25
 )
 
 // errUnprocessed: DynamoDB has refused all that was left of a batch.
@@ -69,19 +69,19 @@ func bodiesOf(id signal.ConnectionID, frames []lane.Numbered) (keys []string) {
 	return keys
 }
 
-// putBody writes the body of a frame to hold.
-func (s *Store) putBody(ctx context.Context, id signal.ConnectionID, u signal.Update) error {
-	h := u.Change.Hold
-	if h == nil {
-		return nil
+// putBodies writes the bodies of frames to hold.
+func (s *Store) putBodies(ctx context.Context, id signal.ConnectionID, frames []lane.HeldFrame) error {
+	var puts []types.WriteRequest
+	for _, f := range frames {
+		it := key(bodyKey(id, bodyName(f.N, f.By)))
+		it[attrTo], it[attrExpires] = str(f.To), num(seconds(f.At.Add(bodyLife)))
+		if len(f.Data) > 0 {
+			it[attrData] = &types.AttributeValueMemberB{Value: f.Data}
+		}
+		puts = append(puts, types.WriteRequest{PutRequest: &types.PutRequest{Item: it}})
 	}
-	it := key(bodyKey(id, bodyName(h.N, h.By)))
-	it[attrTo], it[attrExpires] = str(h.To), num(seconds(h.At.Add(bodyLife)))
-	if len(h.Data) > 0 {
-		it[attrData] = &types.AttributeValueMemberB{Value: h.Data}
-	}
-	if _, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.table, Item: it}); err != nil {
-		return fmt.Errorf("put body: %w", err)
+	if err := s.write(ctx, puts); err != nil {
+		return fmt.Errorf("put bodies: %w", err)
 	}
 	return nil
 }
@@ -116,15 +116,16 @@ func givenUp(id signal.ConnectionID, u signal.Update) []string {
 	}))
 }
 
-// notHeld returns the body of the frame that u has not held, as the record that
+// notHeld returns the bodies of the frames that u has not held, as the record that
 // refused it shows. A number that was taken it may have held before, with an answer
 // that was lost.
-func notHeld(id signal.ConnectionID, u signal.Update, c signal.Connection) []string {
-	h := u.Change.Hold
-	if h == nil || u.Made(c.Lane) || c.ID != "" && h.N <= c.Lane.Taken {
-		return nil
+func notHeld(id signal.ConnectionID, u signal.Update, c signal.Connection) (keys []string) {
+	for _, f := range u.Change.Hold {
+		if taken := c.ID != "" && f.N <= c.Lane.Taken; !taken && c.Lane.Held[f.N].By != f.By {
+			keys = append(keys, bodyKey(id, bodyName(f.N, f.By)))
+		}
 	}
-	return []string{bodyKey(id, bodyName(h.N, h.By))}
+	return keys
 }
 
 // discard deletes bodies. What it leaves, [Store.Scan] finds.
@@ -202,11 +203,16 @@ func (s *Store) read(ctx context.Context, keys []string) (map[string]item, error
 
 // delete deletes items by their keys.
 func (s *Store) delete(ctx context.Context, keys []string) error {
-	for some := range slices.Chunk(keys, deleteAtOnce) {
-		var ask []types.WriteRequest
-		for _, pk := range some {
-			ask = append(ask, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: key(pk)}})
-		}
+	var deletes []types.WriteRequest
+	for _, pk := range keys {
+		deletes = append(deletes, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: key(pk)}})
+	}
+	return s.write(ctx, deletes)
+}
+
+// write puts and deletes items.
+func (s *Store) write(ctx context.Context, requests []types.WriteRequest) error {
+	for ask := range slices.Chunk(requests, writeAtOnce) {
 		for len(ask) > 0 {
 			out, err := s.client.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{s.table: ask}})
 			if err != nil {

@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -28,6 +29,9 @@ func (s *Store) Create(ctx context.Context, c signal.Connection) error {
 		attrHeld:      &types.AttributeValueMemberM{Value: item{}},
 		attrSize:      num(0),
 		attrForgotten: num(c.Lane.OutcomesAfter),
+	}
+	if c.Batches {
+		it[attrBatches] = &types.AttributeValueMemberBOOL{Value: true}
 	}
 	if c.JoinsLate {
 		it[attrEarly] = &types.AttributeValueMemberBOOL{Value: true}
@@ -71,7 +75,7 @@ func (s *Store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instan
 
 // Update implements [signal.ConnectionStore].
 func (s *Store) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
-	if err := s.putBody(ctx, id, u); err != nil {
+	if err := s.putBodies(ctx, id, u.Change.Hold); err != nil {
 		return signal.Connection{}, false, fmt.Errorf("%s: %w", u.Kind, err)
 	}
 	defer s.discardBeside(ctx, bodiesOf(id, u.Spent))()
@@ -142,16 +146,16 @@ func (e *expression) guard(u signal.Update, now lane.Instant) {
 	for _, n := range g.Vacant {
 		e.require("attribute_not_exists(" + e.path(attrHeld, strconv.FormatInt(n, 10)) + ")")
 	}
-	if h := u.Change.Hold; h != nil {
-		e.require("size("+e.path(attrHeld)+")", "<", e.value(num(lane.MaxHeld)))
-		e.require(e.path(attrSize), "<=", e.value(num(lane.MaxHeldBytes-h.Len())))
+	if hold := u.Change.Hold; len(hold) > 0 {
+		e.require("size("+e.path(attrHeld)+")", "<=", e.value(num(lane.MaxHeld-len(hold))))
+		e.require(e.path(attrSize), "<=", e.value(num(lane.MaxHeldBytes-u.Change.Grows())))
 	}
 }
 
 // change adds [signal.Connection.Applied] as an update.
 func (e *expression) change(u signal.Update) {
 	c := u.Change
-	if c.Hold == nil {
+	if len(c.Hold) == 0 {
 		e.set(e.path(attrDone), e.value(num(c.Done)))
 		e.set(e.path(attrTurn), e.value(num(c.Taken)))
 	}
@@ -175,16 +179,13 @@ func (e *expression) change(u signal.Update) {
 	if s := u.Succession; s != nil {
 		e.set(e.path(attrNext), e.value(str(s.To)))
 	}
-	grows := 0
-	if h := c.Hold; h != nil {
+	for _, h := range c.Hold {
 		e.set(e.path(attrHeld, strconv.FormatInt(h.N, 10)), e.value(heldItem(h.Held)))
-		grows += h.Len()
 	}
 	for _, f := range c.Unhold {
 		e.remove(e.path(attrHeld, strconv.FormatInt(f.N, 10)))
-		grows -= f.Len()
 	}
-	if grows != 0 {
+	if grows := c.Grows(); grows != 0 {
 		e.set(e.path(attrSize), e.path(attrSize)+" + "+e.value(num(grows)))
 	}
 	if c.TAT != 0 {
@@ -250,6 +251,7 @@ func (s *Store) Delete(ctx context.Context, id signal.ConnectionID, now lane.Ins
 // connections is handed over, not what they hold. It deletes bodies that nobody
 // needs in passing.
 func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) error {
+	var unswept error
 	pages := dynamodb.NewScanPaginator(s.client, s.scan(of, now))
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -268,11 +270,9 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 				f(c)
 			}
 		}
-		if err := s.sweep(ctx, bodies, now); err != nil {
-			return err
-		}
+		unswept = cmp.Or(unswept, s.sweep(ctx, bodies, now))
 	}
-	return nil
+	return unswept
 }
 
 // scan reads the connections of a segment and its bodies that are not young,
@@ -285,7 +285,7 @@ func (s *Store) scan(of signal.Segment, now lane.Instant) *dynamodb.ScanInput {
 		"OR begins_with("+e.path(attrKey)+",", e.value(str(bodyPrefix))+")",
 		"AND", e.path(attrExpires), "<=", e.value(num(seconds(now.Add(bodyLife-strayAfter)))))
 	var paths []string
-	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar} {
+	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrBatches, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar} {
 		paths = append(paths, e.path(name))
 	}
 	return &dynamodb.ScanInput{

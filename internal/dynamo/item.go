@@ -17,6 +17,7 @@ const (
 	attrExpires = "expires"
 
 	attrProtocol   = "protocol"
+	attrBatches    = "batches"
 	attrEndpoint   = "endpoint"
 	attrClient     = "client"
 	attrEarly      = "early"
@@ -164,6 +165,7 @@ func (r *reader) connection(it item) signal.Connection {
 			ID:       signal.ConnectionID(pk[len(connectionPrefix):]),
 			Endpoint: r.str(it, attrEndpoint),
 			Protocol: signal.Protocol(r.str(it, attrProtocol)),
+			Batches:  r.bool(it, attrBatches),
 		},
 		Client:     r.client(r.child(it, attrClient)),
 		JoinsLate:  r.bool(it, attrEarly),
@@ -333,11 +335,14 @@ func (r *reader) peer(it item) *signal.Peer {
 		ID:       signal.ConnectionID(r.str(it, attrID)),
 		Endpoint: r.str(it, attrEndpoint),
 		Protocol: signal.Protocol(r.str(it, attrProtocol)),
+		Batches:  r.bool(it, attrBatches),
 	}
 }
 
 func peerItem(p signal.Peer) types.AttributeValue {
-	return &types.AttributeValueMemberM{Value: item{
-		attrID: str(p.ID), attrEndpoint: str(p.Endpoint), attrProtocol: str(p.Protocol),
-	}}
+	it := item{attrID: str(p.ID), attrEndpoint: str(p.Endpoint), attrProtocol: str(p.Protocol)}
+	if p.Batches {
+		it[attrBatches] = &types.AttributeValueMemberBOOL{Value: true}
+	}
+	return &types.AttributeValueMemberM{Value: it}
 }

@@ -25,6 +25,7 @@ type Peer struct {
 	ID       ConnectionID
 	Endpoint string // of the API it is connected to, as the Pusher knows it
 	Protocol Protocol
+	Batches  bool // its client takes several events in a frame ([Batch])
 }
 
 // ConnectionLife is how long the record of a connection is valid: API

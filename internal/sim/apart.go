@@ -14,13 +14,15 @@ import (
 // fetched by who has taken it, and deleted with its run. Nil: they are not apart.
 type bodies map[string]lane.Frame
 
-// keep writes the body of the frame that u holds, and returns u without it.
+// keep writes the bodies of the frames that u holds, and returns u without them.
 func (b bodies) keep(id signal.ConnectionID, u signal.Update) signal.Update {
-	h := *u.Change.Hold
-	name := strconv.FormatInt(h.N, 10) + "#" + h.By
-	b[string(id)+name] = h.Frame
-	h.Frame = lane.Frame{Code: h.Code, Confirm: h.Confirm, Body: lane.Body{Name: name, Len: h.Len()}}
-	u.Change.Hold = &h
+	u.Change.Hold = slices.Clone(u.Change.Hold)
+	for i := range u.Change.Hold {
+		h := &u.Change.Hold[i]
+		name := strconv.FormatInt(h.N, 10) + "#" + h.By
+		b[string(id)+name] = h.Frame
+		h.Frame = lane.Frame{Code: h.Code, Confirm: h.Confirm, Body: lane.Body{Name: name, Len: h.Len()}}
+	}
 	return u
 }
 

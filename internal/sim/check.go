@@ -192,7 +192,7 @@ func (s *Sim) moved(c signal.Connection, u signal.Update) {
 	}
 	id := c.ID
 	doubt := s.faults.Skew + s.faults.LateEffect + stepTime + s.outage.to - s.outage.from
-	if u.Opening == nil && (len(u.Run) > 0 || u.Change.Hold != nil) && c.Revoked(epoch.Add(s.now-doubt)) {
+	if u.Opening == nil && (len(u.Run) > 0 || len(u.Change.Hold) > 0) && c.Revoked(epoch.Add(s.now-doubt)) {
 		s.violate("expiry", "%s made the move %s, although its token ended at %v", id, u.Kind, c.Until.Sub(epoch))
 	}
 	if at, lost := s.superseded[id]; lost && len(u.Run) > 0 {

@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
@@ -139,9 +138,11 @@ func (s store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant
 
 // Update implements [signal.ConnectionStore].
 func (s store) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (c signal.Connection, made bool, err error) {
-	if u.Change.Hold != nil && s.bodies != nil {
-		s.count("bodies")
-		if failed := s.call("keep", s.bodyItem(string(id)+strconv.FormatInt(u.Change.Hold.N, 10)), func() { u = s.bodies.keep(id, u) }); failed != nil {
+	if n := len(u.Change.Hold); n > 0 && s.bodies != nil {
+		s.counts["bodies"] += n
+		s.counts["writes"] += n - 1 // in one call
+		s.units.charge("", true, n, s.units.body(), s.now)
+		if failed := s.call("keep", item{}, func() { u = s.bodies.keep(id, u) }); failed != nil {
 			return signal.Connection{}, false, failed
 		}
 	}

@@ -47,10 +47,6 @@ func (s *Sim) userItem(name signal.UserName) item {
 	return item{"user " + string(name), func() int { return UserItem }}
 }
 
-func (s *Sim) bodyItem(name string) item {
-	return item{"body " + name, func() int { return s.units.body() }}
-}
-
 // body is the size of what a held frame says.
 func (u *units) body() int {
 	if u == nil {

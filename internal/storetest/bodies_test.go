@@ -31,12 +31,19 @@ func newBodies(t *testing.T) *bodies {
 	b := &bodies{t: t, client: dynamodb.NewFromConfig(config), table: table}
 	b.Store = dynamo.New(b.client, table)
 	b.conn = b.open(t, b.create(t))
-	b.does(lane.Take(1, frame(1), "owner", now))
+	b.does(lane.Take(frames(1), "owner", now))
 	return b
 }
 
 func frame(n int64) lane.Frame {
 	return lane.Frame{To: "bob", Data: fmt.Appendf(nil, "data of %d", n)}
+}
+
+func frames(numbers ...int64) (all []lane.Numbered) {
+	for _, n := range numbers {
+		all = append(all, lane.Numbered{N: n, Frame: frame(n)})
+	}
+	return all
 }
 
 // does makes a move, or is refused, as the service would.
@@ -163,8 +170,8 @@ func TestBodyOfEachTry(t *testing.T) {
 	b.want("3#first")
 
 	b.finish(nil)
-	m := b.conn.Lane.DecideArrival(2, frame(2), "second", lane.Observed{}, now).Move
-	if !b.does(*m) {
+	m := b.conn.Lane.DecideArrival(frames(2), "second", lane.Observed{}, now).Move
+	if !b.does(m) {
 		t.Fatal("not taken")
 	}
 	if run := b.fetch(t, b.conn.ID, m.Run...); !slices.Equal(says(run), []string{"2 bob data of 2", "3 bob data of 3"}) {
@@ -181,6 +188,41 @@ func TestBodyOfEachTry(t *testing.T) {
 		t.Errorf("held after the end: %v", err)
 	}
 	b.want()
+}
+
+// TestBodiesOfSeveral: of several frames that an invocation brings together each has
+// its own body, more than DynamoDB takes at once.
+func TestBodiesOfSeveral(t *testing.T) {
+	b := newBodies(t)
+	b.holds(60, frame(60), "before")
+	var come []int64
+	for n := int64(2); n <= signal.MaxBatch; n++ {
+		come = append(come, n)
+	}
+	several := b.conn.Lane.DecideArrival(frames(come...), "several", lane.Observed{}, now).Move
+	if !b.does(several) || len(several.Change.Hold) != len(come) {
+		t.Fatalf("%d are held", len(several.Change.Hold))
+	}
+	if b.does(several, func(u *signal.Update) { // another that brings the same
+		u.Change.Hold = slices.Clone(u.Change.Hold)
+		for i := range u.Change.Hold {
+			u.Change.Hold[i].By = "repeated"
+		}
+	}) {
+		t.Error("held twice")
+	}
+	want := []string{"60#before"}
+	for _, f := range several.Change.Hold {
+		want = append(want, fmt.Sprintf("%d#several", f.N))
+	}
+	slices.Sort(want)
+	b.want(want...)
+	run := b.finish(nil)
+	if got := says(b.fetch(t, b.conn.ID, run...)); !slices.Equal(got, says(frames(come...))) {
+		t.Errorf("the run says %q", got)
+	}
+	b.finish(run)
+	b.want("60#before")
 }
 
 // TestHeldUnseen: a hold whose answer was lost is refused when it is tried again, once

@@ -179,7 +179,7 @@ func (s *suite) ended(t *testing.T, session string) signal.Connection {
 		t.Fatal(err)
 	}
 	c = s.open(t, c)
-	take := lane.Take(1, lane.Frame{To: "bob"}, "me", now)
+	take := lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{To: "bob"}}}, "me", now)
 	c, _ = s.move(t, c.ID, take)
 	c, _ = s.hold(t, c, 3, lane.Held{Frame: lane.Frame{To: "bob", Data: []byte("x")}, At: now})
 	got, err := s.GetEnded(ctx, c.ID, now)
@@ -241,7 +241,7 @@ func (s *suite) wantAbsent(t *testing.T, id signal.ConnectionID) {
 		func() error { _, err := s.End(ctx, id, now); return err },
 		func() error { _, err := s.Get(ctx, id, now); return err },
 		func() error {
-			_, _, err := s.Update(ctx, id, signal.Update{Move: lane.Take(1, lane.Frame{}, "me", now)}, now)
+			_, _, err := s.Update(ctx, id, signal.Update{Move: lane.Take([]lane.Numbered{{N: 1}}, "me", now)}, now)
 			return err
 		},
 	} {
@@ -257,7 +257,7 @@ func (s *suite) expiry(t *testing.T) {
 		lane.Instant
 		want error
 	}{{c.Expires - 1, nil}, {c.Expires, signal.ErrNoConnection}} {
-		take := lane.Take(c.Lane.Taken+1, lane.Frame{}, "me", now)
+		take := lane.Take([]lane.Numbered{{N: c.Lane.Taken + 1}}, "me", now)
 		take.Guard.Holder = lane.Is("nobody") // does not hold: nothing changes
 		if _, _, err := s.Update(ctx, c.ID, signal.Update{Move: take}, at.Instant); !errors.Is(err, at.want) {
 			t.Errorf("update at %d: %v, want %v", at.Instant, err, at.want)
@@ -286,12 +286,12 @@ func (s *suite) expiry(t *testing.T) {
 
 func (s *suite) updates(t *testing.T) {
 	c := s.open(t, s.create(t))
-	first := lane.Take(1, lane.Frame{To: "bob"}, "me", now)
+	first := lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{To: "bob"}}}, "me", now)
 	c, made := s.move(t, c.ID, first)
 	if !made || c.Lane.Taken != 1 || c.Lane.Done != 0 || c.Lane.Holder != "me" || c.Lane.LeasedAt != now || c.User != "alice" {
 		t.Fatalf("take: made %v, %+v", made, c)
 	}
-	back, made := s.move(t, c.ID, lane.Take(1, lane.Frame{To: "bob"}, "you", now))
+	back, made := s.move(t, c.ID, lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{To: "bob"}}}, "you", now))
 	if made {
 		t.Fatal("the same number was taken twice")
 	}
@@ -299,7 +299,7 @@ func (s *suite) updates(t *testing.T) {
 	if !first.Made(back.Lane) {
 		t.Error("one's own move is not recognised")
 	}
-	if _, made = s.move(t, c.ID, lane.Take(2, lane.Frame{}, "you", now)); made {
+	if _, made = s.move(t, c.ID, lane.Take([]lane.Numbered{{N: 2}}, "you", now)); made {
 		t.Error("a number was taken while an owner is at work")
 	}
 }
@@ -392,16 +392,18 @@ func drawUpdate(r *rapid.T, l lane.Lane, by string) signal.Update {
 			Attributes: rapid.SampledFrom([]map[string]string{nil, {"role": "doctor", "empty": ""}}).Draw(r, "attributes"),
 		}
 	case 1:
-		hold := lane.HeldFrame{N: rapid.Int64Range(0, 9).Draw(r, "hold"), Held: lane.Held{
-			Frame: lane.Frame{
-				To:      rapid.String().Draw(r, "to"),
-				Data:    rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(r, "data"),
-				Code:    lane.Code(rapid.IntRange(0, 1).Draw(r, "code")),
-				Confirm: rapid.Bool().Draw(r, "confirm"),
-			},
-			By: by, At: now,
-		}}
-		c.Hold, u.Guard.Vacant = &hold, append(u.Guard.Vacant, hold.N)
+		for _, n := range rapid.SliceOfNDistinct(rapid.Int64Range(0, 9), 1, 3, rapid.ID).Draw(r, "hold") {
+			c.Hold = append(c.Hold, lane.HeldFrame{N: n, Held: lane.Held{
+				Frame: lane.Frame{
+					To:      rapid.String().Draw(r, "to"),
+					Data:    rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(r, "data"),
+					Code:    lane.Code(rapid.IntRange(0, 1).Draw(r, "code")),
+					Confirm: rapid.Bool().Draw(r, "confirm"),
+				},
+				By: by, At: now,
+			}})
+			u.Guard.Vacant = append(u.Guard.Vacant, n)
+		}
 	case 2:
 		for _, n := range slices.Sorted(maps.Keys(l.Held)) {
 			if rapid.Bool().Draw(r, "unhold") {
@@ -446,7 +448,7 @@ func (s *suite) frames(t *testing.T) {
 func (s *suite) runs(t *testing.T) {
 	const frames = lane.MaxHeld // more than DynamoDB reads, and deletes, at once
 	c := s.open(t, s.create(t))
-	c, _ = s.move(t, c.ID, lane.Take(1, lane.Frame{Data: []byte("1")}, "owner", now))
+	c, _ = s.move(t, c.ID, lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{Data: []byte("1")}}}, "owner", now))
 	for n := int64(frames) + 1; n > 1; n-- {
 		f := lane.Frame{To: "bob", Data: fmt.Appendf(nil, "data %d", n)}
 		if n%10 == 0 {
@@ -511,7 +513,7 @@ func holding(n int64, h lane.Held) lane.Move {
 	return lane.Move{
 		Kind:   lane.KindHold,
 		Guard:  lane.Guard{TakenBelow: lane.Is(n), Vacant: []int64{n}},
-		Change: lane.Change{Hold: &lane.HeldFrame{N: n, Held: h}},
+		Change: lane.Change{Hold: []lane.HeldFrame{{N: n, Held: h}}},
 	}
 }
 
@@ -543,22 +545,23 @@ func (s *suite) bounds(t *testing.T) {
 func (s *suite) holdAgainstFinish(t *testing.T) {
 	const frames = 40
 	c := s.open(t, s.create(t))
-	c, _ = s.move(t, c.ID, lane.Take(1, lane.Frame{Data: []byte("1")}, "owner", now))
+	c, _ = s.move(t, c.ID, lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{Data: []byte("1")}}}, "owner", now))
 
 	var wg sync.WaitGroup
 	for n := int64(2); n <= frames; n++ {
 		wg.Go(func() {
-			id, f := strconv.FormatInt(n, 10), lane.Frame{Data: []byte(strconv.FormatInt(n, 10))}
+			id := strconv.FormatInt(n, 10)
+			frame := []lane.Numbered{{N: n, Frame: lane.Frame{Data: []byte(id)}}}
 			l := c.Lane
 			for {
-				d := l.DecideArrival(n, f, id, lane.Observed{}, now)
-				if d.Action != lane.MakeMove {
-					if d.Action == lane.Finished {
-						t.Errorf("frame %d: finished with %v before it was posted", n, d.Code)
+				d := l.DecideArrival(frame, id, lane.Observed{}, now)
+				if d.Move.Kind == "" {
+					if len(d.Finished) > 0 {
+						t.Errorf("frame %d: finished with %v before it was posted", n, d.Finished[0].Code)
 					}
 					return
 				}
-				after, made := s.move(t, c.ID, *d.Move)
+				after, made := s.move(t, c.ID, d.Move)
 				if made && d.Move.Kind == lane.KindTake {
 					t.Errorf("frame %d was taken while another invocation holds the lease", n)
 				}

@@ -35,7 +35,12 @@ var (
 	beat       = Steps{Invocations: 1, In: 1, Answers: 1, Pings: 1}
 	disconnect = Steps{Invocations: 1, Writes: 2, Lines: 1, Metrics: 1}
 	forget     = Steps{Writes: 1, Reads: 1}
-	connection = connect.work().plus(1, disconnect.work()).plus(1, forget.work()) // from beginning to end
+)
+
+// What a JSON client takes where it differs.
+var (
+	connectJSON = Steps{Invocations: 1, Posts: 2, Writes: 3, Reads: 1, Lines: 1, Metrics: 1}
+	beatJSON    = Steps{Invocations: 1, In: 1, Answers: 1}
 )
 
 // In ms: what an invocation takes besides what it waits for, and a ping adds to keepalive.

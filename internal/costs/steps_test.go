@@ -267,8 +267,8 @@ var entrances = map[string]struct {
 		send: `42%d["owt-message",{"to":"bob","data":"%s"}]`,
 	},
 	"json": {
-		connect:   Steps{Invocations: 1, Posts: 2, Writes: 3, Reads: 1, Lines: 1, Metrics: 1},
-		heartbeat: Steps{Invocations: 1, In: 1, Answers: 1},
+		connect:   connectJSON,
+		heartbeat: beatJSON,
 		first:     1,
 		enter:     func(s *service, id string) { s.connect(id, "token=alice") },
 		said:      `{"type":"welcome","user":"alice"`,

@@ -22,10 +22,10 @@ type Bursts struct {
 type Burst struct {
 	Bursts
 	P50, P99 time.Duration // from the first send to the last delivery
-	// Items that are written and read, and posts, per message, and the units that
+	// Frames that come, items that are written and read, and posts, per message, and the units that
 	// DynamoDB charges for the items.
-	Writes, Reads, Posts  float64
-	WriteUnits, ReadUnits float64
+	Frames, Writes, Reads, Posts float64
+	WriteUnits, ReadUnits        float64
 	// Busy is how long the invocations were at work per message, waiting
 	// included.
 	Busy time.Duration
@@ -58,14 +58,13 @@ func (b Bursts) Measure() Burst {
 			kind = generationJSON
 		}
 		alice, bob := s.newClient("alice", kind), s.newClient("bob", kind)
+		alice.batches, bob.batches = b.JSON, b.JSON
 		alice.connect()
 		bob.connect()
 		s.run(3 * time.Second)
 		s.counts, s.busy, s.units = make(map[string]int), 0, newUnits(b.Bytes, b.KeyLimit)
 		began := s.now
-		for range b.Messages {
-			alice.send("bob")
-		}
+		alice.sendAll("bob", b.Messages)
 		s.run(began + quiet)
 		took = append(took, s.lastDelivery()-began)
 		for what, n := range s.counts {
@@ -83,7 +82,7 @@ func (b Bursts) Measure() Burst {
 	each := func(what string) float64 { return total[what] / float64(b.Messages*b.Worlds) }
 	return Burst{
 		Bursts: b, P50: took[len(took)/2], P99: took[len(took)*99/100],
-		Writes: each("writes"), Reads: each("reads"), Posts: each("posts"),
+		Frames: each("frames"), Writes: each("writes"), Reads: each("reads"), Posts: each("posts"),
 		WriteUnits: each("write units"), ReadUnits: each("read units"), Busy: time.Duration(each("busy")),
 		Delivered: each("delivered"), Throttled: each("throttled calls"),
 	}
@@ -114,9 +113,9 @@ func (b Burst) String() string {
 		clients = "JSON"
 	}
 	return fmt.Sprintf("%s, %d messages of %d bytes at once: p50 %v, p99 %v to the last delivery; "+
-		"per message %.1f writes, %.1f reads, %.1f posts, acks included; %.2f write and %.2f read units; %.2f calls throttled, %.1f %% delivered",
+		"per message %.2f frames, %.2f writes, %.2f reads, %.2f posts, acks included; %.2f write and %.2f read units; %.2f calls throttled, %.1f %% delivered",
 		clients, b.Messages, b.Bytes, b.P50.Round(time.Millisecond), b.P99.Round(time.Millisecond),
-		b.Writes, b.Reads, b.Posts, b.WriteUnits, b.ReadUnits, b.Throttled, 100*b.Delivered)
+		b.Frames, b.Writes, b.Reads, b.Posts, b.WriteUnits, b.ReadUnits, b.Throttled, 100*b.Delivered)
 }
 
 // writes tells the store calls that write from those that read.

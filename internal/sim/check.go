@@ -70,6 +70,12 @@ func (s *Sim) violate(promise, format string, args ...any) {
 
 // accept returns an event that API Gateway has accepted for a socket.
 func (s *Sim) accept(k *socket, e signal.Event) {
+	if batch, ok := e.(signal.Batch); ok {
+		for _, e := range batch {
+			s.accept(k, e)
+		}
+		return
+	}
 	s.tracef("%s gets %s", k.id, show(e))
 	switch e := e.(type) {
 	case signal.Delivery:
@@ -164,11 +170,7 @@ func (s *Sim) sent(k *socket, n int64) *message {
 }
 
 func (s *Sim) arrived(in signal.Input, k *socket) {
-	if send, ok := in.(signal.Send); ok {
-		m := s.sent(k, send.Number)
-		if m == nil {
-			return
-		}
+	for _, m := range s.said(in, k) {
 		if m.invocations++; m.arrived == 0 {
 			m.arrived = s.now
 		}
@@ -176,11 +178,23 @@ func (s *Sim) arrived(in signal.Input, k *socket) {
 }
 
 func (s *Sim) lost(in signal.Input, k *socket) {
-	if send, ok := in.(signal.Send); ok {
+	for _, m := range s.said(in, k) {
+		m.lost = true
+	}
+}
+
+// said returns the numbered messages of a frame.
+func (s *Sim) said(in signal.Input, k *socket) (messages []*message) {
+	sends, _ := in.(signal.Sends)
+	if one, ok := in.(signal.Send); ok {
+		sends = signal.Sends{one}
+	}
+	for _, send := range sends {
 		if m := s.sent(k, send.Number); m != nil {
-			m.lost = true
+			messages = append(messages, m)
 		}
 	}
+	return messages
 }
 
 // moved: a connection that lost its name, or whose token has ended, does nothing new any

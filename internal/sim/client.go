@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -36,7 +37,8 @@ type client struct {
 	session    string // generationSession: its name
 	resume     signal.ConnectionID
 	unanswered []*message
-	cuts       int // how many of its next connections are cut before they are welcome
+	batches    bool // it takes several events in a frame, and sends several messages in one
+	cuts       int  // how many of its next connections are cut before they are welcome
 }
 
 // socket is a connection of a client.
@@ -117,7 +119,7 @@ func (c *client) connect() {
 
 // handshake is what a client says when it connects.
 func (c *client) handshake(token *string) signal.Handshake {
-	h := signal.Handshake{Peer: signal.Peer{ID: c.socket.id, Protocol: c.socket.protocol}, Token: token}
+	h := signal.Handshake{Peer: signal.Peer{ID: c.socket.id, Protocol: c.socket.protocol, Batches: c.batches}, Token: token}
 	switch c.kind {
 	case generationJSON:
 		h.Start = lane.StartAfter(0)
@@ -254,8 +256,40 @@ func (c *client) keep(to signal.UserName) {
 func (c *client) emit(m *message) {
 	m.from, m.arrived = c.socket, 0
 	c.sim.tracef("%s sends %d to %s: message %d", m.from.id, m.n, m.to, m.id)
-	c.sim.message(m.from, "message "+strconv.Itoa(m.id), m.input())
+	c.sim.message(m.from, "message "+strconv.Itoa(m.id), m.input(c.sim.units))
 }
+
+// sendAll sends messages at once: each in a frame of its own, or as many in one as
+// may be.
+func (c *client) sendAll(to signal.UserName, messages int) {
+	var all signal.Sends
+	size := 0
+	flush := func() {
+		if len(all) > 0 {
+			c.sim.message(c.socket, "frame", all)
+		}
+		all, size = nil, 0
+	}
+	for range messages {
+		if !c.batches {
+			c.send(to)
+			continue
+		}
+		m := &message{id: len(c.sim.messages), n: c.next, to: to, from: c.socket}
+		c.next++
+		c.sim.messages = append(c.sim.messages, m)
+		in := m.input(c.sim.units)
+		room := len(in.Frame.Data) + sendRoom
+		if len(all) == signal.MaxBatch || size+room > signal.MaxBatchBytes {
+			flush()
+		}
+		all, size = append(all, in), size+room
+	}
+	flush()
+}
+
+// sendRoom is what a message to send has around its data.
+const sendRoom = 60
 
 // again sends the last numbers of a connection once more.
 func (c *client) again() {
@@ -269,13 +303,14 @@ func (c *client) again() {
 		}
 		if m.n != signal.NoNumber {
 			c.sim.count("repeated numbers")
-			c.sim.message(k, "message "+strconv.Itoa(m.id)+" again", m.input())
+			c.sim.message(k, "message "+strconv.Itoa(m.id)+" again", m.input(c.sim.units))
 		}
 	}
 }
 
-func (m *message) input() signal.Send {
-	in := signal.Send{Number: m.n, Frame: lane.Frame{To: string(m.to), Data: []byte(strconv.Itoa(m.id))}}
+// input returns what the service gets. The data is the message's id.
+func (m *message) input(u *units) signal.Send {
+	in := signal.Send{Number: m.n, Frame: lane.Frame{To: string(m.to), Data: fmt.Appendf(nil, "%0*d", u.dataBytes(), m.id)}}
 	if m.n == signal.NoNumber {
 		in.ID = "message " + strconv.Itoa(m.id)
 	}

@@ -47,6 +47,14 @@ func (s *Sim) userItem(name signal.UserName) item {
 	return item{"user " + string(name), func() int { return UserItem }}
 }
 
+// dataBytes is how much data a message has at least.
+func (u *units) dataBytes() int {
+	if u == nil {
+		return 0
+	}
+	return u.bytes
+}
+
 // body is the size of what a held frame says.
 func (u *units) body() int {
 	if u == nil {

@@ -277,6 +277,9 @@ var entrances = map[string]struct {
 	},
 }
 
+// message is what an undisturbed one takes.
+var message = Steps{Invocations: 1, In: 1, Answers: 1, Posts: 1, Writes: 3, Metrics: 1}
+
 // TestSteps is the budget: what each kind of client may cost.
 func TestSteps(t *testing.T) {
 	s := newService(t)

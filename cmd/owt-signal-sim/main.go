@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"time"
 
+	service "github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/sim"
 )
 
@@ -41,7 +42,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if *burst > 0 {
-		_, err := fmt.Fprintf(out, "%v\n%v\n", sim.MeasureBurst(1, burstWorlds), sim.MeasureBurst(*burst, burstWorlds))
+		_, err := fmt.Fprintf(out, "Socket.IO\n%v\n%v\nJSON, in frames of up to %d\n%v\n", sim.MeasureBurst(1, burstWorlds), sim.MeasureBurst(*burst, burstWorlds),
+			service.MaxBatch, sim.MeasureFrames(*burst, burstWorlds))
 		return err
 	}
 	if *only != 0 {

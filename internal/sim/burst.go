@@ -35,9 +35,16 @@ const (
 	PostTime   = 10 * time.Millisecond
 )
 
-// MeasureBurst sends bursts in many worlds with AWS-like times and no faults:
-// one in fifty of each takes up to twenty times as long as is typical.
-func MeasureBurst(messages, worlds int) Burst {
+// MeasureBurst sends bursts between Socket.IO clients in many worlds with AWS-like
+// times and no faults: one in fifty of each takes up to twenty times as long as is
+// typical.
+func MeasureBurst(messages, worlds int) Burst { return measure(messages, worlds, generationB) }
+
+// MeasureFrames sends bursts between JSON clients that put several messages into a
+// frame, and take several.
+func MeasureFrames(messages, worlds int) Burst { return measure(messages, worlds, generationJSON) }
+
+func measure(messages, worlds int, kind generation) Burst {
 	took := make([]time.Duration, 0, worlds)
 	total := make(map[string]int)
 	all := spent{held: make(map[int]int)}
@@ -47,7 +54,8 @@ func MeasureBurst(messages, worlds int) Burst {
 		s.tokens.last = time.Hour                                // as of an issuer: that a token has not ended costs no call
 		s.service.Rate = lane.Rate{PerSecond: 1000, Burst: 1000} // which costs nothing
 		s.faults = Faults{Invoke: InvokeTime, Store: StoreTime, Post: PostTime}
-		alice, bob := s.newClient("alice", generationB), s.newClient("bob", generationB)
+		alice, bob := s.newClient("alice", kind), s.newClient("bob", kind)
+		alice.batches, bob.batches = kind == generationJSON, kind == generationJSON
 		alice.connect()
 		bob.connect()
 		s.run(3 * time.Second)

@@ -17,7 +17,7 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 200
 	}
-	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies} {
+	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
 		t.Log("\n" + r.String())
 		if len(r.Failures) > 0 {
@@ -32,6 +32,9 @@ func TestWorlds(t *testing.T) {
 		}
 		if outages := r.Counts["calls in an outage"] > 0; outages != (first >= sim.FirstWithOutages) {
 			t.Errorf("worlds from %d on: outages %v", first, outages)
+		}
+		if batches := r.Counts["several in a frame"] > 0 && r.Counts["several in a post"] > 0; batches != (first >= sim.FirstWithBatches) {
+			t.Errorf("worlds from %d on: several in a frame %v", first, batches)
 		}
 		for _, what := range []string{"repeated numbers", "cut before welcome", "resume", "spend"} {
 			if some := r.Counts[what] > 0; !some && first == sim.FirstWithRepeats {
@@ -65,7 +68,7 @@ func TestMutations(t *testing.T) {
 		sim.NoFence: "owner", sim.Clinging: "online", sim.Blind: "stall",
 		sim.Amnesia: "once", sim.Hasty: "once", sim.Undying: "expiry",
 		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
-		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq",
+		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq", sim.Curtailed: "truth",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
@@ -77,6 +80,8 @@ func TestMutations(t *testing.T) {
 				first = sim.FirstWithOutages
 			case sim.Traceless, sim.Heirless, sim.Deaf:
 				first = sim.FirstWithRepeats
+			case sim.Curtailed:
+				first = sim.FirstWithBatches
 			}
 			r := sim.Search{First: first, Seeds: 4000, Mutation: mutation, Workers: 1}.Run(t.Context())
 			for _, f := range r.Failures {
@@ -131,6 +136,20 @@ func TestCallsPerMessage(t *testing.T) {
 		t.Errorf("an undisturbed message: %v", one)
 	}
 	t.Logf("\n%v\n%v", one, sim.MeasureBurst(20, 200))
+}
+
+// TestCallsPerFrame: what is sent in one frame, and taken in one, costs what a
+// message does.
+func TestCallsPerFrame(t *testing.T) {
+	const messages = 20
+	b := sim.MeasureFrames(messages, 200)
+	if b.Writes*messages != 3 || b.Reads != 0 || b.Posts*messages != 1 {
+		t.Errorf("a frame of %d: %v", messages, b)
+	}
+	if b.P50 > 80*time.Millisecond || b.P99 > 300*time.Millisecond {
+		t.Errorf("a frame of %d: %v", messages, b)
+	}
+	t.Log(b)
 }
 
 // TestHeldFrames: what a burst's writes cost besides their number. Whoever is

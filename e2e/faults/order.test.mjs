@@ -7,11 +7,14 @@ import { eachOf, open, pairs } from './client.mjs';
 /** How many messages each of two clients sends the other, and how many of them at a time. */
 const MESSAGES = Number(process.env.MESSAGES ?? 300);
 const WINDOW = 16;
+/** How many pairs of clients there are. */
+const PAIRS = Number(process.env.PAIRS ?? pairs.length);
 /** How long the exchange may take, in ms. */
 const PATIENCE = 150_000;
 
-describe(`${MESSAGES} messages each way, ${WINDOW} in flight: each once, in order, acked as delivered`, { concurrency: true }, () => {
-  for (const [left, right] of pairs) {
+describe(`${PAIRS} pairs, ${MESSAGES} messages each way, ${WINDOW} in flight: each once, in order, acked as delivered`, { concurrency: true }, () => {
+  for (let pair = 0; pair < PAIRS; pair++) {
+    const [left, right] = pairs[pair % pairs.length];
     it(`${left} and ${right}`, { timeout: PATIENCE }, async (t) => {
       const [a, b] = [open(t, left), open(t, right)];
       await Promise.all([a.ready(), b.ready()]);

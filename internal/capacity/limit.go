@@ -16,7 +16,7 @@ import (
 // and data distribution in DynamoDB", Developer Guide).
 const (
 	WritesPerKey = 1000
-	readsToWrite = 3 // read units for each write unit
+	ReadsToWrite = 3 // read units for each write unit
 )
 
 // Charge is what a request has consumed of one partition key.
@@ -104,7 +104,7 @@ func (l *Limit) perSecond(write bool) int {
 	if write {
 		return l.WriteUnits
 	}
-	return readsToWrite * l.WriteUnits
+	return ReadsToWrite * l.WriteUnits
 }
 
 // charge makes a request for a key, unless its bucket is empty, and takes from it

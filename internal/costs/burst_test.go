@@ -3,6 +3,7 @@ package costs
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -59,12 +60,40 @@ func (e early) Update(ctx context.Context, id signal.ConnectionID, u signal.Upda
 	return e.Store.Update(ctx, id, u, now)
 }
 
+// TestFetchFails: what held frames say is tried for until it is there; if it is not to
+// be had, each of them is answered so, and none is posted.
+func TestFetchFails(t *testing.T) {
+	for outage, want := range map[time.Duration]string{2 * time.Second: "", time.Hour: "of 5 messages 1 came in order"} {
+		b := newBursts(t)
+		var began time.Time
+		b.out = func(r *http.Request) bool {
+			if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".BatchGetItem") {
+				return false
+			}
+			if began.IsZero() {
+				began = time.Now()
+			}
+			return time.Since(began) < outage
+		}
+		if wrong := b.run(5, 600, 1); wrong != want {
+			t.Errorf("out for %v: %q, want %q", outage, wrong, want)
+		}
+		told := strings.Join(b.frames, "\n")
+		for n := 2; n <= 5 && want != ""; n++ {
+			if strings.Count(told, fmt.Sprintf(`{"type":"error","id":%d,`, n)) != 1 {
+				t.Errorf("out for %v: %d is not answered once: %s", outage, n, told)
+			}
+		}
+	}
+}
+
 // bursts are the handlers in virtual time, in which everything takes as long as in
-// [sim.MeasureBurst]. The engine is real, and outside of that time.
+// [sim.Bursts.Measure]. The engine is real, and outside of that time.
 type bursts struct {
 	*service
 	random          *rand.Rand
 	workers         chan *worker
+	out             func(*http.Request) bool // requests that fail; nil: none
 	units, ofBodies float64
 }
 
@@ -89,6 +118,9 @@ func newBursts(t *testing.T) *bursts {
 			took := b.takes(sim.StoreTime)
 			time.Sleep(took / 2)
 			defer time.Sleep(took / 2)
+			if b.out != nil && b.out(r) {
+				return nil, errors.New("out")
+			}
 			return limit.Do(r)
 		})
 	})

@@ -19,16 +19,12 @@ type Steps struct {
 	Metrics       int // lines of metrics
 }
 
-// Sizes in bytes, on average, which TestSizes compares.
+// Sizes in bytes, on average, which TestSizes compares, as those of items in internal/sim.
 const (
-	connectionRecord = 250
-	userRecord       = 200
-	logLine          = 180 // about a connection
-	metricLine       = 400 // of an invocation
-	smallFrame       = 30  // acks, greetings, pings
-	envelope         = 80  // what a delivery has around the message's data
-	heldFrame        = 50  // what a record has of a frame that it holds
-	body             = 60  // what an item has around the data of a held frame
+	logLine    = 180 // about a connection
+	metricLine = 400 // of an invocation
+	smallFrame = 30  // acks, greetings, pings
+	envelope   = 80  // what a delivery has around the message's data
 )
 
 // What a client of SDK 5.x for JavaScript takes: an undisturbed message, all until

@@ -192,21 +192,40 @@ func (m *meter) Do(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response.Body = io.NopCloser(bytes.NewReader(text))
-	var out struct {
-		ConsumedCapacity struct{ CapacityUnits float64 }
-	}
-	if err := json.Unmarshal(text, &out); err != nil {
+	units, err := consumed(text)
+	if err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch _, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); operation {
-	case "PutItem", "UpdateItem", "DeleteItem":
-		m.writes += out.ConsumedCapacity.CapacityUnits
-	case "GetItem", "Scan":
-		m.reads += out.ConsumedCapacity.CapacityUnits
+	case "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem":
+		m.writes += units
+	case "GetItem", "Scan", "BatchGetItem":
+		m.reads += units
 	}
 	return response, nil
+}
+
+// consumed is the units that an answer tells of: one amount, or, of a batch, one for
+// each table.
+func consumed(answer []byte) (units float64, err error) {
+	var out struct{ ConsumedCapacity json.RawMessage }
+	if err := json.Unmarshal(answer, &out); err != nil || out.ConsumedCapacity == nil {
+		return 0, err
+	}
+	type amount struct{ CapacityUnits float64 }
+	if out.ConsumedCapacity[0] != '[' {
+		var one amount
+		err = json.Unmarshal(out.ConsumedCapacity, &one)
+		return one.CapacityUnits, err
+	}
+	var tables []amount
+	err = json.Unmarshal(out.ConsumedCapacity, &tables)
+	for _, t := range tables {
+		units += t.CapacityUnits
+	}
+	return units, err
 }
 
 // entrances is how the kinds of clients become the user alice, who is online

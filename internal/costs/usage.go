@@ -65,20 +65,15 @@ func (u Usage) month() []row {
 	return append(rows, all)
 }
 
-// message is one of so many that are sent at once. A write is charged by the whole
-// record, with the frames that it holds, whose bodies are items of their own.
+// message is one of so many that are sent at once.
 func (u Usage) message(burst int) Work {
-	b := sim.MeasureBurst(burst, worlds)
+	b := sim.Bursts{Messages: burst, Worlds: worlds, Bytes: int(u.Bytes)}.Measure()
 	acks := b.Posts - float64(message.Posts) // that were posted; their answers say nothing
 	w := message.work()
 	w[messages] += acks + 2*(math.Ceil((u.Bytes+envelope)/(32<<10))-1) // what came, and what was delivered
 	w[sent] += acks*smallFrame + u.Bytes + envelope - smallFrame
 	w[busy] = ownTime + b.Busy.Seconds()*1000
-	w[writes] = b.Writes + 2*b.Bodies*(math.Ceil((u.Bytes+body)/(1<<10))-1)
-	w[reads] = b.Reads + b.Bodies*(math.Ceil((u.Bytes+body)/(4<<10))-1)
-	for frames, of := range b.Held {
-		w[writes] += of * (math.Ceil((connectionRecord+float64(frames)*heldFrame)/(1<<10)) - 1)
-	}
+	w[writes], w[reads] = b.WriteUnits, b.ReadUnits
 	return w
 }
 
@@ -88,7 +83,7 @@ func (u Usage) hour() Work { return Work{minutes: 60}.plus(60/u.Heartbeat, beat.
 // records, eventually consistent, those of users also when they are offline, since
 // they stay for a day. Each segment takes half a read unit at least.
 func (u Usage) round() Work {
-	bytes := u.Users * (userRecord + connectionRecord*u.Hours/hours)
+	bytes := u.Users * (sim.UserItem + sim.ConnectionItem*u.Hours/hours)
 	return Work{
 		invocations: 1,
 		busy:        2 * (ownTime + signal.Segments/signal.SegmentsAtOnce*float64(sim.StoreTime.Milliseconds())),

@@ -71,22 +71,16 @@ func bodiesOf(id signal.ConnectionID, frames []lane.Numbered) (keys []string) {
 
 // putBodies writes the bodies of frames to hold.
 func (s *Store) putBodies(ctx context.Context, id signal.ConnectionID, frames []lane.HeldFrame) error {
-	puts := make([]types.WriteRequest, len(frames))
-	for i, h := range frames {
-		it := key(bodyKey(id, bodyName(h.N, h.By)))
-		it[attrTo], it[attrExpires] = str(h.To), num(seconds(h.At.Add(bodyLife)))
-		if len(h.Data) > 0 {
-			it[attrData] = &types.AttributeValueMemberB{Value: h.Data}
+	var puts []types.WriteRequest
+	for _, f := range frames {
+		it := key(bodyKey(id, bodyName(f.N, f.By)))
+		it[attrTo], it[attrExpires] = str(f.To), num(seconds(f.At.Add(bodyLife)))
+		if len(f.Data) > 0 {
+			it[attrData] = &types.AttributeValueMemberB{Value: f.Data}
 		}
-		puts[i].PutRequest = &types.PutRequest{Item: it}
+		puts = append(puts, types.WriteRequest{PutRequest: &types.PutRequest{Item: it}})
 	}
-	var err error
-	if len(puts) == 1 {
-		_, err = s.client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.table, Item: puts[0].PutRequest.Item})
-	} else {
-		err = s.write(ctx, puts)
-	}
-	if err != nil {
+	if err := s.write(ctx, puts); err != nil {
 		return fmt.Errorf("put bodies: %w", err)
 	}
 	return nil
@@ -126,9 +120,9 @@ func givenUp(id signal.ConnectionID, u signal.Update) []string {
 // refused it shows. A number that was taken it may have held before, with an answer
 // that was lost.
 func notHeld(id signal.ConnectionID, u signal.Update, c signal.Connection) (keys []string) {
-	for _, h := range u.Change.Hold {
-		if !u.Made(c.Lane) && (c.ID == "" || h.N > c.Lane.Taken) {
-			keys = append(keys, bodyKey(id, bodyName(h.N, h.By)))
+	for _, f := range u.Change.Hold {
+		if taken := c.ID != "" && f.N <= c.Lane.Taken; !taken && c.Lane.Held[f.N].By != f.By {
+			keys = append(keys, bodyKey(id, bodyName(f.N, f.By)))
 		}
 	}
 	return keys
@@ -209,16 +203,16 @@ func (s *Store) read(ctx context.Context, keys []string) (map[string]item, error
 
 // delete deletes items by their keys.
 func (s *Store) delete(ctx context.Context, keys []string) error {
-	deletes := make([]types.WriteRequest, len(keys))
-	for i, pk := range keys {
-		deletes[i].DeleteRequest = &types.DeleteRequest{Key: key(pk)}
+	var deletes []types.WriteRequest
+	for _, pk := range keys {
+		deletes = append(deletes, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: key(pk)}})
 	}
 	return s.write(ctx, deletes)
 }
 
 // write puts and deletes items.
-func (s *Store) write(ctx context.Context, all []types.WriteRequest) error {
-	for ask := range slices.Chunk(all, writeAtOnce) {
+func (s *Store) write(ctx context.Context, requests []types.WriteRequest) error {
+	for ask := range slices.Chunk(requests, writeAtOnce) {
 		for len(ask) > 0 {
 			out, err := s.client.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{s.table: ask}})
 			if err != nil {

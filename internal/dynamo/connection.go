@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -250,6 +251,7 @@ func (s *Store) Delete(ctx context.Context, id signal.ConnectionID, now lane.Ins
 // connections is handed over, not what they hold. It deletes bodies that nobody
 // needs in passing.
 func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) error {
+	var unswept error
 	pages := dynamodb.NewScanPaginator(s.client, s.scan(of, now))
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -268,11 +270,9 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 				f(c)
 			}
 		}
-		if err := s.sweep(ctx, bodies, now); err != nil {
-			return err
-		}
+		unswept = cmp.Or(unswept, s.sweep(ctx, bodies, now))
 	}
-	return nil
+	return unswept
 }
 
 // scan reads the connections of a segment and its bodies that are not young,

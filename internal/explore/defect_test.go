@@ -30,7 +30,7 @@ var defects = []defect{
 		"lane/transitions.go", "Taken: Is(below), Vacant: numbers(run)}", "Taken: Is(below)}",
 	},
 	{
-		"a frame is held whatever the lane has become", "truth", config{senders: one(1, 2, 3)},
+		"a frame is held whatever the lane has become", "stall", config{senders: one(1, 2), faults: repeat},
 		"lane/transitions.go", "Guard{TakenBelow: Is(frames[0].N), Vacant:", "Guard{Vacant:",
 	},
 	{

@@ -87,8 +87,8 @@ type invocation struct {
 	lost     bool          // another invocation has expired its lease, and answers
 	lingered bool          // it has stayed to watch over a held frame
 	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
-	mayHold  []int64       // frames that it may have held, unknown to it
 	one      [1]stream     // room for those of most runs
+	mayHold  []int64       // frames that it may have held, unknown to it
 }
 
 func (s *Service) invocation(c Connection) *invocation {
@@ -149,7 +149,7 @@ func (v *invocation) arrival(run []lane.Numbered) lane.Arrival {
 // ended with code, is acknowledged by another: by whoever took it from the lane,
 // where this one may have held it. A number that was given up is acknowledged by nobody.
 func (v *invocation) answeredByAnother(n int64, code lane.Code) bool {
-	return code != lane.CodeServer && slices.Contains(v.mayHold, n)
+	return code != lane.CodeServer && n <= v.conn.Lane.Taken && slices.Contains(v.mayHold, n)
 }
 
 // update makes an update, once, even if an answer is lost. Either way conn is

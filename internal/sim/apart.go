@@ -62,7 +62,9 @@ func (b bodies) of(frames []lane.Numbered) (n int) {
 
 // Fetch implements [signal.ConnectionStore].
 func (s store) Fetch(_ context.Context, id signal.ConnectionID, run []lane.Numbered) (fetched []lane.Numbered, err error) {
-	err = s.call("fetch", func() { fetched = s.bodies.fetch(id, run) })
-	s.counts["reads"] += s.bodies.of(run) - 1 // which are read one by one
+	apart := s.bodies.of(run)
+	err = s.call("fetch", item{}, func() { fetched = s.bodies.fetch(id, run) })
+	s.counts["reads"] += apart - 1 // which are read one by one
+	s.units.charge("", false, apart, s.units.body(), s.now)
 	return fetched, err
 }

@@ -66,7 +66,9 @@ type message struct {
 	arrived  time.Duration // when an invocation first had it; 0: never
 	lost     bool
 	accepted []acceptance
-	acks     []ack
+	// invocations is how often it came to one.
+	invocations int
+	acks        []ack
 }
 
 type acceptance struct {

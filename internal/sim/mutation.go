@@ -32,6 +32,7 @@ const (
 	Traceless  Mutation = "traceless"   // nothing is kept of a connection that has ended
 	Heirless   Mutation = "heirless"    // the store forgets which connection has resumed a session
 	Deaf       Mutation = "deaf"        // the store forgets the messages without a number
+	Denier     Mutation = "denier"      // the store says of a call whose answer is lost that it has refused it
 	TooFew     Mutation = "too few"     // a route reserves one number less than it is asked for
 	Curtailed  Mutation = "curtailed"   // of several messages in a post the last is lost
 )
@@ -57,7 +58,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Denier:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -102,6 +103,9 @@ func (s mutatedStore) Update(ctx context.Context, id signal.ConnectionID, u sign
 		if c, err := s.Store.(store).Store.GetEnded(ctx, id, now); err == nil { //nolint:forcetypeassert // it is that under every mutation
 			return c.Applied(u), true, nil
 		}
+	}
+	if s.mutation == Denier && errors.Is(err, errUnknown) {
+		err = signal.ErrBusy
 	}
 	if s.mutation == Deaf {
 		c.Lane.Unnumbered = nil

@@ -28,7 +28,8 @@ type Sim struct {
 	messages []*message
 	tokens   *tokens
 	checker
-	spent
+	units    *units        // nil: not reckoned
+	busy     time.Duration // of all invocations together
 	counts   map[string]int
 	bodies   bodies
 	sessions bool // there are clients with sessions
@@ -52,7 +53,8 @@ const FirstWithOutages = 1 << 40
 const FirstWithRepeats = 1 << 41
 
 // FirstWithBodies is the first seed of a world whose store keeps what held frames
-// say apart from its records.
+// say apart from its records, and, in one of four, serves of a record only so much
+// in a second.
 const FirstWithBodies = 1 << 42
 
 // FirstWithBatches is the first seed of a world in which JSON clients may send
@@ -99,6 +101,9 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	s.batches = seed >= FirstWithBatches
 	if seed >= FirstWithBodies {
 		s.bodies = make(bodies)
+		if seed%4 == 2 {
+			s.units = newUnits(0, 5+int(seed>>2%36))
+		}
 	}
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
@@ -242,6 +247,9 @@ func (s *Sim) calmDown() {
 		p.frail = false
 	}
 	s.tokens.end = false
+	if s.units != nil {
+		s.units.limit = 0
+	}
 	s.calm = true
 }
 

@@ -31,12 +31,19 @@ func newBodies(t *testing.T) *bodies {
 	b := &bodies{t: t, client: dynamodb.NewFromConfig(config), table: table}
 	b.Store = dynamo.New(b.client, table)
 	b.conn = b.open(t, b.create(t))
-	b.does(lane.Take([]lane.Numbered{{N: 1, Frame: frame(1)}}, "owner", now))
+	b.does(lane.Take(frames(1), "owner", now))
 	return b
 }
 
 func frame(n int64) lane.Frame {
 	return lane.Frame{To: "bob", Data: fmt.Appendf(nil, "data of %d", n)}
+}
+
+func frames(numbers ...int64) (all []lane.Numbered) {
+	for _, n := range numbers {
+		all = append(all, lane.Numbered{N: n, Frame: frame(n)})
+	}
+	return all
 }
 
 // does makes a move, or is refused, as the service would.
@@ -163,7 +170,7 @@ func TestBodyOfEachTry(t *testing.T) {
 	b.want("3#first")
 
 	b.finish(nil)
-	m := b.conn.Lane.DecideArrival([]lane.Numbered{{N: 2, Frame: frame(2)}}, "second", lane.Observed{}, now).Move
+	m := b.conn.Lane.DecideArrival(frames(2), "second", lane.Observed{}, now).Move
 	if !b.does(m) {
 		t.Fatal("not taken")
 	}
@@ -183,33 +190,39 @@ func TestBodyOfEachTry(t *testing.T) {
 	b.want()
 }
 
-// TestHeldTogether: what comes early in one frame is held in one update, or none of
-// it is.
-func TestHeldTogether(t *testing.T) {
+// TestBodiesOfSeveral: of several frames that an invocation brings together each has
+// its own body, more than DynamoDB takes at once.
+func TestBodiesOfSeveral(t *testing.T) {
 	b := newBodies(t)
-	var frames []lane.Numbered
-	var names, want []string
-	for n := range int64(signal.MaxBatch) { // more than DynamoDB writes at once
-		frames = append(frames, lane.Numbered{N: n + 2, Frame: frame(n + 2)})
-		names = append(names, fmt.Sprintf("%d#by", n+2))
-		want = append(want, fmt.Sprintf("%d bob data of %[1]d", n+2))
+	b.holds(60, frame(60), "before")
+	var come []int64
+	for n := int64(2); n <= signal.MaxBatch; n++ {
+		come = append(come, n)
 	}
-	slices.Sort(names)
-	if !b.does(b.conn.Lane.DecideArrival(frames, "by", lane.Observed{}, now).Move) || len(b.conn.Lane.Held) != len(frames) {
-		t.Fatalf("%d of %d frames are held", len(b.conn.Lane.Held), len(frames))
+	several := b.conn.Lane.DecideArrival(frames(come...), "several", lane.Observed{}, now).Move
+	if !b.does(several) || len(several.Change.Hold) != len(come) {
+		t.Fatalf("%d are held", len(several.Change.Hold))
 	}
-	b.want(names...)
-	again := lane.New().DecideArrival(frames, "again", lane.Observed{}, now).Move
-	if b.does(again) {
-		t.Error("what is held was held again")
+	if b.does(several, func(u *signal.Update) { // another that brings the same
+		u.Change.Hold = slices.Clone(u.Change.Hold)
+		for i := range u.Change.Hold {
+			u.Change.Hold[i].By = "repeated"
+		}
+	}) {
+		t.Error("held twice")
 	}
-	b.want(names...)
+	want := []string{"60#before"}
+	for _, f := range several.Change.Hold {
+		want = append(want, fmt.Sprintf("%d#several", f.N))
+	}
+	slices.Sort(want)
+	b.want(want...)
 	run := b.finish(nil)
-	if got := says(b.fetch(t, b.conn.ID, run...)); !slices.Equal(got, want) {
+	if got := says(b.fetch(t, b.conn.ID, run...)); !slices.Equal(got, says(frames(come...))) {
 		t.Errorf("the run says %q", got)
 	}
 	b.finish(run)
-	b.want()
+	b.want("60#before")
 }
 
 // TestHeldUnseen: a hold whose answer was lost is refused when it is tried again, once

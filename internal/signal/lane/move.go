@@ -70,7 +70,7 @@ func (e Expected[T]) Value() (v T, ok bool) { return e.value, e.set }
 func (e Expected[T]) Allows(v T) bool { return !e.set || e.value == v }
 
 // Change is what a move makes of a lane. Done and Taken are always set, but for a
-// move that holds a frame: then they stay.
+// move that holds frames: then they stay.
 type Change struct {
 	Done, Taken int64
 	Holder      string       // empty: stays

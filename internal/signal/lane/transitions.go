@@ -61,8 +61,8 @@ func (l Lane) Finish(undelivered []Undelivered, more bool, id string, now Instan
 	return m
 }
 
-// hold keeps frames. It asks only that none of them has been taken, so that nothing
-// that happens on the lane meanwhile hinders it; if that is idle then, they are
+// hold keeps frames. It asks only that they have not been taken, so that nothing that
+// happens on the lane meanwhile hinders it; if that is idle by then, they are
 // adopted.
 func hold(frames []Numbered, id string, now Instant) Move {
 	m := Move{Kind: KindHold, Guard: Guard{TakenBelow: Is(frames[0].N), Vacant: numbers(frames)}}

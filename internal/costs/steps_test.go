@@ -316,6 +316,34 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// TestFrame: several messages in a frame, to a client that takes that, cost what one
+// does.
+func TestFrame(t *testing.T) {
+	s := newService(t)
+	s.connect("bob-AAAAAAAAAAA=", "token=bob&batch=1")
+	s.connect("alice-AAAAAAAAA=", "token=alice&batch=1")
+	for first := 1; first < 100; first += 20 {
+		var frames []string
+		for n := range 20 {
+			frames = append(frames, fmt.Sprintf(entrances["json"].send, first+n, strings.Repeat("x", 600)))
+		}
+		s.did()
+		s.frame("alice-AAAAAAAAA=", "["+strings.Join(frames, ",")+"]")
+		if steps, said := s.did(); steps != message || strings.Count(said, `"type":"ack"`) != 20 {
+			t.Errorf("%+v, want %+v; said %s", steps, message, said)
+		}
+	}
+}
+
+// TestCallsInFrames is the budget of 10,000 calls of 30 signals.
+func TestCallsInFrames(t *testing.T) {
+	const calls, most = 10_000, 0.40
+	u := Default.framed()
+	if dollars := calls * u.Signals * u.message(u.Burst).dollars(""); dollars > most {
+		t.Errorf("%.2f dollars, at most %.2f are wanted", dollars, most)
+	}
+}
+
 // ahead is the time at which what has just ended has been kept long enough.
 type ahead struct{ signal.SystemClock }
 

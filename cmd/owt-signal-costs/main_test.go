@@ -52,7 +52,7 @@ func printed(t *testing.T, args ...string) string {
 func TestCommandLine(t *testing.T) {
 	usual := printed(t)
 	for _, args := range [][]string{
-		{"-users", "2000"}, {"-calls", "5"}, {"-signals", "9"}, {"-burst", "3"}, {"-hours", "100"}, {"-heartbeat", "8"}, {"-bytes", "2000"}, {"-json"}, {"-metered"},
+		{"-users", "2000"}, {"-calls", "5"}, {"-signals", "9"}, {"-burst", "3"}, {"-hours", "100"}, {"-heartbeat", "8"}, {"-bytes", "2000"}, {"-frames"}, {"-metered"},
 	} {
 		if printed(t, args...) == usual {
 			t.Errorf("%v changes nothing", args)

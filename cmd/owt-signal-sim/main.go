@@ -77,7 +77,9 @@ func measure(b sim.Bursts, out io.Writer) error {
 			}
 		}
 	}
-	return nil
+	b.Batches = true
+	_, err := fmt.Fprintln(out, b.Measure())
+	return err
 }
 
 func replay(seed uint64, mutation sim.Mutation, out io.Writer) error {

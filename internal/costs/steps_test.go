@@ -267,8 +267,8 @@ var entrances = map[string]struct {
 		send: `42%d["owt-message",{"to":"bob","data":"%s"}]`,
 	},
 	"json": {
-		connect:   connectJSON,
-		heartbeat: beatJSON,
+		connect:   Steps{Invocations: 1, Posts: 2, Writes: 3, Reads: 1, Lines: 1, Metrics: 1},
+		heartbeat: Steps{Invocations: 1, In: 1, Answers: 1},
 		first:     1,
 		enter:     func(s *service, id string) { s.connect(id, "token=alice") },
 		said:      `{"type":"welcome","user":"alice"`,
@@ -316,6 +316,25 @@ func TestSteps(t *testing.T) {
 			last.Reads, last.Lines, last.Metrics = last.Reads+signal.Segments/2, 1, 1 // of the round
 			check("forget", last, "")
 		})
+	}
+}
+
+// TestFrame: several messages in a frame, to a client that takes that, cost what one
+// does.
+func TestFrame(t *testing.T) {
+	s := newService(t)
+	s.connect("bob-AAAAAAAAAAA=", "token=bob&batch=1")
+	s.connect("alice-AAAAAAAAA=", "token=alice&batch=1")
+	for first := 1; first < 100; first += 20 {
+		var frames []string
+		for n := range 20 {
+			frames = append(frames, fmt.Sprintf(entrances["json"].send, first+n, strings.Repeat("x", 600)))
+		}
+		s.did()
+		s.frame("alice-AAAAAAAAA=", "["+strings.Join(frames, ",")+"]")
+		if steps, said := s.did(); steps != message || strings.Count(said, `"type":"ack"`) != 20 {
+			t.Errorf("%+v, want %+v; said %s", steps, message, said)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ type Usage struct {
 	Hours     float64 // that each user is connected
 	Heartbeat float64 // minutes between two pings
 	Bytes     float64 // of a signal
-	JSON      bool    // clients are those of this project, which send several signals in a frame, or else SDK 5.x
+	Frames    bool    // what a side sends at once goes in one frame: the JSON clients of this repository
 }
 
 // Default is a service with a thousand users who make two calls a day and are connected for eight hours of it.
@@ -45,7 +45,8 @@ func (u Usage) things() []row {
 	return []row{
 		{"message, alone", u.message(1), 1},
 		{fmt.Sprintf("message, one of %d at once", u.Burst), u.message(u.Burst), 1},
-		{"connection, from beginning to end", u.connection(), 1},
+		{fmt.Sprintf("message, one of %d in a frame", u.Burst), u.framed().message(u.Burst), 1},
+		{"connection, from beginning to end", connection, 1},
 		{"connected hour, silent", u.hour(), 1},
 	}
 }
@@ -55,7 +56,7 @@ func (u Usage) month() []row {
 	rows := []row{
 		{"signals of calls", u.message(u.Burst), u.Users * u.Calls * u.Signals},
 		{"heartbeats and minutes", u.hour(), u.Users * u.Hours},
-		{"connecting and leaving", u.connection(), u.Users * u.Hours / session},
+		{"connecting and leaving", connection, u.Users * u.Hours / session},
 		{"keepalive's rounds", u.round(), hours * 60 / u.Heartbeat},
 		{"metrics, alarms, dashboard", Work{metrics: customMetrics * min(u.Users, 1), alarms: alarmMetrics, dashboards: 1}, 1},
 	}
@@ -66,37 +67,33 @@ func (u Usage) month() []row {
 	return append(rows, all)
 }
 
-// message is one of so many that are sent at once. Frames come with several if
-// clients send so; each is an invocation, and answered.
+func (u Usage) framed() Usage {
+	u.Frames = true
+	return u
+}
+
+// message is one of so many that are sent at once. Where acks are posted, answers
+// say nothing.
 func (u Usage) message(burst int) Work {
-	b := sim.Bursts{Messages: burst, Worlds: worlds, Bytes: int(u.Bytes), JSON: u.JSON}.Measure()
+	b := sim.Bursts{Messages: burst, Worlds: worlds, Bytes: int(u.Bytes), JSON: u.Frames, Batches: u.Frames}.Measure()
+	size := u.Bytes + envelope
+	frames := 1.0 // that came, and were answered
+	if u.Frames {
+		most := min(signal.MaxBatch, max(1, math.Floor(signal.MaxBatchBytes/size)))
+		frames = math.Ceil(float64(burst)/most) / float64(burst)
+	}
 	return Work{
-		messages:    2*b.Frames + b.Posts + 2*(math.Ceil((u.Bytes+envelope)/(32<<10))-1), // what came, and what was delivered
-		invocations: b.Frames,
-		busy:        ownTime*b.Frames + b.Busy.Seconds()*1000,
+		messages:    2*frames + b.Posts + 2*(math.Ceil(size/(32<<10))-1), // what came, and what was delivered
+		invocations: frames,
+		busy:        frames*ownTime + b.Busy.Seconds()*1000,
 		writes:      b.WriteUnits,
 		reads:       b.ReadUnits,
-		logged:      b.Frames * metricLine,
-		sent:        (b.Frames+b.Posts-1)*smallFrame + u.Bytes + envelope,
+		logged:      frames * metricLine,
+		sent:        max(1, b.Posts)*smallFrame + size,
 	}
 }
 
-// connection is one from beginning to end.
-func (u Usage) connection() Work {
-	begin := connect
-	if u.JSON {
-		begin = connectJSON
-	}
-	return begin.work().plus(1, disconnect.work()).plus(1, forget.work())
-}
-
-func (u Usage) hour() Work {
-	each := beat
-	if u.JSON {
-		each = beatJSON
-	}
-	return Work{minutes: 60}.plus(60/u.Heartbeat, each.work())
-}
+func (u Usage) hour() Work { return Work{minutes: 60}.plus(60/u.Heartbeat, beat.work()) }
 
 // round is one of keepalive, which has 512 MB, whoever is there. It reads all
 // records, eventually consistent, those of users also when they are offline, since

@@ -23,8 +23,8 @@ func TestArithmetic(t *testing.T) {
 		"CloudWatch, a million messages":    {1e6 * alone.dollars("CloudWatch"), 0.20},   // 400 bytes × $0.50/GB
 		"messages of an hour":               {hour[messages], 36},                        // 12 × ping, pong, no-op
 		"API Gateway, 1000 hours":           {1000 * hour.dollars("API Gateway"), 0.051}, // 36 × $1.00/M + 60 × $0.25/M
-		"messages of a connection":          {u.connection()[messages], 7},               //
-		"invocations of a connection":       {u.connection()[invocations], 4},            //
+		"messages of a connection":          {connection[messages], 7},                   //
+		"invocations of a connection":       {connection[invocations], 4},                //
 		"minutes of a month":                {month[5].work[minutes], 1000 * 240 * 60},   //
 		"rounds of a month":                 {month[3].times, 730 * 12},                  //
 		"custom metrics and alarms":         {month[4].work.dollars(""), 23*0.30 + 20*0.10 + 3},
@@ -50,18 +50,18 @@ func TestArithmetic(t *testing.T) {
 
 // TestMessageIsItsSteps: the simulator and the handlers agree.
 func TestMessageIsItsSteps(t *testing.T) {
-	for _, json := range []bool{false, true} {
+	for _, frames := range []bool{false, true} {
 		u := Default
-		u.JSON = json
+		u.Frames = frames
 		alone, steps := u.message(1), message.work()
 		for _, m := range []int{messages, invocations, writes, reads, logged} {
 			if alone[m] != steps[m] {
-				t.Errorf("JSON %v: the simulator's message takes %v of meter %d, that of the handlers %v", json, alone[m], m, steps[m])
+				t.Errorf("in frames %v: the simulator's message takes %v of meter %d, that of the handlers %v", frames, alone[m], m, steps[m])
 			}
 		}
 		burst := u.message(20)
-		if more := burst[writes] > alone[writes] && burst[busy] > alone[busy] && burst[messages] > alone[messages]; more == json {
-			t.Errorf("JSON %v: at once %+v, alone %+v", json, burst, alone)
+		if more := burst[writes] > alone[writes] && burst[busy] > alone[busy] && burst[messages] > alone[messages]; more == frames {
+			t.Errorf("in frames %v: at once %+v, alone %+v", frames, burst, alone)
 		}
 	}
 }
@@ -69,14 +69,14 @@ func TestMessageIsItsSteps(t *testing.T) {
 // TestBudget: what 10,000 calls of 30 signals may cost, in dollars.
 func TestBudget(t *testing.T) {
 	const signals = 10_000 * 30
-	for json, most := range map[bool]float64{false: 2.30, true: 0.40} {
+	for frames, most := range map[bool]float64{false: 2.30, true: 0.40} {
 		u := Default
-		u.JSON = json
+		u.Frames = frames
 		w := u.message(u.Burst)
 		cost := signals * w.dollars("")
-		t.Logf("JSON %v: %.2f, of that %.2f for API Gateway", json, cost, signals*w.dollars("API Gateway"))
+		t.Logf("in frames %v: %.2f, of that %.2f for API Gateway", frames, cost, signals*w.dollars("API Gateway"))
 		if cost > most {
-			t.Errorf("JSON %v: %.3f dollars, at most %.2f are wanted", json, cost, most)
+			t.Errorf("in frames %v: %.3f dollars, at most %.2f are wanted", frames, cost, most)
 		}
 	}
 }

@@ -171,12 +171,12 @@ func (h *history) remember(e *effect, o observation) recollection {
 	if e.move != nil && !o.made && o.err == nil && (e.move.Kind == lane.KindOpen || e.move.Kind == lane.KindFinish) {
 		m.loop = before
 	}
-	if e.move != nil && e.move.Kind == lane.KindHold && (o.made || o.err != nil) { // it was made, or may have been
+	if e.move != nil && e.move.Kind == lane.KindHold && o.err != nil { // it may have been made
 		m.runs = hashOf([2]any{m.runs, seen})
 	}
 	switch {
 	case h.program.several && !m.answered: // what it has done for one run is answered after the next
-	case e.kind == answer:
+	case h.program.several && e.kind == answer:
 		m.runs = hashOf([2]uint64{m.runs, before})
 	case len(h.waiting()) == 1:
 		m.forget(h, e, o, seen)

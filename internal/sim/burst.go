@@ -15,6 +15,7 @@ type Bursts struct {
 	Worlds   int  // in which there is one
 	Bytes    int  // of a message's data
 	JSON     bool // both clients speak JSON, or else Socket.IO
+	Batches  bool // they put several messages into a frame, and take several
 	KeyLimit int  // write units that a key serves in a second; 0: any
 }
 
@@ -22,10 +23,10 @@ type Bursts struct {
 type Burst struct {
 	Bursts
 	P50, P99 time.Duration // from the first send to the last delivery
-	// Frames that come, items that are written and read, and posts, per message, and the units that
+	// Items that are written and read, and posts, per message, and the units that
 	// DynamoDB charges for the items.
-	Frames, Writes, Reads, Posts float64
-	WriteUnits, ReadUnits        float64
+	Writes, Reads, Posts  float64
+	WriteUnits, ReadUnits float64
 	// Busy is how long the invocations were at work per message, waiting
 	// included.
 	Busy time.Duration
@@ -58,13 +59,15 @@ func (b Bursts) Measure() Burst {
 			kind = generationJSON
 		}
 		alice, bob := s.newClient("alice", kind), s.newClient("bob", kind)
-		alice.batches, bob.batches = b.JSON, b.JSON
+		alice.batches, bob.batches = b.Batches, b.Batches
 		alice.connect()
 		bob.connect()
 		s.run(3 * time.Second)
 		s.counts, s.busy, s.units = make(map[string]int), 0, newUnits(b.Bytes, b.KeyLimit)
 		began := s.now
-		alice.sendAll("bob", b.Messages)
+		for range b.Messages {
+			alice.send("bob")
+		}
 		s.run(began + quiet)
 		took = append(took, s.lastDelivery()-began)
 		for what, n := range s.counts {
@@ -82,7 +85,7 @@ func (b Bursts) Measure() Burst {
 	each := func(what string) float64 { return total[what] / float64(b.Messages*b.Worlds) }
 	return Burst{
 		Bursts: b, P50: took[len(took)/2], P99: took[len(took)*99/100],
-		Frames: each("frames"), Writes: each("writes"), Reads: each("reads"), Posts: each("posts"),
+		Writes: each("writes"), Reads: each("reads"), Posts: each("posts"),
 		WriteUnits: each("write units"), ReadUnits: each("read units"), Busy: time.Duration(each("busy")),
 		Delivered: each("delivered"), Throttled: each("throttled calls"),
 	}
@@ -109,13 +112,16 @@ func (s *Sim) lastDelivery() (last time.Duration) {
 // String returns the measurement for people.
 func (b Burst) String() string {
 	clients := "Socket.IO"
-	if b.JSON {
+	switch {
+	case b.Batches:
+		clients = "JSON, several in a frame"
+	case b.JSON:
 		clients = "JSON"
 	}
 	return fmt.Sprintf("%s, %d messages of %d bytes at once: p50 %v, p99 %v to the last delivery; "+
-		"per message %.2f frames, %.2f writes, %.2f reads, %.2f posts, acks included; %.2f write and %.2f read units; %.2f calls throttled, %.1f %% delivered",
+		"per message %.1f writes, %.1f reads, %.1f posts, acks included; %.2f write and %.2f read units; %.2f calls throttled, %.1f %% delivered",
 		clients, b.Messages, b.Bytes, b.P50.Round(time.Millisecond), b.P99.Round(time.Millisecond),
-		b.Frames, b.Writes, b.Reads, b.Posts, b.WriteUnits, b.ReadUnits, b.Throttled, 100*b.Delivered)
+		b.Writes, b.Reads, b.Posts, b.WriteUnits, b.ReadUnits, b.Throttled, 100*b.Delivered)
 }
 
 // writes tells the store calls that write from those that read.

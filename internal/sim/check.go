@@ -70,13 +70,24 @@ func (s *Sim) violate(promise, format string, args ...any) {
 
 // accept returns an event that API Gateway has accepted for a socket.
 func (s *Sim) accept(k *socket, e signal.Event) {
-	if batch, ok := e.(signal.Batch); ok {
-		for _, e := range batch {
-			s.accept(k, e)
-		}
-		return
-	}
 	s.tracef("%s gets %s", k.id, show(e))
+	batch, several := e.(signal.Batch)
+	if several {
+		s.count("several in a post")
+	} else {
+		batch = signal.Batch{e}
+	}
+	for _, e := range batch {
+		s.accepted(k, e)
+	}
+	s.after(s.latency(s.faults.Post)/2, func() {
+		for _, e := range batch {
+			k.client.receive(k, e)
+		}
+	})
+}
+
+func (s *Sim) accepted(k *socket, e signal.Event) {
 	switch e := e.(type) {
 	case signal.Delivery:
 		s.delivered(k, e)
@@ -90,7 +101,6 @@ func (s *Sim) accept(k *socket, e signal.Event) {
 		}
 	}
 	k.told[fmt.Sprintf("%T", e)] = true
-	s.after(s.latency(s.faults.Post)/2, func() { k.client.receive(k, e) })
 }
 
 func (s *Sim) delivered(k *socket, d signal.Delivery) {
@@ -170,7 +180,11 @@ func (s *Sim) sent(k *socket, n int64) *message {
 }
 
 func (s *Sim) arrived(in signal.Input, k *socket) {
-	for _, m := range s.said(in, k) {
+	for _, send := range sends(in) {
+		m := s.sent(k, send.Number)
+		if m == nil {
+			continue
+		}
 		if m.invocations++; m.arrived == 0 {
 			m.arrived = s.now
 		}
@@ -178,23 +192,23 @@ func (s *Sim) arrived(in signal.Input, k *socket) {
 }
 
 func (s *Sim) lost(in signal.Input, k *socket) {
-	for _, m := range s.said(in, k) {
-		m.lost = true
+	for _, send := range sends(in) {
+		if m := s.sent(k, send.Number); m != nil {
+			m.lost = true
+		}
 	}
 }
 
-// said returns the numbered messages of a frame.
-func (s *Sim) said(in signal.Input, k *socket) (messages []*message) {
-	sends, _ := in.(signal.Sends)
-	if one, ok := in.(signal.Send); ok {
-		sends = signal.Sends{one}
+// sends are the messages of a frame.
+func sends(in signal.Input) signal.Sends {
+	switch in := in.(type) {
+	case signal.Send:
+		return signal.Sends{in}
+	case signal.Sends:
+		return in
+	default:
+		return nil
 	}
-	for _, send := range sends {
-		if m := s.sent(k, send.Number); m != nil {
-			messages = append(messages, m)
-		}
-	}
-	return messages
 }
 
 // moved: a connection that lost its name, or whose token has ended, does nothing new any

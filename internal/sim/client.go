@@ -34,11 +34,12 @@ type client struct {
 	left   bool       // does not come back
 	queue  []*message // emitted while it was offline
 
+	batches bool // it sends several messages in a frame, and takes several
+
 	session    string // generationSession: its name
 	resume     signal.ConnectionID
 	unanswered []*message
-	batches    bool // it takes several events in a frame, and sends several messages in one
-	cuts       int  // how many of its next connections are cut before they are welcome
+	cuts       int // how many of its next connections are cut before they are welcome
 }
 
 // socket is a connection of a client.
@@ -53,6 +54,7 @@ type socket struct {
 	shutAt    time.Duration
 	auth      int64 // the number of its authentication
 	told      map[string]bool
+	frame     []*message // emitted on it at this time, and not sent yet
 }
 
 // message is one that a client sent.
@@ -83,6 +85,9 @@ func (s *Sim) newClient(user signal.UserName, kind generation) *client {
 	c := &client{sim: s, user: user, kind: kind}
 	if kind == generationSession {
 		c.session, c.next = "session"+strconv.Itoa(len(s.clients)), 1
+	}
+	if s.batches && (kind == generationJSON || kind == generationSession) {
+		c.batches = s.chance(0.7)
 	}
 	s.clients = append(s.clients, c)
 	return c
@@ -256,40 +261,31 @@ func (c *client) keep(to signal.UserName) {
 func (c *client) emit(m *message) {
 	m.from, m.arrived = c.socket, 0
 	c.sim.tracef("%s sends %d to %s: message %d", m.from.id, m.n, m.to, m.id)
-	c.sim.message(m.from, "message "+strconv.Itoa(m.id), m.input(c.sim.units))
+	if !c.batches {
+		c.sim.message(m.from, "message "+strconv.Itoa(m.id), m.input(c.sim.units))
+		return
+	}
+	if k := m.from; len(k.frame) == 0 {
+		c.sim.after(0, k.send)
+	}
+	m.from.frame = append(m.from.frame, m)
 }
 
-// sendAll sends messages at once: each in a frame of its own, or as many in one as
-// may be.
-func (c *client) sendAll(to signal.UserName, messages int) {
-	var all signal.Sends
-	size := 0
-	flush := func() {
-		if len(all) > 0 {
-			c.sim.message(c.socket, "frame", all)
+// send sends what was emitted at this time, in as few frames as may be.
+func (k *socket) send() {
+	frame, s := k.frame, k.client.sim
+	k.frame = nil
+	for some := range slices.Chunk(frame, s.units.together()) {
+		var in signal.Sends
+		for _, m := range some {
+			in = append(in, m.input(s.units))
 		}
-		all, size = nil, 0
+		if len(in) > 1 {
+			s.count("several in a frame")
+		}
+		s.message(k, fmt.Sprintf("messages %d to %d", some[0].id, some[len(some)-1].id), in)
 	}
-	for range messages {
-		if !c.batches {
-			c.send(to)
-			continue
-		}
-		m := &message{id: len(c.sim.messages), n: c.next, to: to, from: c.socket}
-		c.next++
-		c.sim.messages = append(c.sim.messages, m)
-		in := m.input(c.sim.units)
-		room := len(in.Frame.Data) + sendRoom
-		if len(all) == signal.MaxBatch || size+room > signal.MaxBatchBytes {
-			flush()
-		}
-		all, size = append(all, in), size+room
-	}
-	flush()
 }
-
-// sendRoom is what a message to send has around its data.
-const sendRoom = 60
 
 // again sends the last numbers of a connection once more.
 func (c *client) again() {

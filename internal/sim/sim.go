@@ -35,6 +35,7 @@ type Sim struct {
 	sessions bool // there are clients with sessions
 	outages  bool // the store may be out, and clocks are apart
 	repeats  bool // clients say things twice
+	batches  bool // JSON clients send and take several messages in a frame
 }
 
 // FirstWithSessions is the first seed of a world in which clients may have
@@ -55,6 +56,10 @@ const FirstWithRepeats = 1 << 41
 // say apart from its records, and, in one of four, serves of a record only so much
 // in a second.
 const FirstWithBodies = 1 << 42
+
+// FirstWithBatches is the first seed of a world in which JSON clients may send
+// several messages in a frame, and take several.
+const FirstWithBatches = 1 << 43
 
 // Report is what came of a world.
 type Report struct {
@@ -93,6 +98,7 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	}
 	s.trace, s.sessions, s.outages = trace, seed >= FirstWithSessions, seed >= FirstWithOutages
 	s.repeats = seed >= FirstWithRepeats && seed%2 == 1
+	s.batches = seed >= FirstWithBatches
 	if seed >= FirstWithBodies {
 		s.bodies = make(bodies)
 		if seed%4 == 2 {

@@ -210,6 +210,7 @@ func (b *bursts) run(messages, size, times int) (wrong string) {
 				time.Sleep(time.Minute)
 			}
 		}
+		synctest.Wait()
 		came := 0
 		for _, frame := range b.frames {
 			if came < len(sent) && strings.Contains(frame, sent[came]) {

@@ -13,7 +13,7 @@ import (
 const (
 	ConnectionItem = 250
 	UserItem       = 200
-	HeldFrame      = 50 // what a connection's item has of a frame that it holds
+	HeldFrame      = 30 // what a connection's item has of a frame that it holds
 	BodyItem       = 60 // what an item has around the data of a held frame
 )
 

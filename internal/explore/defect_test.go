@@ -109,7 +109,7 @@ var defects = []defect{
 	},
 	{
 		"an invocation ends before its acks are out", "stall", config{senders: one(1, 2)},
-		"ack.go", "		if v.acked != nil {", "		if v.acked == nil {",
+		"ack.go", "		if v.acked != nil {", "		if v.acked != nil && v.lingered {",
 	},
 	{
 		"the others post on while the lease is renewed", "once", config{senders: one(1, 2, 3), two: true, slow: 3},

@@ -115,10 +115,6 @@ var defects = []defect{
 		"an invocation ends before its acks are out", "stall", config{senders: one(1, 2)},
 		"ack.go", "		if v.acked != nil {", "		if v.acked != nil && v.lingered {",
 	},
-	{
-		"the others post on while the lease is renewed", "once", config{senders: one(1, 2, 3), two: true, slow: 3},
-		"run.go", "&open[i], from.Lane.LeasedAt)", "&open[i], from.Lane.LeasedAt.Add(lane.ClockBound*time.Duration(i)))",
-	},
 }
 
 var inDefect = flag.String("defect", "", "explore the config of the defect of that name, which must be found: the source has it")

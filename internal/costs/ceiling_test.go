@@ -2,6 +2,7 @@ package costs
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"regexp"
 	"strconv"
@@ -109,7 +110,7 @@ func TestThousandDollars(t *testing.T) {
 	w := message.work()
 	w[messages], w[sent] = 2*gateway.MaxMessage/increment+1, gateway.MaxMessage
 	rate := perHour / w.dollars("") / hour
-	wantSays(t, "costs", fmt.Sprintf("Messages of 128 KiB to each other: %.0f a second, %.0f MB, by %.0f users", rate, rate*gateway.MaxMessage/1e6, rate/limit(t, "MessageRate")+0.5))
+	wantSays(t, "costs", fmt.Sprintf("Messages of 128 KiB to each other: %.0f a second, %.0f MB, by %.0f users", rate, rate*gateway.MaxMessage/1e6, math.Ceil(rate/limit(t, "MessageRate"))))
 
 	// Strangers, who connect, and send large frames that nobody wants.
 	stranger := Work{messages: gateway.MaxMessage/increment + 1, invocations: 1, busy: 100, writes: maxStrangerUnits}

@@ -3,6 +3,7 @@ package costs
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,6 @@ type stranger struct {
 	clock        *stepped
 	units, lines int
 	logged       int // bytes
-	said         string
 }
 
 func newStranger(t *testing.T, s *service, id string) *stranger {
@@ -128,9 +128,7 @@ func TestPastTheTimeToAuthenticate(t *testing.T) {
 		"message": `421["owt-message",{"to":"bob","data":"x"}]`, "message without a number": `42["owt-message",{"to":"bob","data":"x"}]`,
 		"join": "40", "authentication": `420["authentication",{"token":"alice"}]`, "unreadable": "9", "presence": `{"type":"presence","user":"bob"}`,
 	}
-	for name, body := range noRecord {
-		frames[name] = body
-	}
+	maps.Copy(frames, noRecord)
 	for name, body := range frames {
 		t.Run(name, func(t *testing.T) {
 			s := newStranger(t, s, "late-"+strings.ReplaceAll(name, " ", "-"))

@@ -56,13 +56,20 @@ func (b *budget) spend(now lane.Instant) verdict {
 	}
 }
 
+// closesLate is by how much API Gateway may be late to close a silent connection:
+// 4 s were seen.
+const closesLate = time.Minute
+
 // due reports whether the record of a connection since that time must be read:
-// once it must have authenticated, and then when its token ends.
-func (b *budget) due(since lane.Instant, within time.Duration, now lane.Instant) bool {
+// once it must have authenticated, and then when its token ends. A process that
+// first hears of it after it would have been closed for its silence need not: it
+// has been heard meanwhile, or visited by keepalive, and either would have ended it.
+func (b *budget) due(since lane.Instant, within, idle time.Duration, now lane.Instant) bool {
 	if b.verified {
 		return b.until != 0 && b.until <= now
 	}
-	return since != 0 && within != 0 && since.Add(within) <= now
+	age := now.Sub(since)
+	return since != 0 && within != 0 && within <= age && age < within+idle+closesLate
 }
 
 // budgets are those of many connections. The zero value is ready.
@@ -101,7 +108,7 @@ func (h *Handler) idle(ctx context.Context, ev *request, p signal.Peer, answer [
 		return h.answer(ctx, p, r.Events), r.After
 	case v == ending:
 		return h.answer(ctx, p, nil), nil
-	case !b.due(lane.Instant(ev.RequestContext.ConnectedAt), h.Service.AuthenticateWithin, now):
+	case !b.due(lane.Instant(ev.RequestContext.ConnectedAt), h.Service.AuthenticateWithin, h.Idle, now):
 		return frame(answer), nil
 	}
 	until, open := h.Service.Verify(ctx, p)

@@ -148,6 +148,20 @@ func TestTimeToAuthenticate(t *testing.T) {
 	p.wantClosed("a=", true)
 }
 
+// TestPingOfAnOldConnection: a process that first hears of a connection once a
+// silent one would have been closed reads nothing; just before, it does.
+func TestPingOfAnOldConnection(t *testing.T) {
+	const closed = within + 10*time.Minute + time.Minute
+	for age, reads := range map[time.Duration]int{within - 1*time.Millisecond: 0, within: 1, closed - time.Millisecond: 1, closed: 0} {
+		p := newPinger(t)
+		since := p.connect("a=")
+		p.clock.now = p.clock.now.Add(age)
+		if answered := p.ping("a=", since); answered != (reads == 0) || p.store.n != reads {
+			t.Errorf("after %v: answered: %t, %d reads, want %d", age, answered, p.store.n, reads)
+		}
+	}
+}
+
 // TestOutageAtAPing: while the record cannot be read, pings are answered, at once,
 // and the record is read at the next one.
 func TestOutageAtAPing(t *testing.T) {

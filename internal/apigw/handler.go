@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -29,6 +30,8 @@ type Handler struct {
 	Endpoint func(events.APIGatewayWebsocketProxyRequestContext) string
 	// Origins are those that browsers may connect from; nil: any.
 	Origins []string
+	// Idle is after what silence API Gateway closes a connection.
+	Idle    time.Duration
 	Log     *slog.Logger
 	budgets budgets
 }

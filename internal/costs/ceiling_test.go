@@ -88,6 +88,7 @@ func TestCeiling(t *testing.T) {
 		t.Error("docs/costs.md has another table")
 	}
 	wantSays(t, "operations", fmt.Sprintf("some %.0f dollars an hour", rows[len(rows)-1].work.dollars("")))
+	wantSays(t, "operations", fmt.Sprintf("Half a day at the ceiling is %.0f dollars", 12*rows[len(rows)-1].work.dollars("")))
 	wantSays(t, "costs", fmt.Sprintf("some %.0f dollars a day", 24*rows[len(rows)-1].work.dollars("")))
 }
 

@@ -286,6 +286,14 @@ func TestSteps(t *testing.T) {
 			}
 			e.beat(s, id)
 			check("beat", e.heartbeat, "")
+			s.since = time.Now().Add(-limits.DefaultAuthenticateWithin).UnixMilli()
+			e.beat(s, id)
+			verified := e.heartbeat
+			verified.Reads, verified.Metrics = verify.Reads, verify.Metrics
+			check("beat after the time to authenticate", verified, "")
+			e.beat(s, id)
+			check("the next one", e.heartbeat, "")
+			s.since = 0
 			s.disconnect(id)
 			check("disconnect", disconnect, "")
 			s.handler.Service.Clock = ahead{}

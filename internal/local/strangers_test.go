@@ -46,12 +46,12 @@ func TestStrangersInTheLog(t *testing.T) {
 	before := s.stderr.String()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
-	_, _, err := websocket.Dial(ctx, "ws://"+s.plain+"/prod", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {strings.Repeat("x", 500<<10)}}})
+	_, _, err := websocket.Dial(ctx, "ws://"+s.plain+"/prod", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {strings.Repeat("x", 12<<10)}}})
 	if err == nil {
 		t.Error("a foreign origin is let in")
 	}
 	logged := strings.TrimPrefix(s.stderr.String(), before)
 	if !strings.Contains(logged, "origin refused") || len(logged) > 2*app.MaxLogText {
-		t.Errorf("of an origin of 500 KB the log has %d bytes", len(logged))
+		t.Errorf("of an origin of 12 KB the log has %d bytes", len(logged))
 	}
 }

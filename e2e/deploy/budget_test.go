@@ -25,17 +25,17 @@ func (e *emulator) spendBudget(t *testing.T, s *stack) {
 		t.Fatalf("budgets: %+v", found)
 	}
 	var resources struct {
-		StackResources []struct{ LogicalResourceId, PhysicalResourceId string }
+		StackResources []struct{ LogicalResourceID, PhysicalResourceID string }
 	}
 	e.call(t, "cloudformation", "describe_stack_resources", map[string]string{"StackName": stackName}, &resources)
 	var roles []string
 	var policy string
 	for _, r := range resources.StackResources {
 		switch {
-		case r.LogicalResourceId == "BudgetPolicy":
-			policy = r.PhysicalResourceId
-		case slices.Contains([]string{"ConnectRole", "DisconnectRole", "KeepaliveRole", "MessageRole"}, r.LogicalResourceId):
-			roles = append(roles, r.PhysicalResourceId)
+		case r.LogicalResourceID == "BudgetPolicy":
+			policy = r.PhysicalResourceID
+		case slices.Contains([]string{"ConnectRole", "DisconnectRole", "KeepaliveRole", "MessageRole"}, r.LogicalResourceID):
+			roles = append(roles, r.PhysicalResourceID)
 		}
 	}
 	if policy == "" || len(roles) != 4 {

@@ -9,6 +9,8 @@ const MESSAGES = Number(process.env.MESSAGES ?? 300);
 const WINDOW = 16;
 /** How many pairs of clients there are. */
 const PAIRS = Number(process.env.PAIRS ?? pairs.length);
+/** How much later each pair begins than the one before, in ms. */
+const APART = Number(process.env.APART ?? 0);
 /**
  * Whether a busy machine may be too slow for a lease, of which 2100 tells: then a message may be
  * missing or not, but what is acked as delivered is.
@@ -21,8 +23,9 @@ describe(`${PAIRS} pairs, ${MESSAGES} messages each way, ${WINDOW} in flight: ea
   for (let pair = 0; pair < PAIRS; pair++) {
     const [left, right] = pairs[pair % pairs.length];
     it(`${left} and ${right}`, { timeout: PATIENCE }, async (t) => {
+      await new Promise((resolve) => setTimeout(resolve, pair * APART));
       const [a, b] = [open(t, left), open(t, right)];
-      await Promise.all([a.ready(), b.ready()]);
+      await Promise.all([a.ready(PATIENCE), b.ready(PATIENCE)]);
       const began = performance.now();
       await Promise.all([exchange(a, b), exchange(b, a)]);
       if (SLOW) t.diagnostic(`${a.unknown + b.unknown} answered 2100`);
@@ -43,7 +46,7 @@ async function exchange(sender, receiver) {
   });
   sender.unknown = MESSAGES - delivered.length;
   // What is acked was accepted for the receiver's socket, on which it may still be on its way.
-  await receiver.until('the last message', () => receiver.inbox.length >= delivered.length, 30_000);
+  await receiver.until('the last message', () => receiver.inbox.length >= delivered.length, PATIENCE);
   await new Promise((resolve) => setTimeout(resolve, 200)); // for what should not come
   const came = receiver.inbox.map((m) => m.data);
   assert.deepEqual(came, [...new Set(came)].sort((x, y) => x - y), 'once, and in order');

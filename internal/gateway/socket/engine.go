@@ -19,6 +19,10 @@ type Config struct {
 	// both with GoingAway.
 	Idle, Duration time.Duration
 
+	// MaxUnfinished bounds what is kept of messages that have not come to their end, on all connections, in bytes. Past it
+	// the connection that has waited longest within one is closed without a close frame.
+	MaxUnfinished int
+
 	// Cork makes what is sent to a client wait while a reader is at work on its connection: if the Handler sends its
 	// answers before it returns, they are written together.
 	Cork bool
@@ -41,6 +45,8 @@ type Engine struct {
 
 	unread chan *Conn    // taken by a reader that is idle
 	idle   chan struct{} // an element for each that is
+
+	unfinished unfinished
 }
 
 // New returns an Engine whose idle readers end with ctx. It counts its connections and their writers in work.
@@ -48,5 +54,6 @@ func New(ctx context.Context, work *sync.WaitGroup, config Config) *Engine {
 	return &Engine{
 		config: config, ctx: ctx, work: work,
 		unread: make(chan *Conn), idle: make(chan struct{}, maxIdleReaders),
+		unfinished: unfinished{max: config.MaxUnfinished},
 	}
 }

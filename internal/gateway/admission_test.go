@@ -195,6 +195,40 @@ func TestUnfinishedMessages(t *testing.T) {
 	}
 }
 
+// Who holds more gives way, whoever began first.
+func TestUnfinishedMessagesOfTheHeaviestSourceGo(t *testing.T) {
+	const each = 16<<10 + gateway.MaxFrame
+	config := behindProxy(0, 0)
+	config.Limits.Unfinished, config.Routes.Default = 3*each, echo
+	s := serve(t, config)
+	begin := func(from string) *raw {
+		c := s.rawConn(t)
+		c.write(t, []byte(strings.Replace(upgradeRequest, "Host:", "X-Forwarded-For: "+from+"\r\nHost:", 1)))
+		c.wantSwitch(t)
+		c.write(t, maskedFrame(opText, bytesOf(gateway.MaxFrame)))
+		c.write(t, maskedFrame(final|opPing, "there?"))
+		c.wantFrame(t, final|opPong, "there?")
+		return c
+	}
+	slow := begin("192.0.2.1")
+	var cut []*raw
+	for range 5 {
+		cut = append(cut, begin("192.0.2.2"))
+	}
+	for _, c := range cut[:3] {
+		if _, err := io.ReadAll(c.r); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("a stranger's is not cut off: %v", err)
+		}
+	}
+	for _, c := range []*raw{slow, cut[3], cut[4]} {
+		c.write(t, maskedFrame(final|opContinued, ""))
+		c.wantFrame(t, final|opText, bytesOf(gateway.MaxFrame))
+	}
+	if got := s.Refused(); got != (gateway.Refused{Unfinished: 3}) {
+		t.Errorf("refused %+v", got)
+	}
+}
+
 // Strangers who hold back as much as they can do not keep others from sending.
 func TestWhoeverSendsGoesBeforeThoseWhoHoldBack(t *testing.T) {
 	const strangers, each, room = 80, 16<<10 + gateway.MaxFrame, 1 << 20

@@ -35,7 +35,7 @@ func (g *Gateway) newConnection(r *http.Request, source netip.Addr) *connection 
 	c := &connection{
 		gateway: g, id: connectionID(), sourceIP: source.String(), network: network(source), userAgent: strings.Clone(r.UserAgent()),
 	}
-	c.Conn = g.engine.NewConn(c)
+	c.Conn = g.engine.NewConn(c, c.network)
 	if !g.config.Inline {
 		c.slots = make(chan struct{}, MaxInvocations)
 	}

@@ -41,6 +41,6 @@ const (
 	// DefaultPerAddress is for a company behind one address.
 	DefaultPerAddress = 2_000
 
-	// DefaultUnfinished is room for 450 of the largest messages, or for the first frames of 2,000, in bytes.
+	// DefaultUnfinished is room for 450 of the largest messages, or for the first frames of 1,300, in bytes.
 	DefaultUnfinished = 64 << 20
 )

@@ -4,6 +4,7 @@ package socket
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -20,7 +21,7 @@ type Config struct {
 	Idle, Duration time.Duration
 
 	// MaxUnfinished bounds what is kept of messages that have not come to their end, on all connections, in bytes. Past it
-	// the connection that has waited longest within one is closed without a close frame.
+	// one is closed without a close frame: of the source for which most is kept the one that has waited for longest.
 	MaxUnfinished int
 
 	// Cork makes what is sent to a client wait while a reader is at work on its connection: if the Handler sends its
@@ -54,6 +55,6 @@ func New(ctx context.Context, work *sync.WaitGroup, config Config) *Engine {
 	return &Engine{
 		config: config, ctx: ctx, work: work,
 		unread: make(chan *Conn), idle: make(chan struct{}, maxIdleReaders),
-		unfinished: unfinished{max: config.MaxUnfinished},
+		unfinished: unfinished{max: config.MaxUnfinished, from: make(map[netip.Prefix]int)},
 	}
 }

@@ -4,6 +4,7 @@
 package jsonproto
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,6 +92,7 @@ func (p Protocol) ServerPings() bool { return false }
 // Decode reads a frame. What is wrong with one is answered, and costs nothing
 // else.
 func (p Protocol) Decode(frame []byte) (signal.Input, []byte, error) {
+	frame = bytes.TrimLeft(frame, " \t\n\r") // white space of JSON (RFC 8259, section 2)
 	f, err := read(frame)
 	if err != nil {
 		return nil, failure(0, lane.CodeClient, false), err

@@ -137,6 +137,7 @@ type Client struct {
 	doubtful bool          // the current one was superseded meanwhile: by that, or by another client
 	query    *query        // presence that is asked for
 	armed    time.Time     // the earliest deadline that is known
+	corks    int           // who want that nothing is sent yet
 }
 
 // Dial connects to the server at a URL like wss://host/prod, and returns once

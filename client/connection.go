@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -51,7 +50,8 @@ type connection struct {
 	stalled atomic.Bool
 
 	out       sync.Mutex // protects what follows
-	frames    [][]byte   // to be written
+	queue     []outFrame // to be written
+	maxBatch  int        // how many messages the server takes in a frame; zero: no arrays
 	writeSoon chan struct{}
 }
 
@@ -161,6 +161,7 @@ func (c *Client) address(before string, first int64) string {
 	q := u.Query()
 	q.Set("session", c.session)
 	q.Set("first", strconv.FormatInt(first, 10))
+	q.Set("batch", "1")
 	if before != "" {
 		q.Set("resume", before)
 	}
@@ -192,14 +193,11 @@ func (k *connection) read() {
 		if err != nil {
 			break
 		}
-		var f frame
-		if json.Unmarshal(text, &f) != nil {
-			f = frame{} // something from API Gateway itself, or from a later server
-		}
-		if f.Type == typeMessage && !k.admit() {
+		frames := readFrames(text)
+		if len(frames) > maxUnreceived || !k.admit(frames) { // more than any server says at once
 			break
 		}
-		k.client.handle(k, f)
+		k.client.handle(k, frames)
 	}
 	k.cancel()
 	_ = k.ws.CloseNow()
@@ -207,8 +205,17 @@ func (k *connection) read() {
 	close(k.done)
 }
 
-// admit waits until there is room for a message.
-func (k *connection) admit() bool {
+// admit waits until there is room for the messages.
+func (k *connection) admit(frames []frame) bool {
+	for _, f := range frames {
+		if f.Type == typeMessage && !k.admitMessage() {
+			return false
+		}
+	}
+	return true
+}
+
+func (k *connection) admitMessage() bool {
 	select {
 	case k.client.slots <- struct{}{}:
 		return true
@@ -224,11 +231,11 @@ func (k *connection) admit() bool {
 	}
 }
 
-// send queues a frame: what is queued is bounded by the window, and by what the
+// send queues frames: what is queued is bounded by the window, and by what the
 // client itself asks for.
-func (k *connection) send(f []byte) {
+func (k *connection) send(frames ...outFrame) {
 	k.out.Lock()
-	k.frames = append(k.frames, f)
+	k.queue = append(k.queue, frames...)
 	k.out.Unlock()
 	select {
 	case k.writeSoon <- struct{}{}:
@@ -236,12 +243,15 @@ func (k *connection) send(f []byte) {
 	}
 }
 
-// ask queues a frame that the server answers. The client's lock is held.
-func (k *connection) ask(f []byte, now time.Time) {
+// ask queues frames that the server answers. The client's lock is held.
+func (k *connection) ask(now time.Time, frames ...outFrame) {
+	if len(frames) == 0 {
+		return
+	}
 	if k.asked.IsZero() {
 		k.asked = now
 	}
-	k.send(f)
+	k.send(frames...)
 }
 
 // write writes what is queued until the connection ends.
@@ -253,14 +263,16 @@ func (k *connection) write() {
 		case <-k.writeSoon:
 		}
 		k.out.Lock()
-		frames := k.frames
-		k.frames = nil
+		queue, most := k.queue, k.maxBatch
+		k.queue = nil
 		k.out.Unlock()
-		for _, f := range frames {
-			if k.writeMessage(k.life, f) != nil {
+		for len(queue) > 0 {
+			n := together(queue, most)
+			if k.writeMessage(k.life, join(queue[:n])) != nil {
 				k.cancel()
 				return
 			}
+			queue = queue[n:]
 		}
 	}
 }

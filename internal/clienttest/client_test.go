@@ -120,17 +120,40 @@ func TestMessages(t *testing.T) {
 	})
 }
 
+// What is sent together goes in as few frames as it fits into, and so do the
+// answers, and the messages to the receiver.
+func TestTogether(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, network := w.dial("alice")
+		b, other := w.dial("bob")
+		synctest.Wait()
+		for _, l := range []*link{network.links[0], other.links[0]} {
+			l.count()
+		}
+		var sent func() []error
+		a.Together(func() { sent = w.burst(a, "bob", 1, 20) })
+		w.expect(b, 1, 20)
+		w.succeed(sent())
+		if reads, writes := network.links[0].count(); reads != 1 || writes != 1 {
+			t.Errorf("twenty messages took %d writes, and their acks %d reads", writes, reads)
+		}
+		if reads, _ := other.links[0].count(); reads != 1 {
+			t.Errorf("twenty messages came in %d reads", reads)
+		}
+	})
+}
+
 // What was not answered when the connection was lost is sent again, and arrives
 // once.
 func TestNetworkIsCut(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, network := w.dial("alice", func(o *client.Options) { o.MaxBackoff = time.Second })
 		b, _ := w.dial("bob")
-		const links, messages = 300, 1000
+		const links, messages = 300, 4000
 		network.mu.Lock()
 		network.lasts = func(i int) int { // some do not last until the welcome
 			if i < links {
-				return 1 + 7*i%50
+				return 1 + 7*i%20
 			}
 			return 0
 		}

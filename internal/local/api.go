@@ -82,7 +82,7 @@ func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := newStore(ctx, o)
+	store, err := newStore(ctx, o, a.faults)
 	if err != nil {
 		return nil, err
 	}

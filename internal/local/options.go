@@ -176,8 +176,10 @@ func (o options) checkFunctions(given map[string]bool) error {
 	case elsewhere && len(o.environment) > 0:
 		return fmt.Errorf("with -lambda-endpoint, set who may connect, and how much, in the functions' environment: %s",
 			strings.Join(slices.Sorted(maps.Keys(o.environment)), ", "))
-	case elsewhere && o.faults != nil && (o.faults.Crash > 0 || o.faults.SlowStore > 0):
-		return errors.New("-faults: crash and slow-store are not to be had with -lambda-endpoint, whose functions run elsewhere")
+	case elsewhere && o.faults != nil && (o.faults.Crash > 0 || o.faults.SlowStore > 0 || o.faults.KeyLimit > 0):
+		return errors.New("-faults: crash, slow-store and key-limit are not to be had with -lambda-endpoint, whose functions run elsewhere")
+	case o.faults != nil && o.faults.KeyLimit > 0 && o.dynamodb == "":
+		return errors.New("-faults: key-limit needs -dynamodb: records in memory are in no table")
 	}
 	return nil
 }

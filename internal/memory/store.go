@@ -97,6 +97,11 @@ func (s *Store) Update(_ context.Context, id signal.ConnectionID, u signal.Updat
 	return copied(c), true, nil
 }
 
+// Fetch implements [signal.ConnectionStore]: nothing is apart.
+func (s *Store) Fetch(_ context.Context, _ signal.ConnectionID, run []lane.Numbered) ([]lane.Numbered, error) {
+	return run, nil
+}
+
 // End implements [signal.ConnectionStore].
 func (s *Store) End(_ context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	s.mu.Lock()

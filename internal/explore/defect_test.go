@@ -113,7 +113,7 @@ var defects = []defect{
 	},
 	{
 		"an invocation ends before its acks are out", "stall", config{senders: one(1, 2)},
-		"ack.go", "		if v.acked != nil {", "		if v.acked == nil {",
+		"ack.go", "		if v.acked != nil {", "		if v.acked != nil && v.lingered {",
 	},
 	{
 		"a post of several leaves some out", "truth", config{senders: together([]int64{1, 2}), batches: true},

@@ -45,6 +45,8 @@ type service struct {
 	mu      sync.Mutex   // of a round of keepalive, which visits many at once
 	frames  []string     // to clients
 	steps   Steps
+	closed  int   // connections, by @connections
+	since   int64 // when connections were opened, as events say it; zero: they do not
 	table   *dynamodb.Client
 }
 
@@ -69,7 +71,7 @@ func newService(t *testing.T) *service {
 	limited.Rate = lane.Rate{PerSecond: 100, Burst: 2000} // as template.yaml has it
 	s.handler = app.New(app.Config{
 		Limits: limited,
-		Store:  store, Connections: apigw.NewManagement(config), Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(slog.NewJSONHandler(&s.log, nil)),
+		Store:  store, Connections: apigw.NewManagement(config), Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(app.BoundLog(slog.NewJSONHandler(&s.log, nil))),
 		Endpoint: func(events.APIGatewayWebsocketProxyRequestContext) string {
 			return "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod"
 		},
@@ -92,6 +94,9 @@ func (s *service) Do(r *http.Request) (*http.Response, error) {
 		s.steps.Posts++
 		s.frames = append(s.frames, string(frame))
 	}
+	if r.Method == http.MethodDelete {
+		s.closed++
+	}
 	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 }
 
@@ -99,7 +104,7 @@ func (s *service) Do(r *http.Request) (*http.Response, error) {
 func (s *service) invoke(id, query, body string, route app.Route) {
 	ev := &events.APIGatewayWebsocketProxyRequest{
 		Body:                  body,
-		RequestContext:        events.APIGatewayWebsocketProxyRequestContext{ConnectionID: id},
+		RequestContext:        events.APIGatewayWebsocketProxyRequestContext{ConnectionID: id, ConnectedAt: s.since},
 		QueryStringParameters: make(map[string]string),
 	}
 	for pair := range strings.SplitSeq(query, "&") {
@@ -277,6 +282,9 @@ var entrances = map[string]struct {
 	},
 }
 
+// message is what an undisturbed one takes.
+var message = Steps{Invocations: 1, In: 1, Answers: 1, Posts: 1, Writes: 3, Metrics: 1}
+
 // TestSteps is the budget: what each kind of client may cost.
 func TestSteps(t *testing.T) {
 	s := newService(t)
@@ -304,6 +312,14 @@ func TestSteps(t *testing.T) {
 			}
 			e.beat(s, id)
 			check("beat", e.heartbeat, "")
+			s.since = time.Now().Add(-limits.DefaultAuthenticateWithin).UnixMilli()
+			e.beat(s, id)
+			verified := e.heartbeat
+			verified.Reads, verified.Metrics = verify.Reads, verify.Metrics
+			check("beat after the time to authenticate", verified, "")
+			e.beat(s, id)
+			check("the next one", e.heartbeat, "")
+			s.since = 0
 			s.disconnect(id)
 			check("disconnect", disconnect, "")
 			s.handler.Service.Clock = ahead{}
@@ -332,15 +348,6 @@ func TestFrame(t *testing.T) {
 		if steps, said := s.did(); steps != message || strings.Count(said, `"type":"ack"`) != 20 {
 			t.Errorf("%+v, want %+v; said %s", steps, message, said)
 		}
-	}
-}
-
-// TestCallsInFrames is the budget of 10,000 calls of 30 signals.
-func TestCallsInFrames(t *testing.T) {
-	const calls, most = 10_000, 0.40
-	u := Default.framed()
-	if dollars := calls * u.Signals * u.message(u.Burst).dollars(""); dollars > most {
-		t.Errorf("%.2f dollars, at most %.2f are wanted", dollars, most)
 	}
 }
 

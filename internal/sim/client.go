@@ -262,7 +262,7 @@ func (c *client) emit(m *message) {
 	m.from, m.arrived = c.socket, 0
 	c.sim.tracef("%s sends %d to %s: message %d", m.from.id, m.n, m.to, m.id)
 	if !c.batches {
-		c.sim.message(m.from, "message "+strconv.Itoa(m.id), m.input())
+		c.sim.message(m.from, "message "+strconv.Itoa(m.id), m.input(c.sim.units))
 		return
 	}
 	if k := m.from; len(k.frame) == 0 {
@@ -275,10 +275,10 @@ func (c *client) emit(m *message) {
 func (k *socket) send() {
 	frame, s := k.frame, k.client.sim
 	k.frame = nil
-	for some := range slices.Chunk(frame, signal.MaxBatch) {
+	for some := range slices.Chunk(frame, s.units.together()) {
 		var in signal.Sends
 		for _, m := range some {
-			in = append(in, m.input())
+			in = append(in, m.input(s.units))
 		}
 		if len(in) > 1 {
 			s.count("several in a frame")
@@ -299,13 +299,14 @@ func (c *client) again() {
 		}
 		if m.n != signal.NoNumber {
 			c.sim.count("repeated numbers")
-			c.sim.message(k, "message "+strconv.Itoa(m.id)+" again", m.input())
+			c.sim.message(k, "message "+strconv.Itoa(m.id)+" again", m.input(c.sim.units))
 		}
 	}
 }
 
-func (m *message) input() signal.Send {
-	in := signal.Send{Number: m.n, Frame: lane.Frame{To: string(m.to), Data: []byte(strconv.Itoa(m.id))}}
+// input returns what the service gets. The data is the message's id.
+func (m *message) input(u *units) signal.Send {
+	in := signal.Send{Number: m.n, Frame: lane.Frame{To: string(m.to), Data: fmt.Appendf(nil, "%0*d", u.dataBytes(), m.id)}}
 	if m.n == signal.NoNumber {
 		in.ID = "message " + strconv.Itoa(m.id)
 	}

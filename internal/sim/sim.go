@@ -162,7 +162,8 @@ func (s *Sim) message(k *socket, name string, in signal.Input) {
 		s.count("repeated invocations")
 		times = 2
 	}
-	p := signal.Peer{ID: k.id, Protocol: k.protocol}
+	s.count("frames")
+	p := signal.Peer{ID: k.id, Protocol: k.protocol, Batches: k.client.batches}
 	s.invoke(name, times, func() {
 		s.arrived(in, k)
 		reply := s.service.Receive(context.Background(), p, s.mutation.input(in))

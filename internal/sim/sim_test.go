@@ -80,7 +80,7 @@ func TestMutations(t *testing.T) {
 			switch mutation {
 			case sim.Amnesia, sim.Hasty:
 				first = sim.FirstWithSessions
-			case sim.AckFirst, sim.OtherClock, sim.WildClocks:
+			case sim.AckFirst, sim.OtherClock, sim.WildClocks, sim.Denier:
 				first = sim.FirstWithOutages
 			case sim.Traceless, sim.Heirless, sim.Deaf:
 				first = sim.FirstWithRepeats
@@ -167,11 +167,20 @@ func TestBurstInAFrame(t *testing.T) {
 	}
 }
 
+// TestLargeBurstInFrames: a frame has 32 KB at most.
+func TestLargeBurstInFrames(t *testing.T) {
+	b := sim.Bursts{JSON: true, Batches: true, Messages: 20, Worlds: 100, Bytes: 3000}.Measure()
+	t.Log(b)
+	if b.Writes < 6./20 || b.Writes > 30./20 || b.Posts < 2./20 || b.Posts > 4./20 || b.Delivered != 1 {
+		t.Errorf("%+v", b)
+	}
+}
+
 // TestThrottledBurst: a burst that a key does not serve at once takes longer.
 func TestThrottledBurst(t *testing.T) {
 	b := sim.Bursts{Messages: 20, Worlds: 50, Bytes: 600}
 	free := b.Measure()
-	b.KeyLimit = 40
+	b.KeyLimit = 20
 	limited := b.Measure()
 	t.Logf("\n%v\n%v", free, limited)
 	if free.Throttled != 0 || limited.Throttled == 0 || limited.P50 <= free.P50 {

@@ -47,6 +47,22 @@ func (s *Sim) userItem(name signal.UserName) item {
 	return item{"user " + string(name), func() int { return UserItem }}
 }
 
+// dataBytes is how much data a message has at least.
+func (u *units) dataBytes() int {
+	if u == nil {
+		return 0
+	}
+	return u.bytes
+}
+
+// together returns how many messages a client puts into a frame at most.
+func (u *units) together() int {
+	return min(signal.MaxBatch, max(1, signal.MaxBatchBytes/(u.dataBytes()+sendRoom)))
+}
+
+// sendRoom is what a message in a frame has around its data, in bytes.
+const sendRoom = 60
+
 // body is the size of what a held frame says.
 func (u *units) body() int {
 	if u == nil {

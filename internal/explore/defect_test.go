@@ -93,7 +93,7 @@ var defects = []defect{
 	},
 	{
 		"a frame whose hold may have been made is answered twice", "answer", config{senders: one(1, 2), faults: lostMove},
-		"send.go", "return code != lane.CodeServer && slices", "return false && slices",
+		"send.go", "return code != lane.CodeServer && n <=", "return false && n <=",
 	},
 	{
 		"a revoked connection takes on something new", "expiry", config{senders: ending(upTo(2)), slow: 2},

@@ -19,7 +19,8 @@ import (
 type Options struct {
 	// Token says who the user is. With neither Token nor TokenSource the user is
 	// anonymous, where that is allowed: the server makes up a name, another one
-	// for each connection.
+	// for each connection. A token that no header can carry as it is, with white space
+	// at its ends, control characters or others than ASCII, goes as a subprotocol.
 	Token string
 	// TokenSource is asked for a token before each connection, for tokens that
 	// end: with one, the connection does, and the next one needs another. It

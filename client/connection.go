@@ -2,14 +2,17 @@ package client
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 )
@@ -56,7 +59,7 @@ type connection struct {
 // It returns once the server has welcomed it, and else an error. ctx bounds
 // only the dialling.
 func (c *Client) dial(ctx context.Context, before string) (*connection, error) {
-	header, err := c.header(ctx)
+	header, offers, err := c.credentials(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +70,7 @@ func (c *Client) dial(ctx context.Context, before string) (*connection, error) {
 	ws, _, err := websocket.Dial(ctx, c.address(before, first), &websocket.DialOptions{
 		HTTPClient:   c.options.HTTPClient,
 		HTTPHeader:   header,
-		Subprotocols: []string{subprotocol},
+		Subprotocols: offers,
 	})
 	if err != nil {
 		if e := (*url.Error)(nil); errors.As(err, &e) {
@@ -130,19 +133,26 @@ func (c *Client) notWelcome(id string) {
 	c.opening, c.doubtful = false, false
 }
 
-// header brings the token, which so is in no address that somebody writes down.
-func (c *Client) header(ctx context.Context) (http.Header, error) {
+// credentials are what brings the token: a header, or a subprotocol, as browsers
+// bring theirs, for one that would not be the same in a header. So it is in no address
+// that somebody writes down (docs/authentication.md, Where a token travels).
+func (c *Client) credentials(ctx context.Context) (header http.Header, offers []string, err error) {
 	token := c.options.Token
 	if c.options.TokenSource != nil {
-		var err error
 		if token, err = c.options.TokenSource(ctx); err != nil {
-			return nil, fmt.Errorf("get a token: %w", err)
+			return nil, nil, fmt.Errorf("get a token: %w", err)
 		}
 	}
-	if token == "" {
-		return nil, nil
+	switch {
+	case token == "":
+		return nil, []string{subprotocol}, nil
+	case !utf8.ValidString(token):
+		return nil, nil, errors.New("use the token: it is not UTF-8")
+	case token != strings.TrimSpace(token), strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }):
+		return nil, []string{subprotocol, tokenSubprotocol + base64.RawURLEncoding.EncodeToString([]byte(token))}, nil
+	default:
+		return http.Header{"Authorization": {"Bearer " + token}}, []string{subprotocol}, nil
 	}
-	return http.Header{"Authorization": {"Bearer " + token}}, nil
 }
 
 // address is the URL to connect to.
@@ -164,6 +174,9 @@ func parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := url.ParseQuery(u.RawQuery); err != nil { // what cannot be decoded would be left out
+		return nil, errors.New("the query of the address cannot be decoded")
 	}
 	switch u.Scheme {
 	case "ws", "wss", "http", "https":

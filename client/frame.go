@@ -20,6 +20,9 @@ const (
 
 const subprotocol = "owt.signal.v1"
 
+// tokenSubprotocol begins what is offered beside it to bring a token, in base64url.
+const tokenSubprotocol = "owt.token."
+
 // frame is whatever the server may say.
 type frame struct {
 	Type string `json:"type"`

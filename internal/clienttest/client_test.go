@@ -70,6 +70,35 @@ func (w *world) succeed(errs []error) {
 	}
 }
 
+// A token is what it is, whatever a header would make of it.
+func TestTokensOfAnyText(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for _, token := range []string{"alice", "a b", " alice", "alice ", "\talice\n", "a\x00b", "a\r\nHost: b", "\u00a0alice", "\u7528\u62371", strings.Repeat("\u00e4", 128)} {
+			c, _ := w.dial(token)
+			if c.User() != token {
+				t.Errorf("token %q: user %q", token, c.User())
+			}
+			b, _ := w.dial("bob")
+			w.succeed(w.burst(b, token, 1, 1)())
+			w.expect(c, 1, 1)
+			_ = b.Close()
+		}
+		if _, err := w.try(&network{world: w}, "\xff"); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+			t.Errorf("not UTF-8: %v", err)
+		}
+	})
+}
+
+// An address whose query cannot be decoded is refused, not taken without it.
+func TestAddressWithAnUndecodableQuery(t *testing.T) {
+	for _, query := range []string{"token=100%", "token=a;b"} {
+		_, err := client.Dial(t.Context(), address+"?"+query, client.Options{})
+		if err == nil || !strings.Contains(err.Error(), "cannot be decoded") || strings.Contains(err.Error(), query) {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+}
+
 func TestMessages(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, _ := w.dial("alice")

@@ -93,7 +93,7 @@ var defects = []defect{
 	},
 	{
 		"a frame whose hold may have been made is answered twice", "answer", config{senders: one(1, 2), faults: lostMove},
-		"send.go", "return code != lane.CodeServer && slices", "return false && slices",
+		"send.go", "return code != lane.CodeServer && n <=", "return false && n <=",
 	},
 	{
 		"a revoked connection takes on something new", "expiry", config{senders: ending(upTo(2)), slow: 2},
@@ -113,7 +113,7 @@ var defects = []defect{
 	},
 	{
 		"an invocation ends before its acks are out", "stall", config{senders: one(1, 2)},
-		"ack.go", "		if v.acked != nil {", "		if v.acked != nil && v.lingered {",
+		"ack.go", "		if v.acked != nil {", "		if v.acked != nil && ctx == nil {",
 	},
 	{
 		"a post of several leaves some out", "truth", config{senders: together([]int64{1, 2}), batches: true},

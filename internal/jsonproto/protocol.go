@@ -99,7 +99,8 @@ func (p Protocol) ServerPings() bool { return false }
 // Decode reads a frame. What is wrong with one is answered, and costs nothing
 // else.
 func (p Protocol) Decode(frame []byte) (signal.Input, []byte, error) {
-	if !utf8.Valid(frame) { // another client's WebSocket would fail on it
+	frame = bytes.TrimLeft(frame, " \t\n\r") // white space of JSON (RFC 8259, section 2)
+	if !utf8.Valid(frame) {                  // another client's WebSocket would fail on it
 		return nil, failure(0, lane.CodeClient, false), errors.New("read frame: not UTF-8")
 	}
 	if len(frame) > 0 && frame[0] == arrayStart {

@@ -40,6 +40,11 @@ func TestDecode(t *testing.T) {
 		{`{"type":"presence"}`, nil, malformed},
 		{`{"type":"ping"}`, nil, `{"type":"pong"}`},
 		{`{"type":"leave"}`, signal.Leave{}, ""},
+		{" \t\r\n{\"type\":\"ping\"} \t\r\n", nil, `{"type":"pong"}`},
+		{" {\"type\":\"message\",\"id\":1,\"to\":\"bob\",\"data\":7}", send(1, "bob", "7"), ""},
+		{"\u00a0{\"type\":\"ping\"}", nil, malformed}, // white space, but not JSON's
+		{"\ufeff{\"type\":\"ping\"}", nil, malformed},
+		{" ", nil, malformed},
 		{`{"type":"dance"}`, nil, `{"type":"error","code":2103,"message":"not supported"}`},
 		{`{}`, nil, `{"type":"error","code":2103,"message":"not supported"}`},
 		{`{"type":`, nil, malformed},

@@ -4,6 +4,7 @@ package apigw
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -25,6 +26,8 @@ type (
 type Handler struct {
 	Service   *signal.Service
 	Protocols Protocols
+	// Connections takes frames that a protocol has answered by itself.
+	Connections Connections
 	// Endpoint is the @connections endpoint of the API that an event is from.
 	Endpoint func(events.APIGatewayWebsocketProxyRequestContext) string
 	// Origins are those that browsers may connect from; nil: any.
@@ -46,7 +49,12 @@ func (h *Handler) Connect(ctx context.Context, ev *request) (response, signal.Af
 		return response{StatusCode: http.StatusBadRequest, Body: err.Error()}, nil
 	}
 	after, err := h.Service.Connect(ctx, hs)
-	if err != nil {
+	switch {
+	case errors.Is(err, signal.ErrNoLobby):
+		h.Log.InfoContext(ctx, "lobby refused", "connection", hs.Peer.ID, "error", err)
+		h.Service.Count(signal.MetricRefusals, 1)
+		return response{StatusCode: http.StatusBadRequest, Body: unknownSID.body()}, nil
+	case err != nil:
 		h.Log.ErrorContext(ctx, "connect failed", "connection", hs.Peer.ID, "error", err)
 		return response{StatusCode: http.StatusServiceUnavailable}, nil
 	}
@@ -67,14 +75,24 @@ func (h *Handler) Disconnect(ctx context.Context, ev *request) response {
 }
 
 // Message handles $default: one frame of a client.
-func (h *Handler) Message(ctx context.Context, ev *request) (r response, after signal.After) {
+func (h *Handler) Message(ctx context.Context, ev *request) (response, signal.After) {
+	r, posted, after := h.message(ctx, ev)
+	if len(posted) == 0 {
+		return r, after
+	}
+	return h.messages(ctx, ev, r, posted)
+}
+
+// message handles one frame. What the client has posted before in its lobby is
+// for the caller to handle.
+func (h *Handler) message(ctx context.Context, ev *request) (r response, posted [][]byte, after signal.After) {
 	name := h.Protocols.of(ev.Body)
 	protocol, p := h.Protocols[name], h.peer(ev, name)
 	var in signal.Input
 	defer func() {
 		if failure := recover(); failure != nil {
 			h.Log.ErrorContext(ctx, "message failed", "connection", p.ID, "panic", fmt.Sprint(failure), "stack", string(debug.Stack()))
-			r, after = h.answer(ctx, p, []signal.Event{h.Service.Failure(in)}), nil
+			r, posted, after = h.answer(ctx, p, []signal.Event{h.Service.Failure(in)}), nil, nil
 		}
 	}()
 	in, answer, err := protocol.Decode([]byte(ev.Body))
@@ -82,7 +100,7 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 		h.Log.InfoContext(ctx, "frame not understood", "connection", p.ID, "error", err)
 	}
 	if in == nil {
-		return frame(answer), nil
+		return frame(answer), nil, nil
 	}
 	switch i := in.(type) {
 	case signal.Authenticate:
@@ -97,7 +115,7 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 		}
 	}
 	reply := h.Service.Receive(ctx, p, in)
-	return h.answer(ctx, p, reply.Events), reply.After
+	return h.answer(ctx, p, reply.Events), reply.Posted, reply.After
 }
 
 // answer returns the response that carries events. Of several frames only the last

@@ -46,6 +46,7 @@ func (h *Handler) handshake(ev *request) (hs signal.Handshake, subprotocol strin
 	if needs := access.Needs(); needs.Client && hs.Client.Len() > signal.MaxClient {
 		return hs, "", errTooLong
 	}
+	hs.Lobby = lobbyOf(ev, hs.Peer.Protocol)
 	brought := handshakeToken(ev, access.Sources)
 	hs.Token, hs.Malformed = brought.token, brought.malformed
 	if err := h.Protocols[hs.Peer.Protocol].Handshake(query, &hs); err != nil {

@@ -62,10 +62,11 @@ func New(c Config) *apigw.Handler {
 			Meter:              c.Metrics,
 			Log:                c.Log,
 		},
-		Protocols: protocols,
-		Endpoint:  c.Endpoint,
-		Origins:   c.Limits.Origins,
-		Log:       c.Log,
+		Protocols:   protocols,
+		Connections: c.Connections,
+		Endpoint:    c.Endpoint,
+		Origins:     c.Limits.Origins,
+		Log:         c.Log,
 	}
 }
 

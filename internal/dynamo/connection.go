@@ -29,6 +29,9 @@ func (s *Store) Create(ctx context.Context, c signal.Connection) error {
 		attrSize:      num(0),
 		attrForgotten: num(c.Lane.OutcomesAfter),
 	}
+	if c.Lobby != "" {
+		it[attrLobby] = str(c.Lobby)
+	}
 	if c.JoinsLate {
 		it[attrEarly] = &types.AttributeValueMemberBOOL{Value: true}
 	}
@@ -212,23 +215,29 @@ func (s *Store) End(ctx context.Context, id signal.ConnectionID, now lane.Instan
 
 // Delete implements [signal.ConnectionStore].
 func (s *Store) Delete(ctx context.Context, id signal.ConnectionID, now lane.Instant) error {
+	return s.deleteExpired(ctx, connectionKey(id), now)
+}
+
+// deleteExpired deletes an item, if it has expired.
+func (s *Store) deleteExpired(ctx context.Context, pk string, now lane.Instant) error {
 	e := newExpression()
 	e.require(e.path(attrExpires), "<=", e.value(num(seconds(now))))
 	_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName: &s.table, Key: key(connectionKey(id)),
+		TableName: &s.table, Key: key(pk),
 		ConditionExpression:       aws.String(strings.Join(e.conditions, " AND ")),
 		ExpressionAttributeNames:  e.names,
 		ExpressionAttributeValues: e.values,
 	})
 	if _, ok := refused(err); err != nil && !ok {
-		return fmt.Errorf("delete connection: %w", err)
+		return fmt.Errorf("delete item: %w", err)
 	}
 	return nil
 }
 
 // Scan implements [signal.ConnectionStore]. A scan reads all that there is, and
 // is charged for the whole items, users' too; only what is asked for of the
-// connections is handed over, not what they hold.
+// connections is handed over, not what they hold. It deletes the lobbies that have
+// expired.
 func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) error {
 	pages := dynamodb.NewScanPaginator(s.client, s.scan(of, now))
 	for pages.HasMorePages() {
@@ -237,6 +246,12 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 			return fmt.Errorf("scan connections: %w", err)
 		}
 		for _, it := range page.Items {
+			if pk := new(reader).str(it, attrKey); strings.HasPrefix(pk, lobbyPrefix) {
+				if err := s.deleteExpired(ctx, pk, now); err != nil {
+					return err
+				}
+				continue
+			}
 			if c, err := readConnection(it, 0); err == nil {
 				c.Lane = lane.Lane{}
 				f(c)
@@ -251,8 +266,10 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 // found gone, which changes nothing.
 func (s *Store) scan(of signal.Segment, now lane.Instant) *dynamodb.ScanInput {
 	e := newExpression()
-	e.require("begins_with("+e.path(attrKey)+",", e.value(str(connectionPrefix))+")")
-	e.require("(attribute_not_exists("+e.path(attrEnded)+") OR", e.path(attrExpires), "<=", e.value(num(seconds(now)))+")")
+	expired := e.path(attrExpires) + " <= " + e.value(num(seconds(now)))
+	e.require("(begins_with("+e.path(attrKey)+",", e.value(str(connectionPrefix))+") AND",
+		"(attribute_not_exists("+e.path(attrEnded)+") OR", expired+") OR",
+		"begins_with("+e.path(attrKey)+",", e.value(str(lobbyPrefix))+") AND", expired+")")
 	var paths []string
 	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar} {
 		paths = append(paths, e.path(name))

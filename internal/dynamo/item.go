@@ -20,6 +20,7 @@ const (
 	attrEndpoint   = "endpoint"
 	attrClient     = "client"
 	attrEarly      = "early"
+	attrLobby      = "lobby"
 	attrUser       = "user"
 	attrBar        = "bar"
 	attrAttributes = "attributes"
@@ -164,6 +165,7 @@ func (r *reader) connection(it item) signal.Connection {
 			Protocol: signal.Protocol(r.str(it, attrProtocol)),
 		},
 		Client:     r.client(r.child(it, attrClient)),
+		Lobby:      signal.LobbyID(r.str(it, attrLobby)),
 		JoinsLate:  r.bool(it, attrEarly),
 		User:       signal.UserName(r.str(it, attrUser)),
 		Until:      lane.Instant(r.num(it, attrUntil)),

@@ -22,6 +22,8 @@ type Store struct {
 	mu          sync.Mutex
 	connections table[signal.ConnectionID, *signal.Connection]
 	users       table[signal.UserName, *user]
+	lobbies     table[signal.LobbyID, *signal.Lobby]
+	inLobby     list.List // of signal.LobbyID, all of lobbies, the oldest first
 	kept        kept
 	seed        maphash.Seed // of what divides the keys into segments
 }
@@ -44,6 +46,7 @@ func New() *Store {
 	return &Store{
 		connections: newTable[signal.ConnectionID, *signal.Connection](),
 		users:       newTable[signal.UserName, *user](),
+		lobbies:     newTable[signal.LobbyID, *signal.Lobby](),
 		seed:        maphash.MakeSeed(),
 	}
 }

@@ -16,6 +16,12 @@ func (s *Service) rejectVersion(ctx context.Context, h Handshake) {
 	s.close(ctx, h.Peer)
 }
 
+// refuseVersion tells the same to one that has been in a lobby.
+func (s *Service) refuseVersion(ctx context.Context, h Handshake) {
+	s.Log.InfoContext(ctx, "version not supported", "connection", h.Peer.ID, "type", brief(h.Client.Type), "version", brief(h.Client.Version))
+	s.refuse(ctx, h.Peer, "", ConnectionRefused{NoNumber, lane.CodeUnsupported}, lane.CodeUnsupported)
+}
+
 // brief returns what a log needs of a client's word for itself.
 func brief(value string) string {
 	if len(value) > MaxClientValue {

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,13 +25,15 @@ func TestClients(t *testing.T) {
 		// The engine is the slower part: it gets fewer of the same messages.
 		{"dynamodb", onEngine, []string{"MESSAGES=100"}},
 		{"functions", onFunctions, []string{"MESSAGES=40", "STRAGGLERS=1"}},
+		{"memory, polling first", inMemory, []string{"MESSAGES=100", "POLLING_FIRST=1"}},
+		{"functions, polling first", onFunctions, []string{"MESSAGES=40", "STRAGGLERS=1", "POLLING_FIRST=1"}},
 	} {
 		t.Run(store.name, func(t *testing.T) {
 			s := serve(t, append(store.flags(t), "-log", "debug")...)
 			ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
 			defer cancel()
 			node(ctx, t, append(store.env, "ENDPOINT="+s.Plain+"/socket.io/", "SECURE_ENDPOINT="+s.Secure+"/socket.io/"), clients(t)...)
-			if store.name == "functions" {
+			if strings.HasPrefix(store.name, "functions") {
 				wantEnvironments(t, s)
 			}
 		})

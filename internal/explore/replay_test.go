@@ -250,9 +250,10 @@ func (h *history) replay() (next effect) {
 // replay is the world as the service sees it: its ports, by what was observed.
 type replay struct {
 	*program
-	seen   []*history // the last comes first
-	now    lane.Instant
-	random byte
+	signal.LobbyStore            // nil: lobbies are explored by themselves
+	seen              []*history // the last comes first
+	now               lane.Instant
+	random            byte
 }
 
 func (r *replay) observe(e effect) observation {

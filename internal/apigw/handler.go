@@ -80,7 +80,7 @@ func (h *Handler) Message(ctx context.Context, ev *request) (response, signal.Af
 	if len(posted) == 0 {
 		return r, after
 	}
-	return h.messages(ctx, ev, r, posted)
+	return h.messages(ctx, ev, posted)
 }
 
 // message handles one frame. What the client has posted before in its lobby is

@@ -206,32 +206,29 @@ func (h *Handler) postPackets(ctx context.Context, p Polling, id signal.LobbyID,
 }
 
 // messages handles what a client has posted in its lobby, as if each had just
-// come by the WebSocket, after first, the answer to the frame by which it took
-// over. Of the answers the last is the response. What follows them goes on side
-// by side, as that of invocations does.
-func (h *Handler) messages(ctx context.Context, ev *request, first response, posted [][]byte) (response, signal.After) {
-	last, of := first, h.peer(ev, h.Protocols.of(ev.Body))
-	nothing := string(h.Protocols[of.Protocol].Nothing())
+// come by the WebSocket: one after the other, each once the one before was
+// answered. The answer to the last is the response. What follows the answers goes
+// on side by side, as that of invocations does.
+func (h *Handler) messages(ctx context.Context, ev *request, posted [][]byte) (response, signal.After) {
+	p := h.peer(ev, h.Protocols.of(ev.Body))
+	nothing := string(h.Protocols[p.Protocol].Nothing())
+	var r response
 	var follow []signal.After
 	for i, body := range posted {
-		each := *ev
-		each.Body = string(body)
-		each.RequestContext.MessageID = ev.RequestContext.ConnectionID + "/" + strconv.Itoa(i)
-		r, _, after := h.message(ctx, &each)
-		if after != nil {
-			follow = append(follow, after)
-		}
-		if r.Body == nothing {
-			continue
-		}
-		if last.Body != nothing {
-			if err := h.Connections.Post(ctx, of.Endpoint, of.ID, []byte(last.Body)); err != nil {
-				h.Log.InfoContext(ctx, "post failed", "connection", of.ID, "error", err)
+		if i > 0 && r.Body != nothing {
+			if err := h.Connections.Post(ctx, p.Endpoint, p.ID, []byte(r.Body)); err != nil {
+				h.Log.InfoContext(ctx, "post failed", "connection", p.ID, "error", err)
 			}
 		}
-		last = r
+		each := *ev
+		each.Body = string(body)
+		each.RequestContext.MessageID = string(p.ID) + "/" + strconv.Itoa(i)
+		var after signal.After
+		if r, _, after = h.message(ctx, &each); after != nil {
+			follow = append(follow, after)
+		}
 	}
-	return last, func(ctx context.Context) {
+	return r, func(ctx context.Context) {
 		var all sync.WaitGroup
 		for _, after := range follow {
 			all.Go(func() { after(ctx) })

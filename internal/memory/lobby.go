@@ -11,23 +11,27 @@ import (
 // were full.
 const MaxLobbies = 4096
 
-// CreateLobby implements [signal.LobbyStore]. It removes the lobbies that have
-// expired, which are the oldest: all live equally long.
+// CreateLobby implements [signal.LobbyStore].
 func (s *Store) CreateLobby(_ context.Context, l signal.Lobby) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := l.Expires.Add(-signal.LobbyLife)
+	s.endLobbies(l.Expires.Add(-signal.LobbyLife), MaxLobbies-1)
+	s.lobbies.rows[l.ID] = &l
+	s.inLobby.PushBack(l.ID)
+	return nil
+}
+
+// endLobbies removes the lobbies that have expired, and the oldest of more than
+// there may be. All live equally long. The lock is held.
+func (s *Store) endLobbies(now lane.Instant, most int) {
 	for e := s.inLobby.Front(); e != nil; e = s.inLobby.Front() {
 		oldest, _ := e.Value.(signal.LobbyID)
-		if old := s.lobbies.rows[oldest]; old.Expires > now && len(s.lobbies.rows) < MaxLobbies {
-			break
+		if s.lobbies.rows[oldest].Expires > now && len(s.lobbies.rows) <= most {
+			return
 		}
 		s.lobbies.remove(oldest)
 		s.inLobby.Remove(e)
 	}
-	s.lobbies.rows[l.ID] = &l
-	s.inLobby.PushBack(l.ID)
-	return nil
 }
 
 // GetLobby implements [signal.LobbyStore].

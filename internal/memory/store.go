@@ -135,6 +135,7 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 func (s *Store) segment(of signal.Segment, now lane.Instant) []signal.Connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.endLobbies(now, MaxLobbies)
 	all := make([]signal.Connection, 0, len(s.connections.rows)/of.Of)
 	for id := range s.connections.rows {
 		if !s.within(of, string(id)) {

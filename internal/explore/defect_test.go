@@ -92,6 +92,10 @@ var defects = []defect{
 		"lane/decide.go", "	case l.Idle():\n		return Decision{Action: Pending}\n	case o.expired", "	case l.Idle(), id != \"\":\n		return Decision{Action: Pending}\n	case o.expired",
 	},
 	{
+		"a frame whose hold may have been made is answered twice", "answer", config{senders: one(1, 2), faults: lostMove},
+		"send.go", "return v.mayHold && code", "return false && code",
+	},
+	{
 		"a revoked connection takes on something new", "expiry", config{senders: ending(upTo(2)), slow: 2},
 		"connection.go", "(!u.NotRevoked || !c.Revoked(now)) &&", "(!u.NotRevoked || u.NotRevoked) &&",
 	},

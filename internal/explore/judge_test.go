@@ -88,11 +88,15 @@ func (k *walker) acked(w *world, i int, a signal.Ack) {
 			k.breaks(w, "truth: the sender is told that %d was not posted, a socket has it", n)
 		}
 	case a.Code == lane.OK:
+		k.once(w, t.ok, n)
 		t.ok |= bit(n)
 		if t.accepted&bit(n) == 0 {
 			k.breaks(w, "truth: %d is acked, no socket has it", n)
 		}
 	default:
+		if a.Code != lane.CodeServer { // which an invocation may also say that does not know who else does
+			k.once(w, t.fail, n)
+		}
 		t.fail |= bit(n)
 		if k.faultless(w) && !k.straggler(t, i, n) {
 			k.breaks(w, "truth: %d failed with %d, though nothing was at fault", n, a.Code)
@@ -100,6 +104,14 @@ func (k *walker) acked(w *world, i int, a signal.Ack) {
 	}
 	if both := t.ok & t.fail; both != 0 {
 		k.breaks(w, "truth: %v acked as delivered and as failed", list(both))
+	}
+}
+
+// once judges an answer to a number, of which told have been answered alike: one
+// is enough, unless an invocation or a client has repeated it.
+func (k *walker) once(w *world, told uint16, n int64) {
+	if told&bit(n) != 0 && k.config.faults&repeat == 0 && k.senders[0].session == "" {
+		k.breaks(w, "answer: %d is acked twice, though nothing was repeated", n)
 	}
 }
 

@@ -43,7 +43,7 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	run, decision, err := v.submit(ctx, in.Number, in.Frame)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.rejectNumber(p, in.Number)
+		return v.rejectNumber(p, in.Number)
 	case errors.Is(err, errRevoked):
 		return v.endRevoked(ctx, v.conn, closing, lane.Numbered{N: in.Number, Frame: in.Frame})
 	case err != nil:
@@ -70,6 +70,7 @@ type invocation struct {
 	expired  bool          // its lease may have expired: it posts no more
 	lost     bool          // another invocation has expired its lease, and answers
 	lingered bool          // it has stayed to watch over a held frame
+	mayHold  bool          // a hold of its frame may have been made, unknown to it
 }
 
 func (s *Service) invocation(c Connection) *invocation {
@@ -110,12 +111,22 @@ func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.
 			}
 		}
 		d := v.decideArrival(n, f)
+		if d.Action == lane.Finished && v.answeredByAnother(d.Code) {
+			d = lane.Decision{Action: lane.Pending}
+		}
 		if d.Action != lane.MakeMove {
 			return nil, d, nil
 		}
 		m = *d.Move
 	}
 	return nil, lane.Decision{Action: lane.Finished, Code: lane.CodeBusy}, nil
+}
+
+// answeredByAnother reports whether the frame that this invocation submits, which
+// has ended with code, is acknowledged by another: by whoever took it from the
+// lane, where this one may have held it. A number that was given up is acknowledged by nobody.
+func (v *invocation) answeredByAnother(code lane.Code) bool {
+	return v.mayHold && code != lane.CodeServer
 }
 
 // update makes an update, once, even if an answer is lost. Either way conn is
@@ -127,6 +138,7 @@ func (v *invocation) update(ctx context.Context, u Update) (made bool, err error
 		c, ok, err := v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
 		switch {
 		case t.another(ctx, err):
+			v.mayHold = v.mayHold || u.Change.Hold != nil
 			continue
 		case err != nil:
 			return false, err

@@ -222,7 +222,7 @@ func largePosts(t *testing.T, s *server) {
 
 func halfPayloads(t *testing.T, s *server) {
 	p := openLobby(t, s)
-	for _, body := range []string{"", "\x1e", "40\x1e", "40\x1e\x1e40", "x", "\xff", "bAQID", "0:4", strings.Repeat("2\x1e", 100)} {
+	for _, body := range []string{"", "\x1e", "40\x1e", "40\x1e\x1e40", "x", "\xff", "bAQID", strings.Repeat("2\x1e", 100)} {
 		if status, _ := p.post(body); status != http.StatusBadRequest {
 			t.Errorf("%q: %d", body, status)
 		}

@@ -3,7 +3,6 @@ package apigw
 import (
 	"net/http"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -26,7 +25,7 @@ func (h *Handler) cors(ev *HTTPRequest) (map[string]string, error) {
 	switch {
 	case origin == "":
 		return nil, nil
-	case h.Origins != nil && !slices.Contains(h.Origins, strings.ToLower(origin)):
+	case foreignOrigin(&request{Headers: map[string]string{originHeader: origin}}, h.Origins) != "":
 		return nil, foreign
 	}
 	return map[string]string{

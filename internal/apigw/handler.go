@@ -32,7 +32,10 @@ type Handler struct {
 	Endpoint func(events.APIGatewayWebsocketProxyRequestContext) string
 	// Origins are those that browsers may connect from; nil: any.
 	Origins []string
-	Log     *slog.Logger
+	// Edge is by what a distribution in front of the API is known; empty: there is
+	// none.
+	Edge string
+	Log  *slog.Logger
 }
 
 // Connect handles $connect. What follows the answer, the first frames on the

@@ -66,6 +66,7 @@ func New(c Config) *apigw.Handler {
 		Connections: c.Connections,
 		Endpoint:    c.Endpoint,
 		Origins:     c.Limits.Origins,
+		Edge:        c.Limits.Edge,
 		Log:         c.Log,
 	}
 }

@@ -39,6 +39,8 @@ type Config struct {
 	// LogKey, if not empty, has users logged by a hash with this key;
 	// LogKeySecret is the ARN or name of a secret that has it instead.
 	LogKey, LogKeySecret string
+	// Edge is by what a distribution in front is known; empty: there is none.
+	Edge string
 }
 
 // NewConfig is the limits before anything is set.
@@ -58,6 +60,7 @@ func (c *Config) Settings() []setting.Setting {
 		setting.New("PING_RATE", "", "", setting.Number(&c.PingRate, 1, MaxPingRate)),
 		setting.New("LOG_USER_KEY", "log-user-key", "secret `key` by whose hash users are logged instead of by their names", setting.Text(&c.LogKey)),
 		setting.New("LOG_USER_KEY_ARN", "", "", setting.Text(&c.LogKeySecret, secret.CheckID)),
+		setting.New("EDGE_KEY", "", "", setting.Text(&c.Edge)),
 	}
 }
 

@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"context"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/owt-signal/owt-signal/internal/need"
@@ -22,5 +25,19 @@ func TestOWT(t *testing.T) {
 			defer cancel()
 			node(ctx, t, []string{"CHROMIUM=" + chromium, "SERVER=" + s.Plain}, "owt/owt.test.mjs")
 		})
+	}
+}
+
+// TestTimeToAuthenticate has clients connect in both ways in turn, with every
+// invocation and post late by up to 20 ms, and prints how long it takes them. What is
+// judged is that all get in, over WebSocket.
+func TestTimeToAuthenticate(t *testing.T) {
+	s := serve(t, "-log", "warn", "-faults", "delay=20ms,seed=1")
+	cmd := exec.CommandContext(t.Context(), nodePath(t), "owt/time.mjs")
+	cmd.Env = append(os.Environ(), "SERVER="+s.Plain)
+	out, err := cmd.CombinedOutput()
+	t.Logf("from io() to authenticated:\n%s", out)
+	if err != nil || strings.Count(string(out), "(15 + 15 connections)") != 8 {
+		t.Errorf("not all have connected: %v", err)
 	}
 }

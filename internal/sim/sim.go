@@ -33,6 +33,7 @@ type Sim struct {
 	sessions bool // there are clients with sessions
 	outages  bool // the store may be out, and clocks are apart
 	repeats  bool // clients say things twice
+	lobbies  bool // clients may begin by long polling
 }
 
 // FirstWithSessions is the first seed of a world in which clients may have
@@ -86,6 +87,7 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	}
 	s.trace, s.sessions, s.outages = trace, seed >= FirstWithSessions, seed >= FirstWithOutages
 	s.repeats = seed >= FirstWithRepeats && seed%2 == 1
+	s.lobbies = seed >= FirstWithLobbies && seed&2 != 0
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},
@@ -148,6 +150,9 @@ func (s *Sim) message(k *socket, name string, in signal.Input) {
 		s.arrived(in, k)
 		reply := s.service.Receive(context.Background(), p, s.mutation.input(in))
 		s.step()
+		if reply.Posted != nil {
+			s.tookOver(k, reply.Posted)
+		}
 		for _, e := range reply.Events {
 			s.answer(k, e)
 		}
@@ -172,6 +177,9 @@ func (s *Sim) answer(k *socket, e signal.Event) {
 func (s *Sim) connect(k *socket, token *string) {
 	s.sockets[k.id] = k
 	h := k.client.handshake(token)
+	if k.lobby != nil {
+		h.Lobby = &signal.LobbyHandshake{ID: k.lobby.id, Handshakes: []string{handshakeOfAll}}
+	}
 	if s.outages {
 		h.At = epoch.Add(s.now)
 	}
@@ -187,13 +195,23 @@ func (s *Sim) connect(k *socket, token *string) {
 				return
 			}
 			k.open, k.opened = true, true
+			if k.lobby != nil {
+				s.message(k, "probe of "+string(k.id), signal.Probe{})
+			}
 		})
 		if after != nil {
 			s.step()
 			after(context.Background())
 		}
 	})
-	s.after(connectTimeout, func() { // as clients do when the first packet does not come
+	if k.lobby == nil {
+		s.timeOut(k)
+	}
+}
+
+// timeOut has a client give up when the first packet does not come.
+func (s *Sim) timeOut(k *socket) {
+	s.after(connectTimeout, func() {
 		if !k.greeted && !k.abandoned {
 			s.shut(k, true)
 		}

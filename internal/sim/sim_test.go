@@ -17,7 +17,7 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 200
 	}
-	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats} {
+	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithLobbies} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
 		t.Log("\n" + r.String())
 		if len(r.Failures) > 0 {
@@ -29,6 +29,9 @@ func TestWorlds(t *testing.T) {
 		}
 		if outages := r.Counts["calls in an outage"] > 0; outages != (first >= sim.FirstWithOutages) {
 			t.Errorf("worlds from %d on: outages %v", first, outages)
+		}
+		if over := r.Counts["taken over"] > 0; over != (first >= sim.FirstWithLobbies) {
+			t.Errorf("worlds from %d on: lobbies %v", first, over)
 		}
 		for _, what := range []string{"repeated numbers", "cut before welcome", "resume", "spend"} {
 			if some := r.Counts[what] > 0; !some && first == sim.FirstWithRepeats {

@@ -65,7 +65,7 @@ func TestMutations(t *testing.T) {
 		sim.NoFence: "owner", sim.Clinging: "online", sim.Blind: "stall",
 		sim.Amnesia: "once", sim.Hasty: "once", sim.Undying: "expiry",
 		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
-		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq",
+		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq", sim.Spilling: "lobby",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
@@ -75,6 +75,8 @@ func TestMutations(t *testing.T) {
 				first = sim.FirstWithSessions
 			case sim.AckFirst, sim.OtherClock, sim.WildClocks:
 				first = sim.FirstWithOutages
+			case sim.Spilling:
+				first = sim.FirstWithLobbies
 			case sim.Traceless, sim.Heirless, sim.Deaf:
 				first = sim.FirstWithRepeats
 			}

@@ -26,7 +26,7 @@ func (h *Handler) cors(ev *HTTPRequest) (map[string]string, error) {
 	case origin == "":
 		return nil, nil
 	case foreignOrigin(&request{Headers: map[string]string{originHeader: origin}}, h.Origins) != "":
-		return nil, foreign
+		return nil, errForeign
 	}
 	return map[string]string{
 		"Access-Control-Allow-Origin":      origin,

@@ -56,7 +56,7 @@ func (h *Handler) Connect(ctx context.Context, ev *request) (response, signal.Af
 	case errors.Is(err, signal.ErrNoLobby):
 		h.Log.InfoContext(ctx, "lobby refused", "connection", hs.Peer.ID, "error", err)
 		h.Service.Count(signal.MetricRefusals, 1)
-		return response{StatusCode: http.StatusBadRequest, Body: unknownSID.body()}, nil
+		return response{StatusCode: http.StatusBadRequest, Body: errSID.body()}, nil
 	case err != nil:
 		h.Log.ErrorContext(ctx, "connect failed", "connection", hs.Peer.ID, "error", err)
 		return response{StatusCode: http.StatusServiceUnavailable}, nil

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -59,16 +60,16 @@ type refusal struct {
 }
 
 var (
-	unknownTransport = refusal{http.StatusBadRequest, 0, "Transport unknown"}
-	unknownSID       = refusal{http.StatusBadRequest, 1, "Session ID unknown"}
-	badMethod        = refusal{http.StatusBadRequest, 2, "Bad handshake method"}
-	badRequest       = refusal{http.StatusBadRequest, 3, "Bad request"}
-	noJSONP          = refusal{http.StatusBadRequest, 3, "Bad request: JSONP is not served"}
-	noBinary         = refusal{http.StatusUnsupportedMediaType, 3, "Bad request: binary payloads are not served"}
-	tooMuch          = refusal{http.StatusRequestEntityTooLarge, 3, "Bad request: too much before the upgrade to WebSocket"}
-	unavailable      = refusal{http.StatusServiceUnavailable, 3, "Service unavailable"}
-	foreign          = refusal{http.StatusForbidden, 4, "Forbidden"}
-	unknownVersion   = refusal{http.StatusBadRequest, 5, "Unsupported protocol version"}
+	errTransport   = refusal{http.StatusBadRequest, 0, "Transport unknown"}
+	errSID         = refusal{http.StatusBadRequest, 1, "Session ID unknown"}
+	errMethod      = refusal{http.StatusBadRequest, 2, "Bad handshake method"}
+	errRequest     = refusal{http.StatusBadRequest, 3, "Bad request"}
+	errJSONP       = refusal{http.StatusBadRequest, 3, "Bad request: JSONP is not served"}
+	errBinary      = refusal{http.StatusUnsupportedMediaType, 3, "Bad request: binary payloads are not served"}
+	errTooMuch     = refusal{http.StatusRequestEntityTooLarge, 3, "Bad request: too much before the upgrade to WebSocket"}
+	errUnavailable = refusal{http.StatusServiceUnavailable, 3, "Service errUnavailable"}
+	errForeign     = refusal{http.StatusForbidden, 4, "Forbidden"}
+	errVersion     = refusal{http.StatusBadRequest, 5, "Unsupported protocol version"}
 )
 
 func (r refusal) Error() string { return r.Message }
@@ -87,11 +88,9 @@ func (h *Handler) Lobby(ctx context.Context, ev *HTTPRequest) (r HTTPResponse) {
 		if failure := recover(); failure != nil {
 			h.Log.ErrorContext(ctx, "request failed", "panic", fmt.Sprint(failure), "stack", string(debug.Stack()))
 			h.Service.Count(signal.MetricFailures, 1)
-			r = h.refusePolling(ctx, unavailable)
+			r = h.refusePolling(ctx, errUnavailable)
 		}
-		for name, value := range cors {
-			r.Headers[name] = value
-		}
+		maps.Copy(r.Headers, cors)
 		r.Headers["Cache-Control"] = "no-store"
 	}()
 	if err == nil && ev.RequestContext.HTTP.Method == http.MethodOptions {
@@ -113,16 +112,16 @@ func (h *Handler) refusePolling(ctx context.Context, err error) HTTPResponse {
 	r, ours := errors.AsType[refusal](err)
 	switch {
 	case errors.Is(err, signal.ErrNoLobby):
-		r = unknownSID
+		r = errSID
 	case errors.Is(err, signal.ErrLobbyFull):
-		r = tooMuch
+		r = errTooMuch
 	case !ours:
-		r = unavailable
+		r = errUnavailable
 		if ctx.Err() == nil { // otherwise whoever asked has gone
 			h.Log.ErrorContext(ctx, "lobby failed", "error", err)
 		}
 	}
-	if r != unknownSID && r != unavailable {
+	if r != errSID && r != errUnavailable {
 		h.Log.InfoContext(ctx, "polling refused", "reason", r.Message)
 		h.Service.Count(signal.MetricRefusals, 1)
 	}
@@ -133,11 +132,11 @@ func (h *Handler) refusePolling(ctx context.Context, err error) HTTPResponse {
 func (h *Handler) poll(ctx context.Context, ev *HTTPRequest) (string, error) {
 	query, err := url.ParseQuery(ev.RawQueryString)
 	if err != nil {
-		return "", badRequest
+		return "", errRequest
 	}
 	for _, values := range query {
 		if len(values) > 1 { // of two it is not known which
-			return "", badRequest
+			return "", errRequest
 		}
 	}
 	protocol, name, err := h.polling(query)
@@ -155,7 +154,7 @@ func (h *Handler) poll(ctx context.Context, ev *HTTPRequest) (string, error) {
 	case id != "" && method == http.MethodPost:
 		return "ok", h.postPackets(ctx, protocol, id, ev)
 	}
-	return "", badMethod
+	return "", errMethod
 }
 
 // polling returns what a client that polls speaks.
@@ -164,11 +163,11 @@ func (h *Handler) polling(query url.Values) (Polling, signal.Protocol, error) {
 	protocol, polls := h.Protocols[name].(Polling)
 	switch {
 	case !ok || !polls:
-		return nil, "", unknownVersion
+		return nil, "", errVersion
 	case query.Get(queryTransport) != polling:
-		return nil, "", unknownTransport
+		return nil, "", errTransport
 	case query.Has(queryJSONP):
-		return nil, "", noJSONP
+		return nil, "", errJSONP
 	}
 	return protocol, name, nil
 }
@@ -184,20 +183,20 @@ func (h *Handler) postPackets(ctx context.Context, p Polling, id signal.LobbyID,
 	if ev.IsBase64Encoded {
 		decoded, err := base64.StdEncoding.DecodeString(ev.Body)
 		if err != nil {
-			return badRequest
+			return errRequest
 		}
 		body = decoded
 	}
 	switch {
 	case strings.HasPrefix(header(ev, "Content-Type"), "application/octet-stream"):
-		return noBinary
+		return errBinary
 	case len(body) > MaxPayload:
-		return tooMuch
+		return errTooMuch
 	}
 	packets, err := p.DecodePayload(body)
 	if err != nil {
 		h.Log.InfoContext(ctx, "payload not understood", "error", err)
-		return badRequest
+		return errRequest
 	}
 	if slices.ContainsFunc(packets, p.Ends) {
 		return h.Service.EndLobby(ctx, id)

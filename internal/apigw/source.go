@@ -2,6 +2,7 @@ package apigw
 
 import (
 	"crypto/subtle"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -21,8 +22,8 @@ func (h *Handler) source(ev *events.APIGatewayWebsocketProxyRequest) string {
 		return peer
 	}
 	hops := strings.Split(strings.Join(headers(ev, "X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		if hop := strings.TrimSpace(hops[i]); hop != "" && hop != peer {
+	for _, hop := range slices.Backward(hops) {
+		if hop = strings.TrimSpace(hop); hop != "" && hop != peer {
 			return hop
 		}
 	}

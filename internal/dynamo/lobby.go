@@ -82,11 +82,11 @@ func (e *expression) guardLobby(m signal.LobbyMove) {
 		e.require(e.path(attrConnection), "=", e.value(str(m.Of)))
 	}
 	if m.Handshakes != nil {
-		var any []string
+		var values []string
 		for _, h := range m.Handshakes {
-			any = append(any, e.value(str(h)))
+			values = append(values, e.value(str(h)))
 		}
-		e.require(e.path(attrHandshake), "IN", "("+strings.Join(any, ", ")+")")
+		e.require(e.path(attrHandshake), "IN", "("+strings.Join(values, ", ")+")")
 	}
 	if m.Post != nil {
 		e.require("size("+e.path(attrPackets)+")", "<=", e.value(num(signal.MaxLobbyPackets-len(m.Post))))

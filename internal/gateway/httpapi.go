@@ -62,7 +62,7 @@ func (a *HTTPAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		if r.Context().Err() == nil { // otherwise whoever asked has gone
-			a.Log.Warn("function failed", "request", event.RequestContext.RequestID, "route", event.RawPath, "error", err)
+			a.Log.WarnContext(ctx, "function failed", "request", event.RequestContext.RequestID, "route", event.RawPath, "error", err)
 		}
 		(&httpError{status: http.StatusInternalServerError, message: "Internal Server Error"}).write(w)
 		return

@@ -111,3 +111,32 @@ func TestHTTPClientGoes(t *testing.T) {
 		t.Error("the invocation goes on")
 	}
 }
+
+// TestLateHTTPAnswer: a server gives clients so long to ask, and functions longer to
+// answer.
+func TestLateHTTPAnswer(t *testing.T) {
+	const read = 100 * time.Millisecond
+	ended := make(chan error, 1)
+	s := httptest.NewUnstartedServer(&gateway.HTTPAPI{MaxBody: maxBody, Log: slog.New(slog.DiscardHandler), Function: gateway.HTTPFunctionFunc(
+		func(ctx context.Context, _ *events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * read):
+			}
+			ended <- ctx.Err()
+			return events.APIGatewayV2HTTPResponse{StatusCode: http.StatusOK}, ctx.Err()
+		})})
+	s.Config.ReadTimeout = read
+	s.Start()
+	t.Cleanup(s.Close)
+	for range 2 { // on one connection
+		answer, err := http.Post(s.URL, "text/plain", strings.NewReader("x")) //nolint:noctx // of this test
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if err := <-ended; err != nil || answer.StatusCode != http.StatusOK {
+			t.Errorf("%d, %v", answer.StatusCode, err)
+		}
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -35,7 +37,10 @@ type Handler struct {
 	// Edge is by what a distribution in front of the API is known; empty: there is
 	// none.
 	Edge string
-	Log  *slog.Logger
+	// Idle is after what silence API Gateway closes a connection.
+	Idle    time.Duration
+	Log     *slog.Logger
+	budgets budgets
 }
 
 // Connect handles $connect. What follows the answer, the first frames on the
@@ -71,6 +76,7 @@ func (h *Handler) Connect(ctx context.Context, ev *request) (response, signal.Af
 // Disconnect handles $disconnect.
 func (h *Handler) Disconnect(ctx context.Context, ev *request) response {
 	id := signal.ConnectionID(ev.RequestContext.ConnectionID)
+	h.budgets.forget(id)
 	if err := h.Service.Disconnect(ctx, id); err != nil {
 		h.Log.ErrorContext(ctx, "disconnect failed", "connection", id, "error", err)
 	}
@@ -95,7 +101,7 @@ func (h *Handler) message(ctx context.Context, ev *request) (r response, posted 
 	defer func() {
 		if failure := recover(); failure != nil {
 			h.Log.ErrorContext(ctx, "message failed", "connection", p.ID, "panic", fmt.Sprint(failure), "stack", string(debug.Stack()))
-			r, posted, after = h.answer(ctx, p, []signal.Event{h.Service.Failure(in)}), nil, nil
+			r, posted, after = h.answer(ctx, p, h.Service.Failure(in)), nil, nil
 		}
 	}()
 	in, answer, err := protocol.Decode([]byte(ev.Body))
@@ -103,7 +109,8 @@ func (h *Handler) message(ctx context.Context, ev *request) (r response, posted 
 		h.Log.InfoContext(ctx, "frame not understood", "connection", p.ID, "error", err)
 	}
 	if in == nil {
-		return frame(answer), nil, nil
+		r, after = h.idle(ctx, ev, p, answer)
+		return r, nil, after
 	}
 	switch i := in.(type) {
 	case signal.Authenticate:
@@ -111,10 +118,21 @@ func (h *Handler) message(ctx context.Context, ev *request) (r response, posted 
 			i.Token, i.Malformed = "", false // counts as not given
 			in = i
 		}
+	case signal.Probe, signal.Upgrade:
+		if !h.mayUpgrade(p.ID) {
+			r, after = h.idle(ctx, ev, p, protocol.Nothing())
+			return r, nil, after
+		}
 	case signal.Send:
 		if i.Number == signal.NoNumber {
 			i.ID, _ = ev.RequestContext.MessageID.(string)
 			in = i
+		}
+	case signal.Sends:
+		if id, _ := ev.RequestContext.MessageID.(string); id != "" {
+			for n := range i {
+				i[n].ID = id + " " + strconv.Itoa(n)
+			}
 		}
 	}
 	reply := h.Service.Receive(ctx, p, in)

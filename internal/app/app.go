@@ -67,6 +67,7 @@ func New(c Config) *apigw.Handler {
 		Endpoint:    c.Endpoint,
 		Origins:     c.Limits.Origins,
 		Edge:        c.Limits.Edge,
+		Idle:        c.Timers.Idle,
 		Log:         c.Log,
 	}
 }

@@ -54,7 +54,11 @@ func byIssuer(t *testing.T, i *issuer, change func(*auth.Config)) (signal.Authen
 		t.Fatal(err)
 	}
 	at := &clock{now: time.Now()}
-	return auth.NewJWTAt(c, at.time), at
+	a, err := auth.NewAt(t.Context(), c, at.time, auth.NoJitter, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, at
 }
 
 func authenticate(t *testing.T, a signal.Authenticator, token string) (signal.Identity, error) {
@@ -230,13 +234,22 @@ func TestClaims(t *testing.T) {
 		"no end":                      {jwt.MapClaims{"exp": nil}, "missing"},
 		"end of a string":             {jwt.MapClaims{"exp": "never"}, "type"},
 		"end at zero":                 {jwt.MapClaims{"exp": 0}, "missing"},
-		"end far away":                {jwt.MapClaims{"exp": 1 << 40}, ""},
+		"end with the calendar":       {jwt.MapClaims{"exp": 253_402_300_799}, ""}, // of RFC 3339
+		"end after it":                {jwt.MapClaims{"exp": 253_402_300_800}, "out of range"},
+		"end in milliseconds":         {jwt.MapClaims{"exp": now.Add(time.Hour).UnixMilli()}, "out of range"},
 		"end beyond all time":         {jwt.MapClaims{"exp": 1e300}, "expired"},
 		"negative end":                {jwt.MapClaims{"exp": -1}, "expired"},
 		"not yet valid":               {jwt.MapClaims{"nbf": now.Add(time.Hour).Unix()}, "not valid yet"},
 		"valid within the skew":       {jwt.MapClaims{"nbf": now.Add(auth.DefaultSkew - 2*time.Second).Unix()}, ""},
 		"valid past the skew":         {jwt.MapClaims{"nbf": now.Add(auth.DefaultSkew + 2*time.Second).Unix()}, "not valid yet"},
 		"begin of a string":           {jwt.MapClaims{"nbf": "now"}, "type"},
+		"begin of a list":             {jwt.MapClaims{"nbf": []int{1}}, "type"},
+		"begin with a fraction":       {jwt.MapClaims{"nbf": float64(now.UnixMilli()) / 1000}, ""},
+		"begin at zero":               {jwt.MapClaims{"nbf": 0}, ""},
+		"begin before 1970":           {jwt.MapClaims{"nbf": -1}, "out of range"},
+		"begin beyond 64 bits":        {jwt.MapClaims{"nbf": 1e19}, "out of range"},
+		"begin beyond all time":       {jwt.MapClaims{"nbf": 1e300}, "out of range"},
+		"begin with the calendar":     {jwt.MapClaims{"nbf": 253_402_300_799}, "not valid yet"},
 		"other issuer":                {jwt.MapClaims{"iss": i.URL + "/"}, "issuer"},
 		"no issuer":                   {jwt.MapClaims{"iss": nil}, "missing"},
 		"issuer of a number":          {jwt.MapClaims{"iss": 1}, "type"},
@@ -378,7 +391,7 @@ func TestIssuerIsDown(t *testing.T) {
 	at.pass(time.Second)
 	wantUnavailable(t, a, token) // nobody knows any more whether its key is good
 	i.answer(nil)
-	at.pass(auth.AfterFailure)
+	at.pass(auth.MaxUnknown)
 	wantUser(t, a, token, "alice")
 }
 

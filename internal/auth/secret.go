@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,10 +24,10 @@ const (
 
 // newSharedSecret returns the secret that c names. It is an error if there is none
 // yet that can be used; later, one that cannot leaves the one before in place.
-func newSharedSecret(ctx context.Context, c Config, config aws.Config, now func() time.Time, log *slog.Logger) (*keySource, error) {
+func newSharedSecret(ctx context.Context, c Config, config aws.Config, now func() time.Time, random func() float64, log *slog.Logger) (*keySource, error) {
 	s := newKeySource(&keySource{
 		lifetimes: lifetimes{fresh: secretFresh, within: secretWithin, afterFailure: cooldown},
-		of:        "the shared secret", now: now, log: log,
+		of:        "the shared secret", now: now, random: random, log: log,
 		read: func(ctx context.Context) ([]key, error) { return readSecret(ctx, c, config) },
 	})
 	return s, s.readNow(ctx).err
@@ -39,7 +37,7 @@ func readSecret(ctx context.Context, c Config, config aws.Config) ([]key, error)
 	var s []byte
 	var err error
 	if c.SecretFile != "" {
-		s, err = readSecretFile(c.SecretFile)
+		s, err = secret.ReadFile(c.SecretFile)
 	} else {
 		s, err = secret.Fetch(ctx, config, c.Secret)
 	}
@@ -67,17 +65,4 @@ func checkSecret(s []byte, algorithms []string) error {
 		}
 	}
 	return nil
-}
-
-// readSecretFile reads a secret from a file. A line break at its end is the
-// editor's.
-func readSecretFile(name string) ([]byte, error) {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("read secret: %w", err)
-	}
-	if len(b) > secret.MaxSize {
-		return nil, fmt.Errorf("read secret %s: more than %d bytes", name, secret.MaxSize)
-	}
-	return []byte(strings.TrimRight(string(b), "\r\n")), nil
 }

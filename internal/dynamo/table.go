@@ -8,6 +8,7 @@
 //	                      open, done, turn, owner, turnAt, held, size, faults, forgotten, fullAt, unnumbered
 //	user#<name>           owner, claimedAt, until, epoch, seq, fullAt, expires
 //	lobby#<sid>           handshake, stage, connection, follows, claimedAt, by, packets, size, polls, expires
+//	held#<connectionId>#<number>#<invocation>  the body of a held frame: to, data, expires
 //
 // Of the lane, turn is [lane.Lane.Taken], owner its Holder, turnAt its LeasedAt,
 // faults its Undelivered, forgotten its OutcomesAfter and fullAt its TAT; bar is

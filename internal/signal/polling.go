@@ -134,6 +134,9 @@ func (s *Service) awaitLobby(ctx context.Context, id LobbyID, within time.Durati
 // claimed a lobby releases the poll there.
 func (s *Service) probe(ctx context.Context, p Peer) Reply {
 	c, err := s.get(ctx, p.ID)
+	if err == nil && c.Revoked(s.Clock.Now()) {
+		return s.endRevoked(ctx, c, closing)
+	}
 	made := c.Lobby == ""
 	if err == nil && !made {
 		_, made, err = s.updateLobby(ctx, c.Lobby, probeLobby(p.ID))
@@ -151,7 +154,10 @@ func (s *Service) probe(ctx context.Context, p Peer) Reply {
 // first.
 func (s *Service) upgrade(ctx context.Context, p Peer) Reply {
 	c, err := s.get(ctx, p.ID)
-	if err == nil && c.Lobby == "" {
+	switch {
+	case err == nil && c.Revoked(s.Clock.Now()):
+		return s.endRevoked(ctx, c, closing)
+	case err == nil && c.Lobby == "":
 		return Reply{}
 	}
 	me := s.randomID()

@@ -12,7 +12,7 @@ import (
 
 // FirstWithLobbies is the first seed of a world in which, if its second bit is
 // set, Socket.IO's clients may begin by long polling.
-const FirstWithLobbies = 1 << 42
+const FirstWithLobbies = 1 << 44
 
 // lobby is a client's way in by long polling.
 type lobby struct {
@@ -159,12 +159,12 @@ func (s *Sim) tookOver(k *socket, posted [][]byte) {
 
 // CreateLobby implements [signal.LobbyStore].
 func (s store) CreateLobby(ctx context.Context, l signal.Lobby) (err error) {
-	return errors.Join(s.call("create lobby", func() { err = s.Store.CreateLobby(ctx, l) }), err)
+	return errors.Join(s.call("create lobby", item{}, func() { err = s.Store.CreateLobby(ctx, l) }), err)
 }
 
 // GetLobby implements [signal.LobbyStore].
 func (s store) GetLobby(ctx context.Context, id signal.LobbyID, now lane.Instant) (l signal.Lobby, err error) {
-	if failed := s.call("get", func() { l, err = s.Store.GetLobby(ctx, id, now) }); failed != nil {
+	if failed := s.call("get", item{}, func() { l, err = s.Store.GetLobby(ctx, id, now) }); failed != nil {
 		return signal.Lobby{}, failed
 	}
 	return l, err
@@ -172,7 +172,7 @@ func (s store) GetLobby(ctx context.Context, id signal.LobbyID, now lane.Instant
 
 // UpdateLobby implements [signal.LobbyStore].
 func (s store) UpdateLobby(ctx context.Context, id signal.LobbyID, m signal.LobbyMove, now lane.Instant) (l signal.Lobby, made bool, err error) {
-	failed := s.call("update lobby", func() {
+	failed := s.call("update lobby", item{}, func() {
 		l, made, err = s.Store.UpdateLobby(ctx, id, m, now)
 		s.tracef("lobby %s: to %d post %d poll %v: made %v at stage %d %v", id, m.To, len(m.Post), m.Poll, made, l.Stage, err)
 	})

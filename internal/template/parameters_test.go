@@ -109,7 +109,7 @@ var refused = map[string][]string{
 	"AuthFunctionArn":    {"tickets", "arn:aws:lambda:eu-west-1:123456789012:function:"},
 	"AuthHeaders":        {"Authorization", "origin, COOKIE", "proxy-authorization", "Sec-WebSocket-Protocol", "x y:z", "1a", "_a", ",", strings.Repeat("a,", 16) + "a"},
 	"AuthTimeout":        {"30s", "11s", "10001ms", "0s", "0ms", "3", "1m", ""},
-	"AllowedOrigins":     {"example.com", "https://example.com/", "null", ",", "https://u@a.example", "https://a.example:", "*", strings.Repeat("a://b,", 64) + "a://b"},
+	"AllowedOrigins":     {"example.com", "https://example.com/", "nulls", ",", "https://bücher.example", "https://a.example:65536", "https://a.example:99999", "https://*", "https://*.", "https://*.*.example", "https://a.*", "https://*a.example", "https://u@a.example", "https://a.example:", "*", strings.Repeat("a://b,", 64) + "a://b"},
 	"OneAddress":         {"yes", "True", ""},
 	"MessageRate":        {"-1", "10001", "1.5", "1e3", "", "01", "x"},
 	"MessageBurst":       {"0", "100001", "1.5", "1e3", ""},
@@ -140,7 +140,7 @@ var extremes = map[string][]string{
 	"AuthFunctionArn":    {"arn:aws:lambda:eu-west-1:123456789012:function:a", "arn:aws:lambda:eu-west-1:123456789012:function:a:1", "arn:a:lambda:-:000000000000:function:" + strings.Repeat("a", 64) + ":" + strings.Repeat("b", 128)},
 	"AuthHeaders":        {"a", "A-", "origin, ORIGIN", "sec-", "Sec-CH-UA", "s", "c", "p-", strings.Repeat("a,", 15) + "B", "x" + strings.Repeat("_", 255), "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p"},
 	"AuthTimeout":        {"1ms", "9999ms", "10000ms", "1s", "10s"},
-	"AllowedOrigins":     {"a://b", "HTTPS://A.EXAMPLE:65535", "a+.-://b:00000", strings.Repeat("a://b,", 63) + "a://b", "a://" + strings.Repeat("b", 636)},
+	"AllowedOrigins":     {"a://b", "HTTPS://A.EXAMPLE:65535", "https://a.example:443", "a+.-://b:0000", "a://b:64999,a://b:65499,a://b:65529,a://b:59999", "null", "Null, https://*.a.example:8443", "a://*.b", strings.Repeat("a://b,", 63) + "a://b", "a://" + strings.Repeat("b", 636)},
 	"MessageRate":        {"0", "1", "10000"},
 	"MessageBurst":       {"1", "100000"},
 	"PingRate":           {"1", "10000"},
@@ -262,6 +262,9 @@ func TestRulesRefuse(t *testing.T) {
 		{"LambdaIsUsed", deployment{"AuthFunctionArn": everything["AuthFunctionArn"]}, true},
 		{"LambdaIsUsed", deployment{"AuthHeaders": "origin", "AuthMode": "jwt", "JwtIssuer": "https://a"}, true},
 		{"SecretKeyHasASecret", deployment{"SecretKeyArn": keyARN}, false},
+		{"BudgetHasAnAddress", deployment{"MonthlyBudget": "1"}, false},
+		{"BudgetIsUsed", deployment{"BudgetEmail": "you@example.com"}, false},
+		{"BudgetIsUsed", deployment{"BudgetCutsOff": "true"}, false},
 	} {
 		tried[c.rule] = true
 		if by := tpl.refusals(c.d); !slices.Equal(by, []string{c.rule}) {
@@ -279,6 +282,7 @@ func TestRulesRefuse(t *testing.T) {
 	for _, d := range []deployment{
 		{"DomainName": domain, "CertificateArn": certificate, "HostedZoneId": "Z1"},
 		{"AuthMode": "jwt", "JwtIssuer": "https://a", "JwtSecretArn": secretARN, "JwtAlgorithms": "HS512"},
+		{"MonthlyBudget": "1", "BudgetEmail": "you+aws@mail.example.com", "BudgetCutsOff": "true"},
 	} {
 		if by := tpl.refusals(d); by != nil {
 			t.Errorf("%v is refused by %q", d, by)

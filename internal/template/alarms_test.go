@@ -92,6 +92,7 @@ func TestAlarmsFire(t *testing.T) {
 		"ConnectErrors":        minutely(s.during(t, s.dies(t, "connect"), ofFunction("Errors", "ConnectFunction"))),
 		"MessageErrors":        minutely(s.during(t, s.dies(t, "message"), ofFunction("Errors", "MessageFunction"))),
 		"DisconnectErrors":     minutely(s.during(t, s.dies(t, "disconnect"), ofFunction("Errors", "DisconnectFunction"))),
+		"LobbyErrors":          minutely(s.during(t, s.dies(t, "lobby"), ofFunction("Errors", "LobbyFunction"))),
 		"KeepaliveErrors":      inEachPeriod(1, s.during(t, s.failing(down, func(ctx context.Context) { s.keepalive(ctx, t) }), ofFunction("Errors", "KeepaliveFunction"))),
 		"FunctionThrottles":    minutely(s.during(t, s.busy(t), ofFunction("Throttles", "MessageFunction"))),
 		"ApiIntegrationErrors": inEachPeriod(10, s.during(t, s.refused(t, "EIO=5"), ofAPI("IntegrationError"))),
@@ -250,6 +251,11 @@ func (s *observed) dies(t *testing.T, function string) func(context.Context) {
 		if function == "connect" {
 			s.kill.Store(function)
 			s.refused(t, "token=alice")(ctx)
+			return
+		}
+		if function == "lobby" {
+			s.kill.Store(function)
+			_, _ = s.invoke(ctx, function, []byte(`{"rawQueryString":"EIO=4&transport=polling","requestContext":{"http":{"method":"GET"}}}`))
 			return
 		}
 		alice := s.as(ctx, t, "alice")

@@ -120,6 +120,7 @@ func TestKeptSeeds(t *testing.T) {
 		2199023300537:       "numbers were denied that had been delivered on the connection before, by the end of one that was refused",
 		1795884037439385048: "a connection was created again after it had ended, by a write that took effect late",
 		1795888541618258228: "a lane whose holder had died was left to others, who had died, by a machine whose clock is behind",
+		1795897222077083904: "a gap whose watcher had died was left to it by one that came 21 s later",
 	} {
 		if r := sim.Run(seed, sim.None, nil); len(r.Violations) > 0 {
 			t.Errorf("seed %d (%s): %s", seed, was, r.Violations[0])

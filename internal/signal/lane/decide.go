@@ -45,24 +45,9 @@ type Finished struct {
 // DecideArrival decides what invocation id, which submits frames with consecutive
 // numbers and has observed o, does on a lane that has refused a move for them.
 func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) Arrival {
-	var a Arrival
-	var fresh []Numbered
-	for _, f := range run {
-		_, held := l.Held[f.N]
-		switch {
-		case held: // submitted before, by a repeated invocation
-			a.Pending = append(a.Pending, f)
-		case f.N <= l.Done:
-			a.Finished = append(a.Finished, Finished{f, l.Outcome(f.N)})
-		case l.Opened() && o.expired(l, now):
-			return Arrival{Move: l.Expire(id)}
-		case f.N <= l.Taken && l.undelivered(f.N) != OK: // left out of the run that is under way: too late
-			a.Finished = append(a.Finished, Finished{f, l.undelivered(f.N)})
-		case f.N <= l.Taken:
-			a.Pending = append(a.Pending, f)
-		default:
-			fresh = append(fresh, f)
-		}
+	a, fresh := l.Known(run)
+	if l.Opened() && o.expired(l, now) && slices.ContainsFunc(run, l.unfinished) {
+		return Arrival{Move: l.Expire(id)}
 	}
 	if len(fresh) == 0 {
 		return a
@@ -75,6 +60,33 @@ func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) 
 	}
 	l.arriveEarly(&a, fresh, id, now)
 	return a
+}
+
+// Known parts frames that are submitted into those that the lane knows, and fresh
+// ones.
+func (l Lane) Known(run []Numbered) (a Arrival, fresh []Numbered) {
+	for _, f := range run {
+		_, held := l.Held[f.N]
+		switch {
+		case held: // submitted before, by a repeated invocation
+			a.Pending = append(a.Pending, f)
+		case f.N <= l.Done:
+			a.Finished = append(a.Finished, Finished{f, l.Outcome(f.N)})
+		case f.N <= l.Taken && l.undelivered(f.N) != OK: // left out of the run that is under way: too late
+			a.Finished = append(a.Finished, Finished{f, l.undelivered(f.N)})
+		case f.N <= l.Taken:
+			a.Pending = append(a.Pending, f)
+		default:
+			fresh = append(fresh, f)
+		}
+	}
+	return a, fresh
+}
+
+// unfinished reports whether a frame is neither held nor finished.
+func (l Lane) unfinished(f Numbered) bool {
+	_, held := l.Held[f.N]
+	return !held && f.N > l.Done
 }
 
 // arriveEarly has as many frames held as there is room for.
@@ -111,7 +123,7 @@ func (l Lane) DecideWatch(n int64, id string, o Observed, now Instant) Decision 
 	switch {
 	case waited > timeout, age > timeout+ClockBound:
 		return makeMove(l.skip(lowest, id))
-	case lowest < n:
+	case lowest < n && age <= timeout:
 		return Decision{Action: Pending} // the gap is watched by whoever brought that frame
 	default:
 		return lookAgain(timeout - waited)

@@ -68,8 +68,7 @@ func (h *Handler) Disconnect(ctx context.Context, ev *request) response {
 
 // Message handles $default: one frame of a client.
 func (h *Handler) Message(ctx context.Context, ev *request) (r response, after signal.After) {
-	name := h.Protocols.of(ev.Body)
-	protocol, p := h.Protocols[name], h.peer(ev, name)
+	p := h.peer(ev, h.Protocols.of(ev.Body))
 	var in signal.Input
 	defer func() {
 		if failure := recover(); failure != nil {
@@ -77,18 +76,43 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 			r, after = h.answer(ctx, p, []signal.Event{h.Service.Failure(in)}), nil
 		}
 	}()
-	in, answer, err := protocol.Decode([]byte(ev.Body))
-	if err != nil {
-		h.Log.InfoContext(ctx, "frame not understood", "connection", p.ID, "error", err)
+	for known := false; ; known = true {
+		var answer []byte
+		var err error
+		in, answer, err = h.decode(ev, p.Protocol)
+		speaks := p.Protocol
+		if !known && (err != nil || in == signal.Input(signal.Leave{})) { // seldom, so it may cost a read
+			speaks = h.Service.Speaks(ctx, p)
+		}
+		if speaks == p.Protocol {
+			if err != nil {
+				h.Log.InfoContext(ctx, "frame not understood", "connection", p.ID, "error", err)
+			}
+			if in == nil {
+				return frame(answer), nil
+			}
+			reply := h.Service.Receive(ctx, p, in)
+			if reply.Speaks == "" || known {
+				return h.answer(ctx, p, reply.Events), reply.After
+			}
+			speaks = reply.Speaks
+		}
+		p.Protocol = speaks // the form of the frame was misleading
 	}
-	if in == nil {
-		return frame(answer), nil
-	}
+}
+
+// decode reads a frame in a protocol.
+func (h *Handler) decode(ev *request, protocol signal.Protocol) (signal.Input, []byte, error) {
+	in, answer, err := h.Protocols[protocol].Decode([]byte(ev.Body))
 	switch i := in.(type) {
 	case signal.Authenticate:
 		if !h.Service.Access.Sources.Accept(signal.SourceEvent) {
 			i.Token, i.Malformed = "", false // counts as not given
 			in = i
+		}
+	case signal.Join:
+		if !h.Service.Access.Sources.Accept(signal.SourceAuth) {
+			in = signal.Join{} // the same
 		}
 	case signal.Send:
 		if i.Number == signal.NoNumber {
@@ -96,8 +120,7 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 			in = i
 		}
 	}
-	reply := h.Service.Receive(ctx, p, in)
-	return h.answer(ctx, p, reply.Events), reply.After
+	return in, answer, err
 }
 
 // answer returns the response that carries events. Of several frames only the last

@@ -117,7 +117,9 @@ func TestHandshakes(t *testing.T) {
 				t.Errorf("posted before the handshake was answered: %q", s.frames)
 			}
 			if after != nil {
+				joining := joins(t, h, c.query)
 				after(t.Context())
+				<-joining
 			}
 			if got := s.frames["id="]; c.frames != nil && !slices.Equal(got, c.frames) {
 				t.Errorf("posted %q", got)

@@ -34,9 +34,23 @@ func (p Protocols) Pings(name signal.Protocol) bool {
 	return ok && protocol.ServerPings()
 }
 
-// of returns the protocol that a frame is in: Engine.IO packets begin with a digit,
-// and nothing else does. Between the two versions of Engine.IO, what clients
-// send does not differ.
+// Alike returns the protocols whose clients send frames of the same form: those
+// that [Protocols.of] does not tell apart.
+func Alike(name signal.Protocol) []signal.Protocol {
+	if name == signal.JSON {
+		return jsonForm
+	}
+	return engineForm
+}
+
+var (
+	jsonForm   = []signal.Protocol{signal.JSON}
+	engineForm = []signal.Protocol{signal.EIO3, signal.EIO4}
+)
+
+// of returns the protocol that a frame is in, by its form: Engine.IO packets begin
+// with a digit, and nothing else does. Between the two versions of Engine.IO, what
+// clients send does not differ.
 func (p Protocols) of(frame string) signal.Protocol {
 	if len(frame) > 0 && '0' <= frame[0] && frame[0] <= '9' {
 		return signal.EIO4

@@ -20,7 +20,7 @@ import (
 // What API Gateway takes ("Quotas for configuring and running a WebSocket API
 // in API Gateway"); clients learn it from the first frame.
 const (
-	maxPayload = 128 << 10
+	maxPayload = signal.MaxPost
 	idle       = 10 * time.Minute
 )
 
@@ -53,6 +53,7 @@ func New(c Config) *apigw.Handler {
 			Pusher:             pusher,
 			Prober:             pusher,
 			Pings:              protocols.Pings,
+			Alike:              apigw.Alike,
 			Access:             c.Access,
 			Clock:              signal.SystemClock{},
 			Random:             random,

@@ -20,6 +20,7 @@ const (
 	attrEndpoint   = "endpoint"
 	attrClient     = "client"
 	attrEarly      = "early"
+	attrJoining    = "joining"
 	attrUser       = "user"
 	attrBar        = "bar"
 	attrAttributes = "attributes"
@@ -165,6 +166,7 @@ func (r *reader) connection(it item) signal.Connection {
 		},
 		Client:     r.client(r.child(it, attrClient)),
 		JoinsLate:  r.bool(it, attrEarly),
+		Joining:    r.bool(it, attrJoining),
 		User:       signal.UserName(r.str(it, attrUser)),
 		Until:      lane.Instant(r.num(it, attrUntil)),
 		Revocation: r.revocation(r.child(it, attrBar)),

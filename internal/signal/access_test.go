@@ -176,7 +176,9 @@ func TestJoinWaitsForTheHandshake(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.Access = signal.Access{Authenticator: late{&authenticator{identity: signal.Identity{User: "alice"}, err: c.err}, c.takes}}
 				token := "t"
-				after, err := w.Connect(w.t.Context(), handshake("a", signal.EIO4, &token))
+				h := handshake("a", signal.EIO4, &token)
+				h.JoinsLate = true
+				after, err := w.Connect(w.t.Context(), h)
 				if err != nil {
 					t.Fatal(err)
 				}

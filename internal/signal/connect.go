@@ -20,8 +20,14 @@ type Handshake struct {
 	// JoinsLate: the client asks to join ([Join]), and is answered only once its
 	// token was accepted.
 	JoinsLate bool
-	Start     lane.Start // where its numbers begin, if it authenticates now
-	Session   *Session
+	// Unasked: the client may wait to be joined without asking for it.
+	Unasked bool
+	// Unsupported: the client is of a version that is not served, whatever
+	// [Access] says.
+	Unsupported bool
+	UserAgent   string     // the header: what the client's program says that it is
+	Start       lane.Start // where its numbers begin, if it authenticates now
+	Session     *Session
 	// At is since when the connection is, by API Gateway's clock, which is the same
 	// for all of an API's connections; zero: by the clock of this machine.
 	At lane.Instant
@@ -39,7 +45,7 @@ var openPauses = []time.Duration{
 // must fail; what is wrong with the client itself it is told afterwards, in its
 // protocol, because browsers cannot read the status of a failed handshake.
 func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
-	if !s.Access.Versions.Accept(h.Client.Type, h.Client.Version) {
+	if h.Unsupported || !s.Access.Versions.Accept(h.Client.Type, h.Client.Version) {
 		return func(ctx context.Context) { s.rejectVersion(ctx, h) }, nil
 	}
 	if h.At == 0 {
@@ -73,12 +79,19 @@ func (s *Service) afterConnect(ctx context.Context, h Handshake) {
 	}
 	s.post(ctx, h.Peer, Admitted{h.Peer.ID})
 	if h.Token == nil {
+		if h.Unasked {
+			s.post(ctx, h.Peer, Joined{h.Peer.ID})
+		}
 		return
 	}
 	r := s.authenticate(ctx, h.Peer, Authenticate{
-		Number: NoNumber, Token: *h.Token, Malformed: h.Malformed, Handshake: true, Start: h.Start, Session: h.Session,
+		Number: NoNumber, Token: *h.Token, Malformed: h.Malformed, Handshake: true, AwaitsJoin: h.JoinsLate && !h.Unasked,
+		Start: h.Start, Session: h.Session,
 	})
 	for _, e := range r.Events {
+		if _, welcome := e.(Welcome); welcome && h.Unasked {
+			s.post(ctx, h.Peer, Joined{h.Peer.ID})
+		}
 		s.post(ctx, h.Peer, e)
 	}
 	if r.After != nil {
@@ -104,26 +117,37 @@ func (s *Service) sendOpen(ctx context.Context, p Peer) bool {
 }
 
 // joinWithin bounds how long a client waits to join that authenticates with
-// its handshake: longer than an authenticator may take, and well below the 29 s
-// that API Gateway waits for the answer to a frame.
+// its handshake, and how long it is waited for: longer than an authenticator may
+// take, and well below the 29 s that API Gateway waits for the answer to a frame.
 const joinWithin = 15 * time.Second
 
 // join answers a client that asks to join. One that authenticates with its
 // handshake is answered once it has: it must not take itself for connected
 // before it is told that it was refused. Nor must one without a record.
-func (s *Service) join(ctx context.Context, p Peer) Reply {
-	began := s.Clock.Now()
+func (s *Service) join(ctx context.Context, p Peer, in Join) Reply {
+	v, began := s.invocation(Connection{Peer: p}), s.Clock.Now()
 	for pause := watchFirst; ; pause = min(2*pause, watchMost) {
-		c, err := s.get(ctx, p.ID)
-		now := s.Clock.Now()
+		err := v.reload(ctx)
+		c, now := v.conn, s.Clock.Now()
 		switch {
 		case errors.Is(err, ErrNoConnection), err == nil && c.Revocation.Code != lane.OK:
 			return Reply{} // whoever refused it tells it why
-		case err == nil && c.Revoked(now):
+		case err != nil:
+		case s.misread(p, c):
+			return Reply{Speaks: c.Protocol}
+		case c.Revoked(now) && c.User == "":
+			return s.endRevoked(ctx, c, refused)
+		case c.Revoked(now):
 			return s.endRevoked(ctx, c, closing)
-		case err == nil && (!c.JoinsLate || c.Lane.Opened()):
+		case !c.JoinsLate && in.Token != nil && !c.Lane.Opened():
+			return s.joinBy(ctx, p, in)
+		case !c.JoinsLate || c.Lane.Opened():
 			return reply(Joined{p.ID})
-		case err == nil && now.Sub(began) >= joinWithin:
+		case !c.Joining:
+			u := updateBy(c.Lane.Stay())
+			u.Joining = true
+			_, err = v.update(ctx, u)
+		case now.Sub(began) >= joinWithin:
 			err = errNotAuthenticated
 		}
 		if err == nil {
@@ -136,4 +160,28 @@ func (s *Service) join(ctx context.Context, p Peer) Reply {
 			return Reply{}
 		}
 	}
+}
+
+// joinBy authenticates a client by the token that it brings when it asks to join.
+func (s *Service) joinBy(ctx context.Context, p Peer, in Join) Reply {
+	r := s.authenticate(ctx, p, Authenticate{Number: NoNumber, Token: *in.Token, Malformed: in.Malformed, Handshake: true})
+	if len(r.Events) > 0 {
+		r.Events = append([]Event{Joined{p.ID}}, r.Events...)
+	}
+	return r
+}
+
+// awaitJoin waits until the client has asked to join: until then it cannot send,
+// and must not be called online.
+func (s *Service) awaitJoin(ctx context.Context, c Connection) (err error) {
+	began := s.Clock.Now()
+	for pause := watchFirst; err == nil && !c.Joining; pause = min(2*pause, watchMost) {
+		if s.Clock.Now().Sub(began) >= joinWithin {
+			return errNotJoined
+		}
+		if err = s.Clock.Sleep(ctx, pause); err == nil {
+			c, err = s.get(ctx, c.ID)
+		}
+	}
+	return err
 }

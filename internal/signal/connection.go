@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"slices"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -41,6 +42,7 @@ type Connection struct {
 	Peer
 	Client     Client            // what its handshake said, if the authenticator [Needs] it; never the token
 	JoinsLate  bool              // its client asks to join, which is answered once the handshake has authenticated it
+	Joining    bool              // it has asked
 	User       UserName          // empty until it has authenticated
 	Until      lane.Instant      // when its token ends, or its time to bring one, if that is before Expires; zero: not before
 	Revocation Revocation        // zero: none
@@ -78,6 +80,8 @@ type Update struct {
 	lane.Move
 	Ended      bool        // asks that the connection has ended; otherwise, that it has not
 	NotRevoked bool        // asks that the connection is not revoked
+	Speaks     []Protocol  // asks that the connection speaks one of them; nil: any
+	Joining    bool        // the client has asked to join
 	Opening    *Opening    // nil: stays
 	Revocation *Revocation // nil: stays
 	Succession *Succession // nil: none
@@ -100,6 +104,7 @@ func updateBy(m lane.Move) Update { return Update{Move: m, NotRevoked: m.NewWork
 // Allows reports whether u may be made now.
 func (c Connection) Allows(u Update, now lane.Instant) bool {
 	return c.Ended == u.Ended && (!u.NotRevoked || !c.Revoked(now)) &&
+		(u.Speaks == nil || slices.Contains(u.Speaks, c.Protocol)) &&
 		(u.Succession == nil || c.Next == u.Succession.From) && c.Lane.Allows(u.Move)
 }
 
@@ -110,6 +115,7 @@ func (c Connection) Applied(u Update) Connection {
 	if o := u.Opening; o != nil {
 		c.User, c.Until, c.Attributes = o.User, o.Until, o.Attributes
 	}
+	c.Joining = c.Joining || u.Joining
 	if u.Revocation != nil {
 		c.Revocation = *u.Revocation
 	}

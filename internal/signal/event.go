@@ -105,19 +105,24 @@ type Input interface{ input() }
 
 // The inputs.
 type (
-	// Join asks to be admitted, where the protocol has its clients ask.
-	Join struct{}
+	// Join asks to be admitted, where the protocol has its clients ask, perhaps
+	// with a token. If the handshake has brought one, that one counts.
+	Join struct {
+		Token     *string // nil: none
+		Malformed bool    // there was no token that could be read
+	}
 	// Authenticate authenticates the client by a token, after the handshake.
 	Authenticate struct {
 		Number int64 // or NoNumber
 		Token  string
 		// Malformed: there was no token that could be read.
 		Malformed bool
-		// Handshake: it came with the handshake, which alone brings the two that
-		// follow.
-		Handshake bool
-		Start     lane.Start // where the client's numbers begin
-		Session   *Session   // nil: none
+		// Handshake: it came with the handshake, which alone brings the three that
+		// follow, or with [Join].
+		Handshake  bool
+		AwaitsJoin bool       // the client owns no name before it has asked to join
+		Start      lane.Start // where the client's numbers begin
+		Session    *Session   // nil: none
 	}
 	// Send is a message for another user, or, with Frame.Code, something that
 	// has a number and cannot be understood.

@@ -105,6 +105,21 @@ const FenceAfter = time.Minute
 // last ownership's end.
 const EpochLife = 24 * time.Hour
 
+// MaxPost is the largest frame that can be posted, in bytes ("Quotas for
+// configuring and running a WebSocket API in API Gateway"). A delivery has, in any
+// protocol, at most maxEnvelope besides its data and the sender's name: names of
+// members, an epoch, two numbers and a session's id.
+const (
+	MaxPost     = 128 << 10
+	maxEnvelope = 256
+)
+
+// fits reports whether a message can be posted to any receiver. What cannot is
+// refused before it gets a sequence number, which would be missed.
+func fits(from UserName, data []byte) bool {
+	return len(data)+from.quoted()+maxEnvelope <= MaxPost
+}
+
 // Pusher sends to sockets.
 type Pusher interface {
 	// Post sends the event to the peer in its protocol, and gives up after

@@ -44,6 +44,8 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	switch {
 	case errors.Is(err, ErrNoConnection):
 		return s.rejectNumber(p, in.Number)
+	case errors.Is(err, errMisread):
+		return Reply{Speaks: v.conn.Protocol}
 	case errors.Is(err, errRevoked):
 		return v.endRevoked(ctx, v.conn, closing, lane.Numbered{N: in.Number, Frame: in.Frame})
 	case err != nil:
@@ -79,11 +81,16 @@ func (s *Service) invocation(c Connection) *invocation {
 // submit brings frame n to the lane. It returns the run that is now this
 // invocation's to post, or, if there is none, the decision that says why.
 func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.Numbered, lane.Decision, error) {
-	m := lane.Take(n, f, v.id, v.Clock.Now())
+	p, m := v.conn.Peer, lane.Take(n, f, v.id, v.Clock.Now())
 	var takes []lane.Move
 	for range decideTries {
 		before := v.conn.Lane
-		made, err := v.update(ctx, updateBy(m))
+		u := updateBy(m)
+		u.Speaks = v.alike(p)
+		made, err := v.update(ctx, u)
+		if err == nil && v.misread(p, v.conn) {
+			return nil, lane.Decision{}, errMisread
+		}
 		if err != nil && !errors.Is(err, errRevoked) {
 			return nil, lane.Decision{}, err
 		}
@@ -259,6 +266,9 @@ func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
 func (s *Service) deliver(ctx context.Context, from Connection, f lane.Numbered, mayPost func(context.Context) bool) lane.Code {
 	if f.Code != lane.OK || f.Confirm {
 		return f.Code
+	}
+	if !fits(from.User, f.Data) {
+		return lane.CodeClient
 	}
 	to := UserName(f.To)
 	for range routeTries {
@@ -553,6 +563,8 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Send) Reply {
 		return s.rejectEnded(ctx, p)
 	case err != nil:
 		return reply(RequestFailed{codeOf(err)})
+	case s.misread(p, c):
+		return Reply{Speaks: c.Protocol}
 	case c.Revoked(s.Clock.Now()):
 		return s.endRevoked(ctx, c, closing)
 	case c.User == "":

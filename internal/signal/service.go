@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -16,6 +17,9 @@ type Service struct {
 	Pusher Pusher
 	Prober Prober              // for [Service.Keepalive]; nil: connections that it does not ping are not looked at
 	Pings  func(Protocol) bool // whether a client expects the server to ping; nil: none does
+	// Alike returns the protocols whose clients send frames of the same form as
+	// those of p, which may be p's own; nil: those of all.
+	Alike  func(p Protocol) []Protocol
 	Access Access
 	Clock  Clock
 	Rate   lane.Rate // of a user's messages; zero: no limit
@@ -37,9 +41,38 @@ type After func(ctx context.Context)
 type Reply struct {
 	Events []Event
 	After  After
+	// Speaks, if not empty, says that nothing was done: the frame has the form of
+	// another protocol than this, which the connection speaks.
+	Speaks Protocol
 }
 
 func reply(events ...Event) Reply { return Reply{Events: events} }
+
+// Speaks returns the protocol that a connection speaks, as its handshake has fixed
+// it, or that of p if it is not known.
+func (s *Service) Speaks(ctx context.Context, p Peer) Protocol {
+	c, err := s.getEnded(ctx, p.ID)
+	if err != nil {
+		return p.Protocol
+	}
+	return c.Protocol
+}
+
+// alike returns the protocols whose clients may have sent a frame that has the form
+// of p's; nil: all.
+func (s *Service) alike(p Peer) []Protocol {
+	if s.Alike == nil {
+		return nil
+	}
+	return s.Alike(p.Protocol)
+}
+
+// misread reports whether a frame, which was read by its form in the protocol of p,
+// has another form than those of the connection.
+func (s *Service) misread(p Peer, c Connection) bool {
+	alike := s.alike(p)
+	return alike != nil && !slices.Contains(alike, c.Protocol)
+}
 
 // Receive does what a client asks. It never fails: what goes wrong becomes
 // part of the answer. The peer's protocol may be a guess by the frame's form.
@@ -57,7 +90,7 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 		s.Count(MetricMessages, 1)
 		return s.send(ctx, p, in)
 	case Join:
-		return s.join(ctx, p)
+		return s.join(ctx, p, in)
 	case Authenticate:
 		return s.authenticate(ctx, p, in)
 	case Query:
@@ -102,11 +135,16 @@ func (s *Service) randomID() string {
 }
 
 // post sends an event whose failure changes nothing.
-func (s *Service) post(ctx context.Context, p Peer, e Event) {
+func (s *Service) post(ctx context.Context, p Peer, e Event) { _ = s.tell(ctx, p, e) }
+
+// tell sends an event, and logs it if that fails.
+func (s *Service) tell(ctx context.Context, p Peer, e Event) error {
 	s.countAnswer(e)
-	if err := s.Pusher.Post(ctx, p, e); err != nil {
+	err := s.Pusher.Post(ctx, p, e)
+	if err != nil {
 		s.Log.InfoContext(ctx, "post failed", "connection", p.ID, "error", err)
 	}
+	return err
 }
 
 func (s *Service) close(ctx context.Context, p Peer) {

@@ -136,7 +136,6 @@ func (w *world) connect(id signal.ConnectionID, protocol signal.Protocol, token 
 // handshake is what the protocols make of one that brings a token.
 func handshake(id signal.ConnectionID, protocol signal.Protocol, token *string) signal.Handshake {
 	h := signal.Handshake{Peer: signal.Peer{ID: id, Protocol: protocol}, Token: token}
-	h.JoinsLate = token != nil && protocol == signal.EIO4
 	if protocol == signal.JSON {
 		h.Start = lane.StartAfter(0)
 	}

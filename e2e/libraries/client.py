@@ -4,6 +4,7 @@ as all programs of this folder do (../libraries_test.go)."""
 import json
 import sys
 import threading
+import urllib.parse
 
 import socketio
 
@@ -39,7 +40,7 @@ def listen(token):
 def connect(url, query=None, auth=None, transports=None, token=None, **_):
     listen(token)
     if query:
-        url += "?" + "&".join(f"{name}={value}" for name, value in query.items())
+        url += "?" + urllib.parse.urlencode(query)
     try:
         client.connect(url, transports=transports, **({"auth": auth} if auth else {}))
     except socketio.exceptions.ConnectionError as e:

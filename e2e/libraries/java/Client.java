@@ -58,7 +58,7 @@ public class Client {
     socket.connect();
   }
 
-  private static void emit(JSONObject ask) {
+  private static void emit(JSONObject ask) throws JSONException {
     var id = ask.getString("id");
     socket.emit(ask.getString("name"), objects(ask.getJSONArray("args")), answer -> say("ack", id, answer));
   }

@@ -228,7 +228,7 @@ func faultsOfTheReference() []input {
 // a name, as it does in the reference.
 func authentications() []input {
 	refused := func(name, argument string) input {
-		return in(name, `420["authentication"`+argument+`]`).early().answered(`430[{"error":2121}]`, "41").closed()
+		return in(name, `420["authentication"`+argument+`]`).early().answered(`430[{"error":2121}]`, "41", "1").closed()
 	}
 	anonymous := func(name, argument string) input {
 		return in(name, `420["authentication",`+argument+`]`).early().

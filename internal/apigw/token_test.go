@@ -181,7 +181,7 @@ func TestEventIsNotAccepted(t *testing.T) {
 		want    []string
 	}{
 		{nil, []string{`42["server-authenticated",{"uid":"alice"}]`, `430[{"uid":"alice"}]`}},
-		{signal.Sources{"header"}, []string{`430[{"error":2120}]`, "41", "close"}},
+		{signal.Sources{"header"}, []string{`430[{"error":2120}]`, "41", "1", "close"}},
 	} {
 		for _, token := range []string{`"alice"`, `7`} {
 			s := &sockets{frames: make(map[signal.ConnectionID][]string)}

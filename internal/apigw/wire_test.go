@@ -118,7 +118,7 @@ func TestCredentialsOfAConnect(t *testing.T) {
 	w.expect("b", `40{"sid":"b"}`)
 	w.open("c", eio4)
 	w.say("c", `40{"token":7}`)
-	w.expect("c", `44{"message":"2121","data":{"code":2121}}`, "41", "close")
+	w.expect("c", `44{"message":"2121","data":{"code":2121}}`, "41", "1", "close")
 
 	w.handler.Service.Access.Sources = signal.Sources{signal.SourceEvent}
 	w.open("d", eio4)
@@ -152,7 +152,7 @@ func TestFormOfAnotherProtocol(t *testing.T) {
 			w.open("sio", map[string]string{"EIO": engine, "token": "sio"}, "User-Agent", "WebSocket++/")
 			delete(w.sockets.frames, "sio")
 			w.say("sio", frame)
-			w.expect("sio", refused, "41", "close")
+			w.expect("sio", refused, "41", "1", "close")
 			w.handler.Disconnect(t.Context(), event("sio", "", nil))
 			w.handler.Service.Store = memory.New()
 		}
@@ -218,7 +218,7 @@ func TestReplacementCharacter(t *testing.T) {
 	}
 	w.open("event", map[string]string{"EIO": "3"})
 	w.say("event", `420["authentication",{"token":"a\ud800"}]`)
-	w.expect("event", "40", `430[{"error":2121}]`, "41", "close")
+	w.expect("event", "40", `430[{"error":2121}]`, "41", "1", "close")
 
 	w.open("json", map[string]string{"token": "json"})
 	w.expect("json")

@@ -43,6 +43,10 @@ func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Rep
 	if err != nil {
 		return s.refuseAuthentication(ctx, c.Peer, "", in, err)
 	}
+	if in.Joins { // before anything is delivered to it
+		s.post(ctx, c.Peer, Joined{c.ID})
+		in.Handshake = false // what fails from now on ends a connection that is joined
+	}
 	return s.claimAndOpen(ctx, c, id, in)
 }
 

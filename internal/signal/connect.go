@@ -85,13 +85,10 @@ func (s *Service) afterConnect(ctx context.Context, h Handshake) {
 		return
 	}
 	r := s.authenticate(ctx, h.Peer, Authenticate{
-		Number: NoNumber, Token: *h.Token, Malformed: h.Malformed, Handshake: true, AwaitsJoin: h.JoinsLate && !h.Unasked,
+		Number: NoNumber, Token: *h.Token, Malformed: h.Malformed, Handshake: true, Joins: h.JoinsLate, AwaitsJoin: h.JoinsLate && !h.Unasked,
 		Start: h.Start, Session: h.Session,
 	})
 	for _, e := range r.Events {
-		if _, welcome := e.(Welcome); welcome && h.Unasked {
-			s.post(ctx, h.Peer, Joined{h.Peer.ID})
-		}
 		s.post(ctx, h.Peer, e)
 	}
 	if r.After != nil {
@@ -116,59 +113,55 @@ func (s *Service) sendOpen(ctx context.Context, p Peer) bool {
 	}
 }
 
-// joinWithin bounds how long a client waits to join that authenticates with
-// its handshake, and how long it is waited for: longer than an authenticator may
-// take, and well below the 29 s that API Gateway waits for the answer to a frame.
+// joinWithin bounds how long a client that authenticates with its handshake is
+// waited for to ask to join: longer than it may take to reach a function, and well
+// below what an invocation has.
 const joinWithin = 15 * time.Second
 
 // join answers a client that asks to join. One that authenticates with its
-// handshake is answered once it has: it must not take itself for connected
-// before it is told that it was refused. Nor must one without a record.
+// handshake is answered where that is done, once it is known who it is: it must
+// not take itself for connected before it is told that it was refused. Nor must
+// one without a record.
 func (s *Service) join(ctx context.Context, p Peer, in Join) Reply {
-	v, began := s.invocation(Connection{Peer: p}), s.Clock.Now()
-	for pause := watchFirst; ; pause = min(2*pause, watchMost) {
-		err := v.reload(ctx)
-		c, now := v.conn, s.Clock.Now()
-		switch {
-		case errors.Is(err, ErrNoConnection), err == nil && c.Revocation.Code != lane.OK:
-			return Reply{} // whoever refused it tells it why
-		case err != nil:
-		case s.misread(p, c):
-			return Reply{Speaks: c.Protocol}
-		case c.Revoked(now) && c.User == "":
-			return s.endRevoked(ctx, c, refused)
-		case c.Revoked(now):
-			return s.endRevoked(ctx, c, closing)
-		case !c.JoinsLate && in.Token != nil && !c.Lane.Opened():
-			return s.joinBy(ctx, p, in)
-		case !c.JoinsLate || c.Lane.Opened():
-			return reply(Joined{p.ID})
-		case !c.Joining:
-			u := updateBy(c.Lane.Stay())
-			u.Joining = true
-			_, err = v.update(ctx, u)
-		case now.Sub(began) >= joinWithin:
-			err = errNotAuthenticated
-		}
-		if err == nil {
-			err = s.Clock.Sleep(ctx, pause)
-		}
-		if err != nil {
-			s.Log.ErrorContext(ctx, "join failed", "connection", p.ID, "error", err)
-			s.Count(MetricFailures, 1)
-			s.close(ctx, p) // its client connects again
-			return Reply{}
-		}
+	c, err := s.get(ctx, p.ID)
+	switch {
+	case errors.Is(err, ErrNoConnection), err == nil && c.Revocation.Code != lane.OK:
+		return Reply{} // whoever refused it tells it why
+	case err != nil:
+	case s.misread(p, c):
+		return Reply{Speaks: c.Protocol}
+	case c.Revoked(s.Clock.Now()) && c.User == "":
+		return s.endRevoked(ctx, c, refused)
+	case c.Revoked(s.Clock.Now()):
+		return s.endRevoked(ctx, c, closing)
+	case c.JoinsLate:
+		err = s.invocation(c).markJoining(ctx)
+	case in.Token != nil && !c.Lane.Opened():
+		return s.authenticate(ctx, p, Authenticate{Number: NoNumber, Token: *in.Token, Malformed: in.Malformed, Handshake: true, Joins: true})
+	default:
+		return reply(Joined{p.ID})
 	}
+	if err != nil && !errors.Is(err, ErrNoConnection) {
+		s.Log.ErrorContext(ctx, "join failed", "connection", p.ID, "error", err)
+		s.Count(MetricFailures, 1)
+		s.close(ctx, p) // its client connects again
+	}
+	return Reply{}
 }
 
-// joinBy authenticates a client by the token that it brings when it asks to join.
-func (s *Service) joinBy(ctx context.Context, p Peer, in Join) Reply {
-	r := s.authenticate(ctx, p, Authenticate{Number: NoNumber, Token: *in.Token, Malformed: in.Malformed, Handshake: true})
-	if len(r.Events) > 0 {
-		r.Events = append([]Event{Joined{p.ID}}, r.Events...)
+// markJoining records that the client has asked to join.
+func (v *invocation) markJoining(ctx context.Context) error {
+	for range decideTries {
+		if v.conn.Joining {
+			return nil
+		}
+		u := updateBy(v.conn.Lane.Stay())
+		u.Joining = true
+		if _, err := v.update(ctx, u); err != nil {
+			return err
+		}
 	}
-	return r
+	return ErrContended
 }
 
 // awaitJoin waits until the client has asked to join: until then it cannot send,

@@ -37,9 +37,6 @@ var (
 	errMisread = errors.New("frame of another protocol")
 	// errNotJoined: the client has not asked to join in time.
 	errNotJoined = errors.New("client did not ask to join")
-	// errNotAuthenticated: the handshake has not authenticated the connection in
-	// time.
-	errNotAuthenticated = errors.New("not authenticated in time")
 )
 
 // codeOf returns what a client is told of an error. It is the one place where

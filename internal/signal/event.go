@@ -55,7 +55,7 @@ type (
 		Number  int64
 	}
 	// Superseded tells a connection that another one owns the name now. It is
-	// the last thing before the connection is closed.
+	// the last thing that its client is told.
 	Superseded struct{}
 	// Closing tells a client why its connection ends. It is the last thing
 	// before it is closed.
@@ -67,6 +67,9 @@ type (
 		Number int64
 		Code   lane.Code
 	}
+	// Ended follows the last of these three before a socket is closed whose client
+	// has not done so, lest it takes the end for a lost link.
+	Ended struct{}
 	// AuthenticationDenied answers a numbered authentication that changes
 	// nothing: the connection is another user's.
 	AuthenticationDenied struct {
@@ -94,6 +97,7 @@ func (Delivery) event()             {}
 func (Superseded) event()           {}
 func (Closing) event()              {}
 func (ConnectionRefused) event()    {}
+func (Ended) event()                {}
 func (AuthenticationDenied) event() {}
 func (Presence) event()             {}
 func (RequestFailed) event()        {}
@@ -117,10 +121,11 @@ type (
 		Token  string
 		// Malformed: there was no token that could be read.
 		Malformed bool
-		// Handshake: it came with the handshake, which alone brings the three that
-		// follow, or with [Join].
+		// Handshake: it came with the handshake, which alone brings the last three,
+		// or with [Join].
 		Handshake  bool
-		AwaitsJoin bool       // the client owns no name before it has asked to join
+		Joins      bool       // the client is joined once it is known who it is
+		AwaitsJoin bool       // the client is to ask to join before it owns the name
 		Start      lane.Start // where the client's numbers begin
 		Session    *Session   // nil: none
 	}

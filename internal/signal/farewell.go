@@ -7,9 +7,9 @@ import (
 )
 
 // FarewellPause is how long a socket stays open after the last event on it, for
-// its client to close it. Where the server closes at once, python-socketio 4
-// takes that for a lost link and comes back, and zishang520's Go client loses the
-// event.
+// its client to close it. Where the server closes at once, zishang520's Go client
+// loses the event. python-socketio 4 never closes, and comes back after a close
+// that [Ended] does not precede.
 const FarewellPause = 250 * time.Millisecond
 
 // farewellTries is how often a connection is told that it has lost its name. The
@@ -72,8 +72,10 @@ func (s *Service) farewell(ctx context.Context, p Peer, last Event) (gone bool) 
 	return false
 }
 
-// part closes a socket on which the last event was sent.
+// part closes a socket on which the last event was sent, if its client has not.
 func (s *Service) part(ctx context.Context, p Peer) {
 	_ = s.Clock.Sleep(ctx, FarewellPause)
-	s.close(ctx, p)
+	if err := s.Pusher.Post(ctx, p, Ended{}); !errors.Is(err, ErrGone) {
+		s.close(ctx, p)
+	}
 }

@@ -34,6 +34,9 @@ func TestFarewellPause(t *testing.T) {
 				w.expectClosed("a1", false)
 				time.Sleep(2 * time.Millisecond)
 				w.expectClosed("a1", true)
+				if e := w.got["a1"]; e[len(e)-1] != (signal.Ended{}) {
+					t.Errorf("closed after %T, which clients may take for a lost link", e[len(e)-1])
+				}
 			})
 		})
 	}

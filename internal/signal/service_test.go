@@ -89,7 +89,9 @@ func (w *world) events(id signal.ConnectionID) []string {
 	defer w.mu.Unlock()
 	var lines []string
 	for _, e := range w.got[id] {
-		lines = append(lines, line(e))
+		if e != (signal.Ended{}) {
+			lines = append(lines, line(e))
+		}
 	}
 	return lines
 }

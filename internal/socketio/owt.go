@@ -269,6 +269,8 @@ func (o OWT) Encode(e signal.Event) [][]byte {
 		return o.closing(e.Code)
 	case signal.ConnectionRefused:
 		return o.refused(e)
+	case signal.Ended:
+		return [][]byte{{byte(EngineClose)}}
 	case signal.Ping:
 		return [][]byte{{byte(EnginePing)}}
 	default:

@@ -36,9 +36,9 @@ func (c *calls) Update(ctx context.Context, id signal.ConnectionID, u signal.Upd
 	return c.Store.Update(ctx, id, u, now)
 }
 
-func (c *calls) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
+func (c *calls) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
 	c.made = append(c.made, "route")
-	return c.Store.Route(ctx, user, now)
+	return c.Store.Route(ctx, user, messages, now)
 }
 
 func (c *calls) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {

@@ -95,11 +95,11 @@ func (s *Store) Release(ctx context.Context, name signal.UserName, id signal.Con
 }
 
 // Route implements [signal.UserStore].
-func (s *Store) Route(ctx context.Context, name signal.UserName, now lane.Instant) (signal.Route, error) {
+func (s *Store) Route(ctx context.Context, name signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
 	e := newExpression()
 	e.require("attribute_exists(" + e.path(attrOwner) + ")")
 	e.require(e.path(attrUntil), ">", e.value(num(now)))
-	e.set(e.path(attrSeq), e.path(attrSeq)+" + "+e.value(num(1)))
+	e.set(e.path(attrSeq), e.path(attrSeq)+" + "+e.value(num(messages)))
 	out, err := s.client.UpdateItem(ctx, e.update(s.table, userKey(name)))
 	if _, ok := refused(err); ok {
 		return signal.Route{}, signal.ErrOffline
@@ -112,7 +112,8 @@ func (s *Store) Route(ctx context.Context, name signal.UserName, now lane.Instan
 	if owner == nil {
 		return signal.Route{}, errors.New("read route: the record has no owner")
 	}
-	return signal.Route{Peer: *owner, Epoch: r.str(out.Attributes, attrEpoch), Seq: r.num(out.Attributes, attrSeq)}, r.err
+	first := r.num(out.Attributes, attrSeq) - int64(messages) + 1
+	return signal.Route{Peer: *owner, Epoch: r.str(out.Attributes, attrEpoch), Seq: first}, r.err
 }
 
 // Owner implements [signal.UserStore].

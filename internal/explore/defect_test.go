@@ -61,7 +61,7 @@ var defects = []defect{
 	},
 	{
 		"a post starts however old the lease is", "order", config{senders: one(1, 2), slow: 2},
-		"send.go", "<= lane.PostStartWithin {", "<= lane.ClockBound {",
+		"send.go", "<= lane.PostStartWithin\n", "<= lane.ClockBound\n",
 	},
 	{
 		"another's move is taken for one's own", "once", config{senders: one(1), faults: repeat},
@@ -92,8 +92,32 @@ var defects = []defect{
 		"lane/decide.go", "	case l.Idle():\n		return Decision{Action: Pending}\n	case o.expired", "	case l.Idle(), id != \"\":\n		return Decision{Action: Pending}\n	case o.expired",
 	},
 	{
+		"a frame whose hold may have been made is answered twice", "answer", config{senders: one(1, 2), faults: lostMove},
+		"send.go", "return v.mayHold && code", "return false && code",
+	},
+	{
 		"a revoked connection takes on something new", "expiry", config{senders: ending(upTo(2)), slow: 2},
 		"connection.go", "(!u.NotRevoked || !c.Revoked(now)) &&", "(!u.NotRevoked || u.NotRevoked) &&",
+	},
+	{
+		"what goes to one receiver is posted side by side", "order", config{senders: one(1, 2, 3)},
+		"run.go", "			if j < 0 {", "			if j < len(p.run) {",
+	},
+	{
+		"a run is acked before it is posted", "truth", config{senders: one(1, 2)},
+		"run.go", "	for open := v.streams(&p);", "	v.ackAll(ctx, p)\n	for open := v.streams(&p);",
+	},
+	{
+		"a run is acked before it is finished", "truth", config{senders: one(1, 2), slow: 4},
+		"send.go", "		next, ok, err := v.finish(ctx, &p, more)\n", "		v.ackAll(ctx, p)\n		next, ok, err := v.finish(ctx, &p, more)\n",
+	},
+	{
+		"an invocation ends before its acks are out", "stall", config{senders: one(1, 2)},
+		"ack.go", "		if v.acked != nil {", "		if v.acked == nil {",
+	},
+	{
+		"the others post on while the lease is renewed", "once", config{senders: one(1, 2, 3), two: true, slow: 3},
+		"run.go", "&open[i], from.Lane.LeasedAt)", "&open[i], from.Lane.LeasedAt.Add(lane.ClockBound*time.Duration(i)))",
 	},
 }
 

@@ -36,6 +36,7 @@ type config struct {
 	name    string
 	senders []sender
 	moves   bool  // bob's name is taken over by connection Y
+	two     bool  // even numbers go to carol, on connection Y
 	faults  fault // each may occur once, anywhere
 	slow    int   // ticks that may pass while somebody is at work
 	late    bool  // one frame, whichever, comes as late as it likes, or never
@@ -71,7 +72,7 @@ func (x *explorer) line(i int) int {
 // begin is where the worlds of the config start: one, or one for each frame
 // that may be late.
 func (x *explorer) begin() []*world {
-	x.ids, x.dead = 2, &history{id: 1, waits: &effect{kind: ended}}
+	x.ids, x.dead = 2, &history{id: 1, ran: true}
 	w := &world{faults: x.config.faults, slow: x.config.slow}
 	for i, s := range x.senders {
 		if x.connect(w, i, s); s.auth {
@@ -91,6 +92,9 @@ func (x *explorer) begin() []*world {
 		p := plan{program: x.authenticates(connY, y), auth: true, of: w.n}
 		w.calls[w.n] = call{plan: p}
 		w.n++
+	}
+	if x.two {
+		x.connect(w, connY, sender{user: carol})
 	}
 	if !x.config.late {
 		return []*world{w}
@@ -115,14 +119,15 @@ func (x *explorer) connect(w *world, i int, s sender) {
 
 // opened has a connection have authenticated: by the service, undisturbed.
 func (x *explorer) opened(w *world, p *program) {
-	for at := p.root(&x.ids); at.next().kind != ended; {
+	for at := p.root(&x.ids); len(at.waiting()) > 0; {
+		e := at.waiting()[0]
 		k := &walker{explorer: x, w: w, at: at, sly: true}
 		var o observation
-		if at.next().kind == storeCall {
-			o = k.commit(w, *at.next())
+		if e.kind == storeCall {
+			o = k.commit(w, *e)
 		}
 		o.now = present
-		at = at.then(o, &x.ids)
+		at = at.then(e, o, &x.ids)
 	}
 }
 
@@ -137,9 +142,17 @@ func (x *explorer) authenticates(i int, s sender) *program {
 	return newProgram(string(connName[i])+"*", i, func(r *replay) { r.receive(peer(i), in) })
 }
 
-// sends is the invocation of a message to bob. Its data says which it is.
+// to is the receiver of number n.
+func (x *explorer) to(n int64) signal.UserName {
+	if x.two && n%2 == 0 {
+		return carol
+	}
+	return bob
+}
+
+// sends is the invocation of a message. Its data says which it is.
 func (x *explorer) sends(i int, n int64) *program {
-	in := signal.Send{Number: n, Frame: lane.Frame{To: string(bob), Data: []byte{byte(x.line(i)), byte(n)}}}
+	in := signal.Send{Number: n, Frame: lane.Frame{To: string(x.to(n)), Data: []byte{byte(x.line(i)), byte(n)}}}
 	return newProgram(fmt.Sprint(connName[i], n), i, func(r *replay) { r.receive(peer(i), in) })
 }
 
@@ -176,8 +189,10 @@ func (w *world) delayed() []*world {
 // nexts are all the steps that are possible in w. In a world at rest, where
 // nothing happens any more without a fault, atRest is true.
 func (x *explorer) nexts(w *world) (out []step, atRest bool) {
-	if i, ok := x.alone(w); ok {
-		return append(x.steps(w, i), x.crashes(w, i)...), false
+	if i, e := x.alone(w); e != nil {
+		k := &walker{explorer: x, w: w, i: i, at: w.calls[i].at}
+		k.take(e)
+		return append(k.out, x.crashes(w, i)...), false
 	}
 	var whims []step
 	sleeps := false
@@ -216,23 +231,28 @@ func (x *explorer) nexts(w *world) (out []step, atRest bool) {
 // enough is how many ticks anything may take.
 const enough = 30
 
-// alone is an invocation whose next step does not matter to any other, nor do
-// they to it: an ack, since those that are given are a set; a last word that
+// alone is an effect, and of which invocation, that does not matter to any other,
+// nor do they to it: an ack, since those that are given are a set; a last word that
 // nobody waits for; a read of what does not change; the end of a record that has
 // ended. So it may be done first, alone, and every other order leads to the same
 // worlds. Not so where an ack may find the sender's socket gone, but for sockets
 // that are closed because their connection has ended already; or time may pass
 // before what follows on it.
-func (x *explorer) alone(w *world) (int, bool) {
+func (x *explorer) alone(w *world) (int, *effect) {
 	if w.slow > 0 {
-		return 0, false
+		return 0, nil
 	}
 	for i, c := range w.calls[:w.n] {
-		if c.at != nil && x.commutes(w, *c.at.next()) {
-			return i, true
+		if c.at == nil {
+			continue
+		}
+		for _, e := range c.at.waiting() {
+			if x.commutes(w, *e) {
+				return i, e
+			}
 		}
 	}
-	return 0, false
+	return 0, nil
 }
 
 func (x *explorer) commutes(w *world, e effect) bool {

@@ -36,7 +36,7 @@ func (k *walker) moved(w *world, e effect, o observation) {
 	if w.lost[i] && takesOn {
 		k.breaks(w, "fence: %s on connection %s after the claim that superseded it", e.move.Kind, connName[i])
 	}
-	if r := w.conns[i]; takesOn && r != nil && r.Until != 0 && r.Until <= k.at.seen.now && e.move.Opening == nil {
+	if r := w.conns[i]; takesOn && r != nil && r.Until != 0 && r.Until <= e.since && e.move.Opening == nil {
 		k.breaks(w, "expiry: %s on connection %s, whose token has ended", e.move.Kind, connName[i])
 	}
 }
@@ -62,7 +62,7 @@ func (k *walker) delivered(w *world, d signal.Delivery) {
 	switch {
 	case t.accepted&bit(n) != 0:
 		k.breaks(w, "once: %d is posted twice", n)
-	case t.accepted>>n != 0:
+	case slices.ContainsFunc(list(t.accepted), func(later int64) bool { return later > n && k.to(later) == k.to(n) }):
 		k.breaks(w, "order: %d is posted after %v", n, list(t.accepted))
 	case t.rejected&bit(n) != 0 && k.senders[0].session == "":
 		k.breaks(w, "truth: %d is posted, though the sender was told that it was not", n)
@@ -88,11 +88,15 @@ func (k *walker) acked(w *world, i int, a signal.Ack) {
 			k.breaks(w, "truth: the sender is told that %d was not posted, a socket has it", n)
 		}
 	case a.Code == lane.OK:
+		k.once(w, t.ok, n)
 		t.ok |= bit(n)
 		if t.accepted&bit(n) == 0 {
 			k.breaks(w, "truth: %d is acked, no socket has it", n)
 		}
 	default:
+		if a.Code != lane.CodeServer { // which an invocation may also say that does not know who else does
+			k.once(w, t.fail, n)
+		}
 		t.fail |= bit(n)
 		if k.faultless(w) && !k.straggler(t, i, n) {
 			k.breaks(w, "truth: %d failed with %d, though nothing was at fault", n, a.Code)
@@ -100,6 +104,14 @@ func (k *walker) acked(w *world, i int, a signal.Ack) {
 	}
 	if both := t.ok & t.fail; both != 0 {
 		k.breaks(w, "truth: %v acked as delivered and as failed", list(both))
+	}
+}
+
+// once judges an answer to a number, of which told have been answered alike: one
+// is enough, unless an invocation or a client has repeated it.
+func (k *walker) once(w *world, told uint16, n int64) {
+	if told&bit(n) != 0 && k.config.faults&repeat == 0 && k.senders[0].session == "" {
+		k.breaks(w, "answer: %d is acked twice, though nothing was repeated", n)
 	}
 }
 
@@ -143,8 +155,14 @@ func (x *explorer) inHand(w *world, i int) {
 			}
 		}
 	}
-	if c.at != nil && c.at.next().move != nil {
-		for _, f := range c.at.next().move.Run {
+	if c.at == nil {
+		return
+	}
+	for _, e := range c.at.waiting() {
+		if e.move == nil {
+			continue
+		}
+		for _, f := range e.move.Run {
 			t.unknown |= bit(f.N)
 		}
 	}

@@ -3,8 +3,10 @@ package explore
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/maphash"
+	"iter"
 	"log/slog"
 	"maps"
 	"time"
@@ -31,9 +33,10 @@ type history struct {
 	program *program
 	parent  *history
 	seen    observation
-	later   *history // the same, a tick later
-	did     *effect  // of which seen is the answer; nil: it began
-	waits   *effect  // what it waits for, once that is known
+	later   *history  // the same, a tick later
+	did     *effect   // of which seen is the answer; nil: it began
+	waits   []*effect // what it waits for, of each strand, once that is known
+	ran     bool      // it is
 	kept    recollection
 }
 
@@ -48,25 +51,27 @@ type observation struct {
 	of      uint64 // the hash of the record that conn is
 }
 
-// effect is what an invocation waits for. It is shared, and never changed.
+// effect is what a strand of an invocation waits for. It is shared, and never
+// changed.
 type effect struct {
-	kind  kind
-	name  string
-	write bool
-	conn  signal.ConnectionID // whose record, or whose socket
-	call  func(*memory.Store) observation
-	move  *signal.Update
-	claim *signal.Claim
-	user  signal.UserName
-	event signal.Event
-	sleep time.Duration
+	kind   kind
+	name   string
+	strand int          // 0: what began with the invocation
+	since  lane.Instant // when it was asked for
+	write  bool
+	conn   signal.ConnectionID // whose record, or whose socket
+	call   func(*memory.Store) observation
+	move   *signal.Update
+	claim  *signal.Claim
+	user   signal.UserName
+	event  signal.Event
+	sleep  time.Duration
 }
 
 type kind int
 
 const (
-	ended kind = iota
-	storeCall
+	storeCall kind = iota
 	post
 	closing
 	answer
@@ -100,9 +105,9 @@ func (p *program) root(ids *uint64) *history {
 	return p.history(nil, nil, observation{now: present}, ids)
 }
 
-// then is the history that goes on with an observation.
-func (h *history) then(o observation, ids *uint64) *history {
-	return h.program.history(h, h.next(), o, ids)
+// then is the history that goes on with the answer to an effect.
+func (h *history) then(e *effect, o observation, ids *uint64) *history {
+	return h.program.history(h, e, o, ids)
 }
 
 // history is the one of an invocation that has observed something more. Those
@@ -123,13 +128,16 @@ func (p *program) history(parent *history, did *effect, o observation, ids *uint
 // what it has forgotten. A look at a record replaces the look before it, where
 // it does nothing but look; so does a record that refuses a move, where it then
 // decides anew; and who takes a run has nothing left of what it has done before,
-// but for the runs that it had.
+// but for the runs that it had. Nothing is forgotten while another strand is under
+// way, and, if one has found a socket gone, nothing of those.
 type recollection struct {
-	answered bool          // it works on after its answer
-	runs     uint64        // what it has taken so far
-	observed lane.Observed // what it has seen of its lane
-	since    uint64        // all that it has observed since
-	loop     uint64        // the same before the first of the moves that were refused just now; 0: none was
+	answered bool           // it works on after its answer
+	runs     uint64         // what it has taken so far
+	observed lane.Observed  // what it has seen of its lane
+	since    uint64         // all that its first strand has observed since
+	loop     uint64         // the same before the first of the moves that were refused just now; 0: none was
+	beside   map[int]uint64 // what the other strands have observed
+	gone     bool           // one of them has found a socket gone
 }
 
 func (h *history) remember(e *effect, o observation) recollection {
@@ -137,6 +145,16 @@ func (h *history) remember(e *effect, o observation) recollection {
 		return recollection{since: o.hash()}
 	}
 	m := h.kept
+	seen := hashOf([2]any{o.hash(), e.name})
+	if e.strand != 0 {
+		m.beside = maps.Clone(m.beside)
+		if m.beside == nil {
+			m.beside = make(map[int]uint64)
+		}
+		m.beside[e.strand] = hashOf([2]uint64{m.beside[e.strand], seen})
+		m.gone = m.gone || errors.Is(o.err, signal.ErrGone)
+		return m
+	}
 	if o.conn.ID == connName[h.program.conn] && o.err == nil {
 		m.observed = m.observed.Look(o.conn.Lane, o.now)
 	}
@@ -145,25 +163,36 @@ func (h *history) remember(e *effect, o observation) recollection {
 	if m.loop != 0 && e.move != nil {
 		before = m.loop
 	}
-	seen := hashOf([2]any{o.hash(), e.name})
 	if e.move != nil {
 		seen = hashOf([2]any{seen, numbers(e.move.Run)})
 	}
 	m.since, m.loop = hashOf([2]uint64{before, seen}), 0
-	switch {
+	if e.move != nil && !o.made && o.err == nil && (e.move.Kind == lane.KindOpen || e.move.Kind == lane.KindFinish) {
+		m.loop = before
+	}
+	if len(h.waiting()) == 1 {
+		m.forget(h, e, o, seen)
+	}
+	return m
+}
+
+// forget drops what does not count any more once the only strand under way has
+// got an answer.
+func (m *recollection) forget(h *history, e *effect, o observation, seen uint64) {
+	switch last := h.of(0).did; {
 	case e.move != nil && o.made && (e.move.Kind == lane.KindTake || e.move.Kind == lane.KindAdopt):
 		m.runs, m.since = hashOf([2]any{m.runs, numbers(e.move.Run)}), seen
+		if !m.gone {
+			m.beside = nil
+		}
 	case e.move != nil && !o.made && o.err == nil && decidesAnew[e.move.Kind]:
 		if e.move.Kind == lane.KindTake { // it may still take effect
 			m.runs = hashOf([]any{m.runs, e.move.Change.Done, e.move.Change.Taken})
 		}
 		m.since = seen
-	case e.move != nil && !o.made && o.err == nil && (e.move.Kind == lane.KindOpen || e.move.Kind == lane.KindFinish):
-		m.loop = before
-	case e.name == "gets" && h.did != nil && h.did.polls():
+	case e.name == "gets" && last != nil && last.polls():
 		m.since = seen
 	}
-	return m
 }
 
 // decidesAnew are the moves after whose refusal only the record counts.
@@ -217,67 +246,169 @@ func (e *effect) polls() bool {
 	return e.kind == sleeping && e.sleep != lane.ReorderWindow && e.sleep != 50*time.Millisecond
 }
 
-// next is what the invocation waits for.
-func (h *history) next() *effect {
-	if h.waits == nil {
-		e := h.replay()
-		h.waits = &e
+// waiting are the effects that the invocation waits for; none: it has ended.
+func (h *history) waiting() []*effect {
+	if !h.ran {
+		h.waits, h.ran = h.replay(), true
 	}
 	return h.waits
 }
 
-// replay runs the service again, from the beginning to the first effect that
-// has no answer yet.
-func (h *history) replay() (next effect) {
+// waitsFor is what a strand waits for; nil: nothing.
+func (h *history) waitsFor(strand int) *effect {
+	for _, e := range h.waiting() {
+		if e.strand == strand {
+			return e
+		}
+	}
+	return nil
+}
+
+// of is the history up to the last observation of a strand.
+func (h *history) of(strand int) *history {
+	for h.did != nil && h.did.strand != strand {
+		h = h.parent
+	}
+	return h
+}
+
+// replay runs the service again, from the beginning to the effects that have no
+// answer yet.
+func (h *history) replay() (next []*effect) {
 	r := &replay{program: h.program}
-	for at := h; at != nil; at = at.parent {
+	for at := h; at.parent != nil; at = at.parent {
 		r.seen = append(r.seen, at)
 	}
-	r.now = r.observe(effect{}).now
-	defer func() {
-		if v := recover(); v != nil {
-			e, waits := v.(effect)
-			if !waits {
-				panic(v)
-			}
-			next = e
+	root := h
+	if n := len(r.seen); n > 0 {
+		root = r.seen[n-1].parent
+	}
+	r.now = root.seen.now
+	r.begin(func() { r.program.run(r) })
+	defer r.unwind()
+	for r.settle(); len(r.seen) > 0; r.settle() {
+		last := len(r.seen) - 1
+		r.answer(r.seen[last])
+		r.seen = r.seen[:last]
+	}
+	for _, st := range r.strands {
+		if st.waits != nil && !r.strands[0].over { // what is under way then is lost
+			next = append(next, st.waits)
 		}
-	}()
-	r.program.run(r)
-	return effect{kind: ended}
+	}
+	return next
 }
 
 // replay is the world as the service sees it: its ports, by what was observed.
 type replay struct {
 	*program
-	seen   []*history // the last comes first
-	now    lane.Instant
-	random byte
+	seen    []*history // the last comes first
+	now     lane.Instant
+	random  byte
+	strands []*strand
+	current *strand
 }
 
-func (r *replay) observe(e effect) observation {
-	last := len(r.seen) - 1
-	h := r.seen[last]
-	r.seen = r.seen[:last]
-	if h.did != nil && h.did.name != e.name {
-		panic(fmt.Sprintf("%s is not deterministic: it %s, and before it %s", r.name, e.name, h.did.name))
+// strand is what an invocation does one after the other. It runs until it waits.
+type strand struct {
+	number int
+	next   func() (*effect, bool)
+	stop   func()
+	yield  func(*effect) bool
+	waits  *effect // for its answer
+	joins  *strand // for its end
+	seen   observation
+	over   bool
+}
+
+// begin adds a strand.
+func (r *replay) begin(f func()) *strand {
+	st := &strand{number: len(r.strands)}
+	st.next, st.stop = iter.Pull(func(yield func(*effect) bool) {
+		st.yield = yield
+		defer func() {
+			if v := recover(); v != nil && v != any(errUnwound) {
+				panic(v)
+			}
+		}()
+		f()
+	})
+	r.strands = append(r.strands, st)
+	return st
+}
+
+// errUnwound ends a strand that a replay does not need any more.
+var errUnwound = errors.New("unwound")
+
+func (r *replay) unwind() {
+	for _, st := range r.strands {
+		st.stop()
 	}
-	return h.seen
+}
+
+// settle lets every strand go on that waits for nothing.
+func (r *replay) settle() {
+	for again := true; again; {
+		again = false
+		for i := 0; i < len(r.strands); i++ { // there may become more
+			if st := r.strands[i]; !st.over && st.waits == nil && (st.joins == nil || st.joins.over) {
+				r.resume(st)
+				again = true
+			}
+		}
+	}
+}
+
+func (r *replay) resume(st *strand) {
+	r.current = st
+	e, more := st.next()
+	st.waits, st.over = e, !more
+}
+
+// answer gives a strand what was observed.
+func (r *replay) answer(h *history) {
+	var st *strand
+	if h.did.strand < len(r.strands) {
+		st = r.strands[h.did.strand]
+	}
+	if st == nil || st.waits == nil || st.waits.name != h.did.name {
+		panic(fmt.Sprintf("%s is not deterministic: before, it %s", r.name, h.did.name))
+	}
+	st.seen, r.now = h.seen, h.seen.now
+	r.resume(st)
+}
+
+// suspend has the strand that runs wait.
+func (r *replay) suspend(e *effect) observation {
+	st := r.current
+	if !st.yield(e) {
+		panic(errUnwound)
+	}
+	return st.seen
 }
 
 // wait is an effect: its answer, or the end of the replay.
 func (r *replay) wait(e effect) observation {
-	if len(r.seen) == 0 {
-		panic(e)
+	e.strand, e.since = r.current.number, r.now
+	return r.suspend(&e)
+}
+
+// beside is the service's [signal.Service.Beside].
+func (r *replay) beside(f func()) (wait func()) {
+	other := r.begin(f)
+	return func() {
+		if !other.over {
+			me := r.current
+			me.joins = other
+			r.suspend(nil)
+			me.joins = nil
+		}
 	}
-	o := r.observe(e)
-	r.now = o.now
-	return o
 }
 
 func (r *replay) service() *signal.Service {
 	return &signal.Service{
-		Store: r, Pusher: r, Clock: r, Access: signal.OpenAccess, Random: r.bytes, Log: slog.New(slog.DiscardHandler),
+		Store: r, Pusher: r, Clock: r, Beside: r.beside, Access: signal.OpenAccess, Random: r.bytes, Log: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -394,9 +525,9 @@ func (r *replay) Release(ctx context.Context, user signal.UserName, id signal.Co
 
 // Route implements [signal.UserStore]. The sequence number is left out: nothing
 // that the service does depends on it.
-func (r *replay) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
+func (r *replay) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
 	o := r.wait(effect{kind: storeCall, name: "routes", user: user, call: func(s *memory.Store) observation {
-		route, err := s.Route(ctx, user, now)
+		route, err := s.Route(ctx, user, messages, now)
 		return observation{route: signal.Route{Peer: route.Peer, Epoch: route.Epoch}, err: err}
 	}})
 	return o.route, o.err

@@ -34,6 +34,7 @@ type walker struct {
 	w   *world
 	i   int      // the call
 	at  *history // where it stands
+	e   *effect  // of it, whose answers are the steps
 	sly bool     // it is not judged: before the world begins
 	out []step
 }
@@ -62,26 +63,38 @@ func (x *explorer) steps(w *world, i int) []step {
 			k.out = append(k.out, step{label: c.name + " begins", w: &begun})
 		}
 	}
-	for k.at.next().kind == sleeping {
-		if !k.wakes() {
-			return k.out
-		}
-		k.at = k.at.then(observation{now: present}, &x.ids)
+	for at, waiting := k.at, k.at.waiting(); len(waiting) > 0; waiting = waiting[1:] {
+		k.at = at
+		k.wake(waiting[0])
 	}
-	k.take(*k.at.next())
 	return k.out
+}
+
+// wake takes the steps of a strand that waits for e, or, if it sleeps, of what it
+// waits for then.
+func (k *walker) wake(e *effect) {
+	for e != nil && e.kind == sleeping {
+		if !k.wakes(e) {
+			return
+		}
+		k.at = k.at.then(e, observation{now: present}, &k.ids)
+		e = k.at.waitsFor(e.strand)
+	}
+	if e != nil {
+		k.take(e)
+	}
 }
 
 // wakes reports whether a call that sleeps may go on. A pause in which it only
 // waits for a record to change ends when that has changed, or time has passed:
 // another look would show nothing new. Any other may end at any time.
-func (k *walker) wakes() bool {
-	h := k.at
-	if !h.next().polls() || h.seen.err != nil || h.seen.now != present {
+func (k *walker) wakes(e *effect) bool {
+	h := k.at.of(e.strand)
+	if !e.polls() || h.seen.err != nil || e.since != present {
 		return true
 	}
 	for at := h; at != nil; at = at.parent {
-		if at.seen.of != 0 {
+		if at.seen.of != 0 && at.did.strand == e.strand {
 			r := k.w.conns[k.w.conn(at.seen.conn.ID)]
 			return r == nil || r.hash != at.seen.of
 		}
@@ -99,14 +112,14 @@ func (k *walker) do(what string, cost fault, f func(w *world) observation) {
 	w.faults &^= cost
 	o := f(&w)
 	o.now = present
-	at := k.at.then(o, &k.ids)
-	w.calls[k.i].at = at
-	e := k.at.next()
+	w.calls[k.i].at = k.at.then(k.e, o, &k.ids)
+	e := k.e
 	k.out = append(k.out, step{w.calls[k.i].name + " " + what, &w, e.kind == storeCall && !e.write && e.conn != ""})
 }
 
-func (k *walker) take(e effect) {
-	switch e.kind {
+func (k *walker) take(effect *effect) {
+	k.e = effect
+	switch e := *effect; e.kind {
 	case storeCall:
 		k.store(e)
 	case post:
@@ -121,7 +134,7 @@ func (k *walker) take(e effect) {
 			k.hears(w, w.conn(e.conn), e.event)
 			return observation{}
 		})
-	case ended, sleeping:
+	case sleeping:
 	}
 }
 
@@ -210,7 +223,7 @@ func (k *walker) post(e effect) {
 	case k.w.gone[i]:
 		k.do("finds gone "+to, 0, func(*world) observation { return observation{err: signal.ErrGone} })
 		return
-	case delivery && present.Sub(k.at.seen.now) > tick:
+	case delivery && present.Sub(e.since) > tick:
 		k.do("gives up the post "+to, 0, fails(errSilent))
 		return
 	}
@@ -247,9 +260,10 @@ func (x *explorer) crashes(w *world, i int) []step {
 func (x *explorer) lands(w *world) step {
 	out := *w
 	out.late = nil
+	e := w.late.effect()
 	k := &walker{explorer: x, w: &out, i: w.late.call}
-	k.commit(&out, *w.late.at.next())
-	return step{label: ".. lands " + w.late.at.next().name, w: &out}
+	k.commit(&out, *e)
+	return step{label: ".. lands " + e.name, w: &out}
 }
 
 // passes is the world one tick later.

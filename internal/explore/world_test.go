@@ -87,7 +87,7 @@ type plan struct {
 	auth    bool
 }
 
-func (c call) over() bool { return c.at != nil && c.at.next().kind == ended }
+func (c call) over() bool { return c.at != nil && len(c.at.waiting()) == 0 }
 
 // facts are what is known of the numbers of one sender, or session: sets of
 // numbers, a bit each.
@@ -118,6 +118,8 @@ type lateWrite struct {
 	call int
 	at   *history // that waited for it
 }
+
+func (l *lateWrite) effect() *effect { return l.at.waitsFor(0) }
 
 func (w *world) conn(id signal.ConnectionID) int {
 	for i, name := range connName {

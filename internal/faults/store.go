@@ -80,8 +80,8 @@ func (s *store) Release(ctx context.Context, user signal.UserName, id signal.Con
 }
 
 // Route implements [signal.UserStore].
-func (s *store) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
-	return ask(ctx, s, func() (signal.Route, error) { return s.next.Route(ctx, user, now) })
+func (s *store) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
+	return ask(ctx, s, func() (signal.Route, error) { return s.next.Route(ctx, user, messages, now) })
 }
 
 // Owner implements [signal.UserStore].

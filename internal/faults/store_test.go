@@ -30,7 +30,7 @@ func TestStoreIsSlow(t *testing.T) {
 		},
 		"claim":   func(ctx context.Context, s signal.Store) error { _, err := s.Claim(ctx, signal.Claim{}); return err },
 		"release": func(ctx context.Context, s signal.Store) error { _, err := s.Release(ctx, "u", "c", 0); return err },
-		"route":   func(ctx context.Context, s signal.Store) error { _, err := s.Route(ctx, "u", 1); return err },
+		"route":   func(ctx context.Context, s signal.Store) error { _, err := s.Route(ctx, "u", 1, 1); return err },
 		"owner":   func(ctx context.Context, s signal.Store) error { _, err := s.Owner(ctx, "u", 1); return err },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -46,7 +46,7 @@ func (g guest) come(epoch string) signal.Claimed {
 
 func (g guest) getMessage() {
 	g.Helper()
-	if _, err := g.store.Route(context.Background(), g.name, began); err != nil {
+	if _, err := g.store.Route(context.Background(), g.name, 1, began); err != nil {
 		g.Fatal(err)
 	}
 }

@@ -217,15 +217,16 @@ func (s *Store) Release(_ context.Context, name signal.UserName, id signal.Conne
 }
 
 // Route implements [signal.UserStore].
-func (s *Store) Route(_ context.Context, name signal.UserName, now lane.Instant) (signal.Route, error) {
+func (s *Store) Route(_ context.Context, name signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u, ok := s.online(name, now)
 	if !ok {
 		return signal.Route{}, signal.ErrOffline
 	}
-	u.seq++
-	return signal.Route{Peer: *u.owner, Epoch: u.epoch, Seq: u.seq}, nil
+	first := u.seq + 1
+	u.seq += int64(messages)
+	return signal.Route{Peer: *u.owner, Epoch: u.epoch, Seq: first}, nil
 }
 
 // Owner implements [signal.UserStore].

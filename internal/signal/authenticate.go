@@ -127,14 +127,14 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 	s.Log.InfoContext(ctx, "authenticated", "connection", c.ID, "user", user)
 	return Reply{
 		Events: []Event{Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed}},
-		After: func(ctx context.Context) {
+		After: v.after(func(ctx context.Context) {
 			left := s.tellSuperseded(ctx, superseded)
 			for _, f := range opened.Repeated {
-				v.postToSender(ctx, v.ack(f, from.Outcome(f.N)))
+				s.postToSender(ctx, v.conn, v.ack(f, from.Outcome(f.N)))
 			}
 			v.drain(ctx, opened.Run)
 			s.closeSuperseded(ctx, left)
-		},
+		}),
 	}
 }
 

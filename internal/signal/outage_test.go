@@ -47,11 +47,11 @@ func (o *outage) Update(ctx context.Context, id signal.ConnectionID, u signal.Up
 	return c, made, err
 }
 
-func (o *outage) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
+func (o *outage) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
 	if o.out() {
 		return signal.Route{}, errOut
 	}
-	return o.Store.Route(ctx, user, now)
+	return o.Store.Route(ctx, user, messages, now)
 }
 
 func (o *outage) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error) {

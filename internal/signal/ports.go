@@ -60,9 +60,10 @@ type UserStore interface {
 	// nothing, if another connection owns the name, or none.
 	// It leaves the connection's bucket for the next one.
 	Release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (bool, error)
-	// Route returns which connection owns the name and counts one message for it;
-	// [ErrOffline] if none does.
-	Route(ctx context.Context, user UserName, now lane.Instant) (Route, error)
+	// Route returns which connection owns the name and reserves the next sequence
+	// numbers for so many messages, which are at least one; [ErrOffline] if none
+	// does.
+	Route(ctx context.Context, user UserName, messages int, now lane.Instant) (Route, error)
 	// Owner returns which connection owns the name; [ErrOffline] if none does.
 	Owner(ctx context.Context, user UserName, now lane.Instant) (Peer, error)
 }
@@ -87,9 +88,9 @@ type Claimed struct {
 	TAT lane.TAT
 }
 
-// Route is where a message for a user goes, and its place among the user's
-// messages: the sequence number within the epoch, which changes when the
-// count begins anew.
+// Route is where messages for a user go, and their place among the user's
+// messages: the sequence number of the first, which the others follow, within
+// the epoch, which changes when the count begins anew.
 type Route struct {
 	Peer  Peer
 	Epoch string
@@ -111,16 +112,18 @@ const EpochLife = 24 * time.Hour
 // members, an epoch, two numbers and a session's id.
 const (
 	MaxPost     = 128 << 10
-	maxEnvelope = 256
+	maxEnvelope = 192
 )
 
-// fits reports whether a message can be posted to any receiver. What cannot is
-// refused before it gets a sequence number, which would be missed.
-func fits(from UserName, data []byte) bool {
-	return len(data)+from.quoted()+maxEnvelope <= MaxPost
+// refuseTooLarge refuses a message that not every receiver can be posted, before it
+// gets a sequence number, which would be missed.
+func refuseTooLarge(from UserName, f *lane.Frame) {
+	if f.Code == lane.OK && len(f.Data)+from.quoted()+maxEnvelope > MaxPost {
+		f.Code = lane.CodeClient
+	}
 }
 
-// Pusher sends to sockets.
+// Pusher sends to sockets. Its methods may be called concurrently.
 type Pusher interface {
 	// Post sends the event to the peer in its protocol, and gives up after
 	// [lane.PostWithin]. Nil means that the service in between has accepted it,

@@ -49,21 +49,25 @@ func (s *Service) rejectEnded(ctx context.Context, p Peer) Reply {
 // have come before; if an invocation has it, that is waited for. A number that no
 // invocation had taken by the connection's end is never posted; but one of a
 // session may come again where that goes on, and is answered there.
-func (s *Service) rejectNumber(p Peer, n int64) Reply {
+func (v *invocation) rejectNumber(p Peer, n int64) Reply {
 	return Reply{After: func(ctx context.Context) {
-		v, code := s.invocation(Connection{Peer: p}), lane.CodeServer
+		code := lane.CodeServer
 		err := v.awaitIdle(ctx)
 		switch c := v.conn; {
 		case err != nil: // it ended too long ago, or this is not known
 		case n <= c.Lane.Done:
 			code = c.Lane.Outcome(n)
+			if v.answeredByAnother(code) {
+				v.rejectEnded(ctx, p)
+				return
+			}
 		case c.Session != "":
-			s.rejectEnded(ctx, p)
+			v.rejectEnded(ctx, p)
 			return
 		case c.Ended:
 			code = lane.CodeUnknownUser
 		}
-		s.post(ctx, p, Ack{n, code})
-		s.rejectEnded(ctx, p)
+		v.post(ctx, p, Ack{n, code})
+		v.rejectEnded(ctx, p)
 	}}
 }

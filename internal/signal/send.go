@@ -9,9 +9,10 @@ import (
 )
 
 // The path of a message, from the top down: send submits it to the sender's
-// lane; if the lane has given it to this invocation, postRun posts it and what
-// follows it, and drain continues with what came meanwhile. Otherwise the frame
-// is held on the lane for the invocation that holds the lease, and is watched.
+// lane; if the lane has given it to this invocation, postRun (run.go) posts it
+// and what follows it, and drain continues with what came meanwhile. Otherwise
+// the frame is held on the lane for the invocation that holds the lease, and is
+// watched.
 
 // How an invocation works.
 const (
@@ -27,9 +28,6 @@ const (
 	// what follows to them; handover is how long it gives them.
 	maxDrain = 20 * time.Second
 	handover = 50 * time.Millisecond
-	// routeTries is how often a message is routed: once more if the receiver's
-	// connection is found gone, for it may have come back on another.
-	routeTries = 2
 )
 
 // send sends a message. One with a number goes in the order of the numbers,
@@ -43,7 +41,7 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	run, decision, err := v.submit(ctx, in.Number, in.Frame)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.rejectNumber(p, in.Number)
+		return v.rejectNumber(p, in.Number)
 	case errors.Is(err, errMisread):
 		return Reply{Speaks: v.conn.Protocol}
 	case errors.Is(err, errRevoked):
@@ -72,6 +70,9 @@ type invocation struct {
 	expired  bool          // its lease may have expired: it posts no more
 	lost     bool          // another invocation has expired its lease, and answers
 	lingered bool          // it has stayed to watch over a held frame
+	mayHold  bool          // a hold of its frame may have been made, unknown to it
+	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
+	one      [1]stream     // room for those of most runs
 }
 
 func (s *Service) invocation(c Connection) *invocation {
@@ -117,12 +118,22 @@ func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.
 			}
 		}
 		d := v.decideArrival(n, f)
+		if d.Action == lane.Finished && v.answeredByAnother(d.Code) {
+			d = lane.Decision{Action: lane.Pending}
+		}
 		if d.Action != lane.MakeMove {
 			return nil, d, nil
 		}
 		m = *d.Move
 	}
 	return nil, lane.Decision{Action: lane.Finished, Code: lane.CodeBusy}, nil
+}
+
+// answeredByAnother reports whether the frame that this invocation submits, which
+// has ended with code, is acknowledged by another: by whoever took it from the
+// lane, where this one may have held it. A number that was given up is acknowledged by nobody.
+func (v *invocation) answeredByAnother(code lane.Code) bool {
+	return v.mayHold && code != lane.CodeServer
 }
 
 // update makes an update, once, even if an answer is lost. Either way conn is
@@ -134,6 +145,7 @@ func (v *invocation) update(ctx context.Context, u Update) (made bool, err error
 		c, ok, err := v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
 		switch {
 		case t.another(ctx, err):
+			v.mayHold = v.mayHold || u.Change.Hold != nil
 			continue
 		case err != nil:
 			return false, err
@@ -172,27 +184,6 @@ func (v *invocation) giveUp(in Send, code lane.Code) Reply {
 	return r
 }
 
-// posted is a run that was posted, and is to be finished.
-type posted struct {
-	run         []lane.Numbered
-	codes       []lane.Code // how each frame ended
-	undelivered []lane.Undelivered
-	spent       int         // messages to take from the bucket
-	taken       int64       // where the lane stood
-	tried       []lane.Move // that may have been made
-	answered    bool        // another invocation answers, which has expired the lease
-}
-
-// contradicted reports whether the lane has recorded another outcome.
-func (p *posted) contradicted(l lane.Lane) bool {
-	for i, f := range p.run {
-		if l.Outcome(f.N) != p.codes[i] {
-			return true
-		}
-	}
-	return false
-}
-
 // postFirstRun posts the run that submitting frame own has given to this
 // invocation. The ack of own is the answer; those of all others are posted, and
 // so is its own if it takes longer than an answer may until it is known.
@@ -222,103 +213,47 @@ func (v *invocation) postFirstRun(ctx context.Context, run []lane.Numbered, own 
 
 // answerLater answers nothing, finishes a run and acknowledges it.
 func (v *invocation) answerLater(p posted) Reply {
-	return Reply{After: func(ctx context.Context) {
+	return Reply{After: v.after(func(ctx context.Context) {
 		if next, ok := v.finishAndAck(ctx, p, true); ok {
 			v.drain(ctx, next)
 		}
-	}}
+	})}
 }
 
 // goOn acknowledges what was finished, and goes on with what follows, unless the
 // lease is not this invocation's any more.
 func (v *invocation) goOn(finished posted, next []lane.Numbered, ok bool) After {
-	return func(ctx context.Context) {
+	return v.after(func(ctx context.Context) {
 		v.ackAll(ctx, finished)
 		if ok {
 			v.drain(ctx, next)
 		}
-	}
-}
-
-// postRun posts a run, frame by frame.
-func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
-	p := posted{run: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
-	for i, f := range run {
-		p.codes[i] = lane.CodeServer
-		switch {
-		case v.expired:
-		case !v.Rate.Allows(v.conn.Lane.TAT, p.spent, v.Clock.Now()):
-			p.codes[i] = lane.CodeBusy
-		case !v.mayPost(ctx):
-		default:
-			p.spent++
-			p.codes[i] = v.deliver(ctx, v.conn, f, v.mayPost)
-		}
-		if p.codes[i] != lane.OK {
-			p.undelivered = append(p.undelivered, lane.Undelivered{From: f.N, To: f.N, Code: p.codes[i]})
-		}
-	}
-	return p
-}
-
-// deliver posts one frame to its receiver and returns how that ended. It asks
-// mayPost just before it posts.
-func (s *Service) deliver(ctx context.Context, from Connection, f lane.Numbered, mayPost func(context.Context) bool) lane.Code {
-	if f.Code != lane.OK || f.Confirm {
-		return f.Code
-	}
-	if !fits(from.User, f.Data) {
-		return lane.CodeClient
-	}
-	to := UserName(f.To)
-	for range routeTries {
-		r, err := s.route(ctx, to)
-		if err != nil {
-			if !errors.Is(err, ErrOffline) {
-				s.Log.ErrorContext(ctx, "route failed", "user", to, "error", err)
-			}
-			return codeOf(err)
-		}
-		if !mayPost(ctx) {
-			return lane.CodeServer
-		}
-		err = s.Pusher.Post(ctx, r.Peer, Delivery{from.User, f.Data, r.Epoch, r.Seq, from.Session, f.N})
-		if !errors.Is(err, ErrGone) {
-			if err != nil {
-				s.Log.WarnContext(ctx, "delivery failed", "user", to, "connection", r.Peer.ID, "error", err)
-			}
-			return codeOf(err)
-		}
-		s.endGone(ctx, to, r.Peer.ID)
-	}
-	return lane.CodeUnreachable
-}
-
-// route counts a message for a user and returns where it goes. What was counted in
-// vain is a gap in the user's numbers.
-func (s *Service) route(ctx context.Context, to UserName) (Route, error) {
-	for t := s.tries(); ; {
-		if r, err := s.Store.Route(ctx, to, s.Clock.Now()); !t.another(ctx, err) {
-			return r, err
-		}
-	}
+	})
 }
 
 // mayPost reports whether the lease lasts long enough to start a post now, and
 // renews it where it must.
 func (v *invocation) mayPost(ctx context.Context) bool {
 	for range renewTries {
-		now := v.Clock.Now()
-		if now.Sub(v.conn.Lane.LeasedAt) <= lane.PostStartWithin {
+		switch {
+		case v.expired:
+			return false
+		case v.mayStart(v.conn.Lane.LeasedAt):
 			return true
 		}
-		if made, err := v.renew(ctx, now); err != nil || !made {
+		if made, err := v.renew(ctx, v.Clock.Now()); err != nil || !made {
 			v.lost = err == nil && v.conn.Lane.Holder != v.id
 			break
 		}
 	}
 	v.expired = true
 	return false
+}
+
+// mayStart reports whether a post may start now under a lease that was taken or
+// renewed at that time; or under a number that was reserved then.
+func (s *Service) mayStart(at lane.Instant) bool {
+	return s.Clock.Now().Sub(at) <= lane.PostStartWithin
 }
 
 // renew renews the lease, if need be on the lane of a connection that has ended
@@ -430,11 +365,11 @@ func (v *invocation) stored(n int64) Reply {
 	lowest, some := v.conn.Lane.Lowest()
 	holds, dead := v.conn.Lane.Held[n].By == v.id, v.conn.Lane.LooksExpired(v.Clock.Now())
 	if holds && (lowest == n || dead || v.decideWatch(n).Action == lane.MakeMove) || !some && dead {
-		r.After = func(ctx context.Context) {
+		r.After = v.after(func(ctx context.Context) {
 			if run := v.watch(ctx, n); len(run) > 0 {
 				v.drain(ctx, run)
 			}
-		}
+		})
 	}
 	return r
 }
@@ -501,60 +436,6 @@ func (v *invocation) reload(ctx context.Context) error {
 	return err
 }
 
-// ack returns the answer to a frame that ended with code.
-func (v *invocation) ack(f lane.Numbered, code lane.Code) Event {
-	switch {
-	case !f.Confirm:
-		return Ack{f.N, code}
-	case code == lane.OK:
-		return Welcome{Number: f.N, User: v.conn.User}
-	default:
-		return AuthenticationDenied{f.N, code}
-	}
-}
-
-// ackAll posts the acks of a run to its sender.
-func (v *invocation) ackAll(ctx context.Context, p posted) {
-	if p.answered {
-		return
-	}
-	for i, f := range p.run {
-		if l := v.conn.Lane; !l.Idle() && l.Holder == v.id && !v.expired { // the next run is taken already
-			v.mayPost(ctx)
-		}
-		if !v.postToSender(ctx, v.ack(f, p.codes[i])) {
-			return
-		}
-	}
-}
-
-// ackExpired acknowledges the numbers whose outcome was lost with a lease:
-// before is the lane as it was when that expired.
-func (v *invocation) ackExpired(ctx context.Context, before lane.Lane) {
-	v.Count(MetricExpired, 1)
-	v.Log.WarnContext(ctx, "lease expired", "connection", v.conn.ID, "from", before.Done+1, "to", before.Taken)
-	for _, n := range before.Lost() {
-		if !v.postToSender(ctx, Ack{n, lane.CodeServer}) {
-			return
-		}
-	}
-}
-
-// postToSender posts to the lane's own connection, and reports false if that is
-// gone.
-func (v *invocation) postToSender(ctx context.Context, e Event) bool {
-	v.countAnswer(e)
-	err := v.Pusher.Post(ctx, v.conn.Peer, e)
-	if errors.Is(err, ErrGone) {
-		v.endGone(ctx, v.conn.User, v.conn.ID)
-		return false
-	}
-	if err != nil {
-		v.Log.WarnContext(ctx, "ack failed", "connection", v.conn.ID, "error", err)
-	}
-	return true
-}
-
 // sendUnnumbered sends a message without a place in any order.
 func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Send) Reply {
 	c, err := s.get(ctx, p.ID)
@@ -580,7 +461,7 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Send) Reply {
 	case !taken:
 		return Reply{} // a repeated invocation was first, and answers
 	}
-	if code := s.deliver(ctx, c, lane.Numbered{N: NoNumber, Frame: in.Frame}, func(context.Context) bool { return true }); code != lane.OK {
+	if code := s.postUnnumbered(ctx, c, in.Frame); code != lane.OK {
 		return reply(RequestFailed{code})
 	}
 	return Reply{}

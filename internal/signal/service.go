@@ -29,7 +29,10 @@ type Service struct {
 	PingRate           int          // connections that keepalive visits per second; zero: [PingRate]
 	Random             func([]byte) // fills a slice with unpredictable bytes
 	Meter              Meter        // nil: nothing is counted
-	Log                *slog.Logger
+	// Beside begins f beside its caller, and returns what waits until it is done;
+	// nil: in a goroutine.
+	Beside func(f func()) (wait func())
+	Log    *slog.Logger
 }
 
 // After is work that follows an answer. It begins once the handler has

@@ -15,7 +15,8 @@ import (
 // checker sees what really happened, and judges it.
 type checker struct {
 	violations []string
-	order      map[orderKey]*message                   // the last accepted of a sender's connection, by receiver
+	order      map[orderKey]acceptedLast               // the last accepted of a sender's connection, by receiver
+	seqs       map[seqKey]reserved                     // the numbers of the receivers' messages
 	owner      map[signal.UserName]signal.ConnectionID // by the claims that were committed
 	superseded map[signal.ConnectionID]time.Duration   // when another connection claimed its name
 	processes  []*process
@@ -32,9 +33,30 @@ type orderKey struct {
 	to   signal.UserName
 }
 
+// acceptedLast is the last message accepted, and its sequence number.
+type acceptedLast struct {
+	*message
+	epoch string
+	seq   int64
+}
+
+// reserved is a number that was reserved, and what was accepted under it.
+type reserved struct {
+	at time.Duration
+	by *message // nil: nothing yet
+}
+
+// seqKey is a place among the messages to a receiver.
+type seqKey struct {
+	to    signal.UserName
+	epoch string
+	seq   int64
+}
+
 func newChecker() checker {
 	return checker{
-		order:      make(map[orderKey]*message),
+		order:      make(map[orderKey]acceptedLast),
+		seqs:       make(map[seqKey]reserved),
 		owner:      make(map[signal.UserName]signal.ConnectionID),
 		superseded: make(map[signal.ConnectionID]time.Duration),
 	}
@@ -79,14 +101,37 @@ func (s *Sim) delivered(k *socket, d signal.Delivery) {
 	if len(m.accepted) > 1 {
 		s.violate("once", "message %d (number %d of %s) was accepted %d times", id, m.n, m.from.id, len(m.accepted))
 	}
+	s.numbered(m, d)
 	if m.n == signal.NoNumber {
 		return
 	}
 	key := orderKey{m.from.lane(), m.to}
-	if last := s.order[key]; last != nil && last.n >= m.n {
+	last := s.order[key]
+	if last.message != nil && last.n >= m.n {
 		s.violate("order", "%s got number %d of %s after %d", k.id, m.n, m.from.id, last.n)
 	}
-	s.order[key] = m
+	if last.epoch == d.Epoch && last.seq >= d.Seq {
+		s.violate("seq", "%s got number %d of %s under the sequence number %d, and one before it under %d", k.id, m.n, m.from.id, d.Seq, last.seq)
+	}
+	s.order[key] = acceptedLast{m, d.Epoch, d.Seq}
+}
+
+// postedSoon is how long after it was reserved a sequence number is posted at most.
+const postedSoon = lane.PostStartWithin + lane.PostWithin + stepTime
+
+// numbered: a sequence number was reserved, not long ago, and is of one message.
+func (s *Sim) numbered(m *message, d signal.Delivery) {
+	place := seqKey{m.to, d.Epoch, d.Seq}
+	r, ok := s.seqs[place]
+	switch {
+	case !ok:
+		s.violate("seq", "%s got message %d under the sequence number %d, which was not reserved", m.to, m.id, d.Seq)
+	case r.by != nil:
+		s.violate("seq", "%s got messages %d and %d under the sequence number %d", m.to, r.by.id, m.id, d.Seq)
+	case s.now-r.at > postedSoon:
+		s.violate("seq", "%s got message %d under a sequence number that was reserved %v before", m.to, m.id, s.now-r.at)
+	}
+	s.seqs[place] = reserved{r.at, m}
 }
 
 func (s *Sim) acked(k *socket, a signal.Ack) {
@@ -138,6 +183,9 @@ func (s *Sim) lost(in signal.Input, k *socket) {
 // more. By which clock it has is open to doubt, and a write may take effect late.
 func (s *Sim) moved(c signal.Connection, u signal.Update) {
 	s.count(string(u.Kind))
+	if slices.ContainsFunc(u.Run, func(f lane.Numbered) bool { return f.To != u.Run[0].To }) {
+		s.count("runs to several")
+	}
 	id := c.ID
 	doubt := s.faults.Skew + s.faults.LateEffect + stepTime + s.outage.to - s.outage.from
 	if u.Opening == nil && (len(u.Run) > 0 || u.Change.Hold != nil) && c.Revoked(epoch.Add(s.now-doubt)) {
@@ -164,9 +212,12 @@ func (s *Sim) claimed(c signal.Claim) {
 }
 
 // routed: messages go to the name's owner only.
-func (s *Sim) routed(user signal.UserName, id signal.ConnectionID) {
-	if s.owner[user] != id {
-		s.violate("owner", "a message for %s was routed to %s, but %s owns the name", user, id, s.owner[user])
+func (s *Sim) routed(user signal.UserName, r signal.Route, messages int) {
+	if s.owner[user] != r.Peer.ID {
+		s.violate("owner", "a message for %s was routed to %s, but %s owns the name", user, r.Peer.ID, s.owner[user])
+	}
+	for i := range int64(messages) {
+		s.seqs[seqKey{user, r.Epoch, r.Seq + i}] = reserved{at: s.now}
 	}
 }
 

@@ -31,6 +31,7 @@ const (
 	Traceless  Mutation = "traceless"   // nothing is kept of a connection that has ended
 	Heirless   Mutation = "heirless"    // the store forgets which connection has resumed a session
 	Deaf       Mutation = "deaf"        // the store forgets the messages without a number
+	TooFew     Mutation = "too few"     // a route reserves one number less than it is asked for
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
@@ -43,7 +44,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -152,6 +153,14 @@ func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id sign
 		return false, nil
 	}
 	return s.Store.Release(ctx, user, id, tat)
+}
+
+// Route reserves too little, if it is too few.
+func (s mutatedStore) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
+	if s.mutation == TooFew {
+		messages = max(1, messages-1)
+	}
+	return s.Store.Route(ctx, user, messages, now)
 }
 
 // eager tries every post again that fails.

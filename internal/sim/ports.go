@@ -195,11 +195,11 @@ func (s store) Release(ctx context.Context, user signal.UserName, id signal.Conn
 }
 
 // Route implements [signal.UserStore].
-func (s store) Route(ctx context.Context, user signal.UserName, now lane.Instant) (r signal.Route, err error) {
+func (s store) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (r signal.Route, err error) {
 	failed := s.call("route", func() {
-		r, err = s.Store.Route(ctx, user, now)
+		r, err = s.Store.Route(ctx, user, messages, now)
 		if err == nil {
-			s.routed(user, r.Peer.ID)
+			s.routed(user, r, messages)
 		}
 	})
 	if failed != nil {

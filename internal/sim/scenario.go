@@ -38,10 +38,15 @@ func (s *Sim) scenario() time.Duration {
 	return end
 }
 
-// burst has a client send some messages at once, or nearly.
+// burst has a client send some messages at once, or nearly; now and then not all
+// to the same receiver.
 func (s *Sim) burst(c *client, to signal.UserName) {
 	pace := s.upTo([]time.Duration{1, time.Millisecond, 30 * time.Millisecond}[s.rng.IntN(3)])
+	mixed := s.chance(0.3)
 	for i := range 1 + s.rng.IntN(8) {
+		if mixed {
+			to = s.clients[s.rng.IntN(len(s.clients))].user
+		}
 		s.after(time.Duration(i)*pace, func() { c.send(to) })
 	}
 }

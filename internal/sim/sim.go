@@ -89,7 +89,7 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},
-		Clock: s.World, Random: s.random, Log: slog.New(slog.DiscardHandler),
+		Clock: s.World, Beside: s.beside, Random: s.random, Log: slog.New(slog.DiscardHandler),
 	}
 	return s
 }
@@ -126,9 +126,7 @@ func (s *Sim) invoke(name string, times int, body func()) {
 // endProcesses ends what still runs, so that nothing of a world remains.
 func (s *Sim) endProcesses() {
 	for _, p := range s.processes {
-		if !p.ended && p.stop != nil {
-			p.stop()
-		}
+		p.end(nil)
 	}
 }
 

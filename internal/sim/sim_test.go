@@ -43,7 +43,7 @@ func judgeWorlds(t *testing.T, r sim.Result) {
 	t.Helper()
 	for _, what := range []string{
 		"adopt", "revoke", "crashes", "ended tokens", "failed posts", "hold", "late store effects", "lost $disconnects", "lost frames", "lost post answers",
-		"lost store answers", "expire", "repeated invocations", "skip", "store failures", "takeovers", "throttled posts",
+		"lost store answers", "expire", "repeated invocations", "runs to several", "skip", "store failures", "takeovers", "throttled posts",
 	} {
 		if r.Counts[what] == 0 {
 			t.Errorf("no world had %s", what)
@@ -62,7 +62,7 @@ func TestMutations(t *testing.T) {
 		sim.NoFence: "owner", sim.Clinging: "online", sim.Blind: "stall",
 		sim.Amnesia: "once", sim.Hasty: "once", sim.Undying: "expiry",
 		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
-		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once",
+		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()

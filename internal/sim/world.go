@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -26,7 +27,7 @@ type World struct {
 	now     time.Duration // since the world began
 	queue   events
 	serial  int // of events, so that those of one time have an order
-	current *process
+	current *strand
 	steps   int
 
 	trace func(string) // nil: none
@@ -83,27 +84,45 @@ func (w *World) run(end time.Duration) {
 	w.now = max(w.now, end)
 }
 
-// process is an invocation: code that runs until it waits.
+// process is an invocation: code that runs until it waits. What it does side by
+// side are several strands, which die together.
 type process struct {
-	name  string
-	skew  time.Duration // of its machine's clock
-	next  func() (struct{}, bool)
-	stop  func()
-	yield func(struct{}) bool
-	ended bool
-	frail bool // may crash
+	name    string
+	skew    time.Duration // of its machine's clock
+	frail   bool          // may crash
+	strands []*strand
 }
 
-// killed unwinds a process that has crashed.
+// strand is what runs in a process from one end to the other.
+type strand struct {
+	*process
+	next    func() (struct{}, bool)
+	stop    func()
+	yield   func(struct{}) bool
+	ended   bool
+	waiting []*strand // for its end
+}
+
+// killed unwinds a strand of a process that has crashed.
 type killed struct{}
 
 // spawn starts a process after d, which is killed if it is not done within
 // limit.
 func (w *World) spawn(d, limit time.Duration, p *process, body func()) {
-	p.next, p.stop = iter.Pull(func(yield func(struct{}) bool) {
-		p.yield = yield
+	w.strand(d, p, func() {
+		body()
+		p.end(w.current) // what is under way beside is lost
+	})
+	w.after(d+limit, func() { w.kill(p, "deadline") })
+}
+
+// strand starts a strand of a process after d.
+func (w *World) strand(d time.Duration, p *process, body func()) *strand {
+	st := &strand{process: p}
+	st.next, st.stop = iter.Pull(func(yield func(struct{}) bool) {
+		st.yield = yield
 		defer func() {
-			p.ended = true
+			st.ended = true
 			if v := recover(); v != nil {
 				if _, ok := v.(killed); !ok {
 					panic(v)
@@ -111,35 +130,69 @@ func (w *World) spawn(d, limit time.Duration, p *process, body func()) {
 			}
 		}()
 		body()
+		for _, other := range st.waiting {
+			w.after(0, func() { w.resume(other) })
+		}
 	})
-	w.after(d, func() { w.resume(p) })
-	w.after(d+limit, func() { w.kill(p, "deadline") })
+	p.strands = append(p.strands, st)
+	w.after(d, func() { w.resume(st) })
+	return st
 }
 
-func (w *World) resume(p *process) {
-	if p.ended {
+// beside is the service's [signal.Service.Beside].
+func (w *World) beside(f func()) (wait func()) {
+	st := w.strand(0, w.current.process, f)
+	return func() {
+		if !st.ended {
+			st.waiting = append(st.waiting, w.current)
+			w.suspend()
+		}
+	}
+}
+
+func (w *World) resume(st *strand) {
+	if st.ended {
 		return
 	}
 	before := w.current
-	w.current = p
-	p.next()
+	w.current = st
+	st.next()
 	w.current = before
 }
 
 func (w *World) kill(p *process, why string) {
-	if p.ended {
+	if p.over() {
 		return
 	}
 	w.tracef("%s: %s", p.name, why)
-	p.stop()
-	p.ended = true
+	p.end(nil)
 }
 
-// wait suspends the process that runs for d.
+// over reports whether all that the process does has ended.
+func (p *process) over() bool {
+	return !slices.ContainsFunc(p.strands, func(st *strand) bool { return !st.ended })
+}
+
+// end ends all strands but one.
+func (p *process) end(but *strand) {
+	for _, st := range p.strands {
+		if st != but && !st.ended {
+			st.stop()
+			st.ended = true
+		}
+	}
+}
+
+// wait suspends the strand that runs for d.
 func (w *World) wait(d time.Duration) {
-	p := w.current
-	w.after(d, func() { w.resume(p) })
-	if !p.yield(struct{}{}) {
+	st := w.current
+	w.after(d, func() { w.resume(st) })
+	w.suspend()
+}
+
+// suspend suspends the strand that runs until it is resumed.
+func (w *World) suspend() {
+	if !w.current.yield(struct{}{}) {
 		panic(killed{})
 	}
 }
@@ -147,6 +200,7 @@ func (w *World) wait(d time.Duration) {
 // crash ends the process that runs.
 func (w *World) crash() {
 	w.tracef("%s: crash", w.current.name)
+	w.current.end(w.current)
 	panic(killed{})
 }
 

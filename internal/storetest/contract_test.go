@@ -268,10 +268,10 @@ func (s *suite) expiry(t *testing.T) {
 
 	name, until := signal.UserName(s.unique()), now.Add(time.Hour)
 	s.claim(t, name, s.peer(), now, until)
-	if _, err := s.Route(ctx, name, until-1); err != nil {
+	if _, err := s.Route(ctx, name, 1, until-1); err != nil {
 		t.Errorf("route before the end: %v", err)
 	}
-	if _, err := s.Route(ctx, name, until); !errors.Is(err, signal.ErrOffline) {
+	if _, err := s.Route(ctx, name, 1, until); !errors.Is(err, signal.ErrOffline) {
 		t.Errorf("route at the end: %v", err)
 	}
 	if _, err := s.Owner(ctx, name, until); !errors.Is(err, signal.ErrOffline) {

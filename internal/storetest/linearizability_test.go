@@ -31,6 +31,7 @@ func TestFindsDefects(t *testing.T) {
 		"two claims win":                            func(s signal.Store) signal.Store { return twoWinners{s} },
 		"a release ends the ownership of another":   func(s signal.Store) signal.Store { return anyRelease{s} },
 		"two messages have the same number":         func(s signal.Store) signal.Store { return sameNumber{s} },
+		"a route reserves one number too few":       func(s signal.Store) signal.Store { return tooFew{s} },
 		"a reading of a free name brings its owner": func(s signal.Store) signal.Store { return &staleRoute{Store: s} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -134,8 +135,8 @@ type staleRoute struct {
 	kept kept[signal.UserName, signal.Route]
 }
 
-func (s *staleRoute) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
-	r, err := s.Store.Route(ctx, user, now)
+func (s *staleRoute) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
+	r, err := s.Store.Route(ctx, user, messages, now)
 	if err != nil && !errors.Is(err, signal.ErrOffline) {
 		return r, err
 	}
@@ -166,12 +167,19 @@ func (s anyRelease) Release(ctx context.Context, user signal.UserName, id signal
 
 type sameNumber struct{ signal.Store }
 
-func (s sameNumber) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
-	r, err := s.Store.Route(ctx, user, now)
+func (s sameNumber) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
+	r, err := s.Store.Route(ctx, user, messages, now)
 	if r.Seq > 1 && oneIn(10) {
 		r.Seq--
 	}
 	return r, err
+}
+
+// tooFew reserves one number less than it is asked for.
+type tooFew struct{ signal.Store }
+
+func (s tooFew) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
+	return s.Store.Route(ctx, user, max(1, messages-1), now)
 }
 
 // lossy loses requests and answers, and brings requests late, as a network
@@ -214,8 +222,8 @@ func (l *lossy) Release(ctx context.Context, user signal.UserName, id signal.Con
 	return lose(ctx, l, func() (bool, error) { return l.Store.Release(ctx, user, id, full) })
 }
 
-func (l *lossy) Route(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Route, error) {
-	return lose(ctx, l, func() (signal.Route, error) { return l.Store.Route(ctx, user, now) })
+func (l *lossy) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
+	return lose(ctx, l, func() (signal.Route, error) { return l.Store.Route(ctx, user, messages, now) })
 }
 
 func (l *lossy) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Peer, error) {

@@ -36,7 +36,7 @@ func (s *suite) takeOver(c signal.Claim) (claimed signal.Claimed, met []signal.P
 func (s *suite) ownership(t *testing.T) {
 	name, a, b := signal.UserName(s.unique()), s.peer(), s.peer()
 	until := now.Add(time.Hour)
-	if _, err := s.Route(ctx, name, now); !errors.Is(err, signal.ErrOffline) {
+	if _, err := s.Route(ctx, name, 1, now); !errors.Is(err, signal.ErrOffline) {
 		t.Fatalf("route to a user who never was: %v", err)
 	}
 	first, met := s.claim(t, name, a, now, until)
@@ -46,7 +46,7 @@ func (s *suite) ownership(t *testing.T) {
 	if owner, err := s.Owner(ctx, name, now); err != nil || owner != a {
 		t.Fatalf("owner %+v, %v", owner, err)
 	}
-	r, err := s.Route(ctx, name, now)
+	r, err := s.Route(ctx, name, 1, now)
 	if err != nil || r.Peer != a || r.Seq != 1 || r.Epoch != first.Epoch {
 		t.Fatalf("route %+v, %v", r, err)
 	}
@@ -54,20 +54,26 @@ func (s *suite) ownership(t *testing.T) {
 	if len(met) != 1 || met[0] != a || second.Seq != 1 || second.Epoch != first.Epoch {
 		t.Fatalf("takeover: %+v, met %v", second, met)
 	}
-	if r, err = s.Route(ctx, name, now); err != nil || r.Peer != b || r.Seq != 2 {
+	if r, err = s.Route(ctx, name, 1, now); err != nil || r.Peer != b || r.Seq != 2 {
 		t.Fatalf("route after takeover %+v, %v", r, err)
+	}
+	if r, err = s.Route(ctx, name, 5, now); err != nil || r.Peer != b || r.Seq != 3 || r.Epoch != first.Epoch {
+		t.Fatalf("route of 5 messages %+v, %v", r, err)
+	}
+	if r, err = s.Route(ctx, name, 1, now); err != nil || r.Peer != b || r.Seq != 8 {
+		t.Fatalf("route after that of 5 messages %+v, %v", r, err)
 	}
 	if released, err := s.Release(ctx, name, b.ID, 7); err != nil || !released {
 		t.Fatalf("release: %v, %v", released, err)
 	}
-	if _, err := s.Route(ctx, name, now); !errors.Is(err, signal.ErrOffline) {
+	if _, err := s.Route(ctx, name, 1, now); !errors.Is(err, signal.ErrOffline) {
 		t.Fatalf("route after release: %v", err)
 	}
 	if _, err := s.Owner(ctx, name, now); !errors.Is(err, signal.ErrOffline) {
 		t.Fatalf("owner after release: %v", err)
 	}
 	third, met := s.claim(t, name, a, now, until) // earlier than the last, but nobody owns the name
-	if met != nil || third.Seq != 2 || third.Epoch != first.Epoch || third.TAT != 7 {
+	if met != nil || third.Seq != 8 || third.Epoch != first.Epoch || third.TAT != 7 {
 		t.Fatalf("claim after release: %+v", third)
 	}
 }
@@ -184,16 +190,21 @@ func (s *suite) sequence(t *testing.T) {
 	var mu sync.Mutex
 	var seqs []int64
 	var wg sync.WaitGroup
-	for range writers {
+	reserved := 0
+	for i := range writers {
+		messages := 1 + i%3
+		reserved += messages * each
 		wg.Go(func() {
 			for range each {
-				r, err := s.Route(ctx, name, now)
+				r, err := s.Route(ctx, name, messages, now)
 				if err != nil {
 					t.Errorf("route: %v", err)
 					return
 				}
 				mu.Lock()
-				seqs = append(seqs, r.Seq)
+				for n := range int64(messages) {
+					seqs = append(seqs, r.Seq+n)
+				}
 				mu.Unlock()
 			}
 		})
@@ -205,7 +216,7 @@ func (s *suite) sequence(t *testing.T) {
 			t.Fatalf("sequence numbers are %v", seqs)
 		}
 	}
-	if len(seqs) != writers*each {
+	if len(seqs) != reserved {
 		t.Fatalf("%d sequence numbers", len(seqs))
 	}
 }
@@ -213,7 +224,7 @@ func (s *suite) sequence(t *testing.T) {
 func (s *suite) epochs(t *testing.T) {
 	name, until := signal.UserName(s.unique()), now.Add(time.Hour)
 	first, _ := s.claim(t, name, s.peer(), now, until)
-	if _, err := s.Route(ctx, name, now); err != nil {
+	if _, err := s.Route(ctx, name, 1, now); err != nil {
 		t.Fatal(err)
 	}
 	kept, _ := s.claim(t, name, s.peer(), until.Add(signal.EpochLife)-1000, until)

@@ -77,7 +77,7 @@ func (c *client) act(u *sharedUser) {
 			c.do(release{u.name, a.Peer.ID, c.full()})
 		}
 	case roll < 80:
-		c.do(route{u.name, c.reading()})
+		c.do(route{u.name, 1 + c.rng.IntN(3), c.reading()})
 	default:
 		c.do(owner{u.name, c.reading()})
 	}
@@ -87,7 +87,7 @@ func (c *client) act(u *sharedUser) {
 // unseen.
 func (c *client) routeToAll() {
 	for _, u := range c.users {
-		c.insist(route{u.name, c.clock()})
+		c.insist(route{u.name, 1, c.clock()})
 	}
 }
 

@@ -126,8 +126,9 @@ type (
 		full lane.TAT
 	}
 	route struct {
-		user signal.UserName
-		at   lane.Instant
+		user     signal.UserName
+		messages int
+		at       lane.Instant
 	}
 	owner struct {
 		user signal.UserName
@@ -151,7 +152,7 @@ func (c release) ask(ctx context.Context, s signal.Store) answer {
 }
 
 func (c route) ask(ctx context.Context, s signal.Store) answer {
-	r, err := s.Route(ctx, c.user, c.at)
+	r, err := s.Route(ctx, c.user, c.messages, c.at)
 	return answer{Route: r, Err: errored(err)}
 }
 
@@ -194,8 +195,9 @@ func (c route) on(u user) (answer, user) {
 	if !u.owned(c.at) {
 		return answer{Err: signal.ErrOffline}, u
 	}
-	u.seq++
-	return answer{Route: signal.Route{Peer: u.owner, Epoch: u.epoch, Seq: u.seq}}, u
+	first := u.seq + 1
+	u.seq += int64(c.messages)
+	return answer{Route: signal.Route{Peer: u.owner, Epoch: u.epoch, Seq: first}}, u
 }
 
 func (c owner) on(u user) (answer, user) {

@@ -18,6 +18,10 @@ type Frame struct {
 // Len returns how much the frame counts toward [MaxHeldBytes], in bytes.
 func (f Frame) Len() int { return len(f.To) + len(f.Data) }
 
+// Posts reports whether there is something to post; otherwise the frame ends with
+// its Code.
+func (f Frame) Posts() bool { return f.Code == OK && !f.Confirm }
+
 // Numbered is a frame with its number.
 type Numbered struct {
 	N int64

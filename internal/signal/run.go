@@ -1,0 +1,188 @@
+package signal
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+)
+
+// How a run is posted.
+const (
+	// receiversAtOnce is to how many receivers a run is posted side by side.
+	receiversAtOnce = 8
+	// maxRouted is how many messages are routed at once. A receiver that orders what
+	// it gets by its numbers holds what others send until they are posted.
+	maxRouted = 32
+	// routeTries is how often a message is routed: once more if the receiver's
+	// connection is found gone, for it may have come back on another.
+	routeTries = 2
+)
+
+// posted is a run that was posted, and is to be finished.
+type posted struct {
+	run         []lane.Numbered
+	codes       []lane.Code // how each frame ended
+	undelivered []lane.Undelivered
+	spent       int         // messages to take from the bucket
+	taken       int64       // where the lane stood
+	tried       []lane.Move // that may have been made
+	answered    bool        // another invocation answers, which has expired the lease
+}
+
+// contradicted reports whether the lane has recorded another outcome.
+func (p *posted) contradicted(l lane.Lane) bool {
+	for i, f := range p.run {
+		if l.Outcome(f.N) != p.codes[i] {
+			return true
+		}
+	}
+	return false
+}
+
+// stream is what a run has for one receiver. Its frames are posted one after the
+// other.
+type stream struct {
+	to       UserName
+	run      []lane.Numbered // in which its frames are
+	codes    []lane.Code     // how each frame of the run ended
+	left     int             // how many of its frames have not ended:
+	next     int             // the first of them is here, or later in the run
+	route    Route           // of the next frames
+	routed   int             // how many of them may go by it
+	routedAt lane.Instant    // since when
+	tries    int             // how often the next frame was routed to a connection that was gone
+}
+
+// frame returns the next frame, and its place in the run.
+func (st *stream) frame() (int, lane.Numbered) {
+	for !st.run[st.next].Posts() || st.run[st.next].To != string(st.to) {
+		st.next++
+	}
+	return st.next, st.run[st.next]
+}
+
+// ended notes how the next frame ended.
+func (st *stream) ended(code lane.Code) {
+	i, _ := st.frame()
+	st.codes[i] = code
+	st.next, st.left, st.tries = i+1, st.left-1, 0
+}
+
+// postRun posts a run: to one receiver frame by frame, to several side by side.
+// Whenever the lease is too old to start a post all wait for it to be renewed.
+func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
+	p := posted{run: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
+	for open := v.streams(&p); len(open) > 0 && v.mayPost(ctx); {
+		if len(open) == 1 {
+			v.postStream(ctx, v.conn, &open[0], v.conn.Lane.LeasedAt)
+		} else {
+			v.postSideBySide(ctx, v.conn, open)
+		}
+		open = slices.DeleteFunc(open, func(st stream) bool { return st.left == 0 })
+	}
+	for i, f := range run {
+		if code := p.codes[i]; code != lane.OK {
+			p.undelivered = append(p.undelivered, lane.Undelivered{From: f.N, To: f.N, Code: code})
+		}
+	}
+	return p
+}
+
+// postSideBySide posts streams for as long as a post may start.
+func (v *invocation) postSideBySide(ctx context.Context, from Connection, open []stream) {
+	v.sideBySide(len(open), receiversAtOnce, func(i int) { v.postStream(ctx, from, &open[i], from.Lane.LeasedAt) })
+}
+
+// streams parts a run by receiver. Frames that the rate does not allow, which are
+// the last ones, or that have nothing to post, have ended with that.
+func (v *invocation) streams(p *posted) []stream {
+	list, now := v.one[:0], v.Clock.Now()
+	for i := range p.run {
+		f := &p.run[i]
+		refuseTooLarge(v.conn.User, &f.Frame)
+		switch {
+		case !v.Rate.Allows(v.conn.Lane.TAT, p.spent, now):
+			p.codes[i] = lane.CodeBusy
+			continue
+		case !f.Posts():
+			p.codes[i] = f.Code
+		default:
+			p.codes[i] = lane.CodeServer // until it is posted
+			j := slices.IndexFunc(list, func(st stream) bool { return string(st.to) == f.To })
+			if j < 0 {
+				j, list = len(list), append(list, stream{to: UserName(f.To), run: p.run, codes: p.codes, next: i})
+			}
+			list[j].left++
+		}
+		p.spent++
+	}
+	return list
+}
+
+// postUnnumbered posts a message without a number and returns how that ended. It
+// needs no lease.
+func (s *Service) postUnnumbered(ctx context.Context, from Connection, f lane.Frame) lane.Code {
+	refuseTooLarge(from.User, &f)
+	st := stream{to: UserName(f.To), run: []lane.Numbered{{N: NoNumber, Frame: f}}, codes: []lane.Code{f.Code}}
+	if st.run[0].Posts() {
+		st.left = 1
+	}
+	for st.left > 0 {
+		s.postStream(ctx, from, &st, s.Clock.Now())
+	}
+	return st.codes[0]
+}
+
+// postStream posts the frames of a stream for as long as a post may start under a
+// lease of that time. Numbers that were reserved and are not posted are gaps in the
+// receiver's: those of frames that are not accepted, and what is left of a route if
+// its connection is found gone, or if it is too old. A receiver need not wait for
+// any number for longer than [lane.PostStartWithin] and [lane.PostWithin] together.
+func (s *Service) postStream(ctx context.Context, from Connection, st *stream, leasedAt lane.Instant) {
+	for st.left > 0 {
+		if st.routed == 0 || !s.mayStart(st.routedAt) {
+			if err := s.routeStream(ctx, st); err != nil {
+				for st.left > 0 {
+					st.ended(codeOf(err))
+				}
+				return
+			}
+		}
+		if !s.mayStart(leasedAt) {
+			return
+		}
+		to := st.route
+		_, f := st.frame()
+		st.route.Seq, st.routed = to.Seq+1, st.routed-1
+		err := s.Pusher.Post(ctx, to.Peer, Delivery{from.User, f.Data, to.Epoch, to.Seq, from.Session, f.N})
+		switch {
+		case errors.Is(err, ErrGone):
+			s.endGone(ctx, st.to, to.Peer.ID)
+			st.routed = 0
+			if st.tries++; st.tries < routeTries {
+				continue
+			}
+		case err != nil:
+			s.Log.WarnContext(ctx, "delivery failed", "user", st.to, "connection", to.Peer.ID, "error", err)
+		}
+		st.ended(codeOf(err))
+	}
+}
+
+// routeStream routes the next frames of a stream.
+func (s *Service) routeStream(ctx context.Context, st *stream) (err error) {
+	st.routed = min(st.left, maxRouted)
+	for t := s.tries(); ; {
+		st.route, err = s.Store.Route(ctx, st.to, st.routed, s.Clock.Now())
+		if !t.another(ctx, err) {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, ErrOffline) {
+		s.Log.ErrorContext(ctx, "route failed", "user", st.to, "error", err)
+	}
+	st.routedAt = s.Clock.Now()
+	return err
+}

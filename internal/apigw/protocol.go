@@ -34,18 +34,23 @@ func (p Protocols) Pings(name signal.Protocol) bool {
 	return ok && protocol.ServerPings()
 }
 
-// Alike returns the protocols whose clients send frames of the same form: those
-// that [Protocols.of] does not tell apart.
+// Alike returns the protocols whose clients send frames that mean the same. Of
+// those that [Protocols.of] does not tell apart, some read an ack id as a number.
 func Alike(name signal.Protocol) []signal.Protocol {
-	if name == signal.JSON {
+	switch name {
+	case signal.JSON:
 		return jsonForm
+	case signal.EIO3, signal.EIO4:
+		return engineForm
+	default:
+		return unnumberedForm
 	}
-	return engineForm
 }
 
 var (
-	jsonForm   = []signal.Protocol{signal.JSON}
-	engineForm = []signal.Protocol{signal.EIO3, signal.EIO4}
+	jsonForm       = []signal.Protocol{signal.JSON}
+	engineForm     = []signal.Protocol{signal.EIO3, signal.EIO4}
+	unnumberedForm = []signal.Protocol{signal.EIO3Unnumbered, signal.EIO4Unnumbered}
 )
 
 // of returns the protocol that a frame is in, by its form: Engine.IO packets begin

@@ -1,6 +1,7 @@
 package apigw_test
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -159,6 +160,41 @@ func TestFormOfAnotherProtocol(t *testing.T) {
 	}
 }
 
+// TestNumbersThatAreNone: a client that says that its ack ids are no sequence is
+// served at once, once for each message, and answered under the ids.
+func TestNumbersThatAreNone(t *testing.T) {
+	for _, engine := range []string{"3", "4"} {
+		w := newWire(t)
+		w.open("b", map[string]string{"token": "b"})
+		w.expect("b")
+		w.open("a", map[string]string{"EIO": engine, "numbers": "none"})
+		delete(w.sockets.frames, "a")
+		w.say("a", `42700["owt-message",{"to":"b","data":"early"}]`)
+		w.say("a", `42512["authentication",{"token":"a"}]`)
+		w.expect("a", "43700[2120]", `42["server-authenticated",{"uid":"a"}]`, `43512[{"uid":"a"}]`)
+		for _, id := range []string{"998", "3", "998", "512", "0"} { // a used one is another message
+			w.say("a", "42"+id+`["owt-message",{"to":"b","data":"`+id+`"}]`)
+		}
+		w.asked-- // the last invocation runs twice
+		w.say("a", `420["owt-message",{"to":"b","data":"0"}]`)
+		w.say("a", `421["owt-message",{"to":"nobody","data":1}]`)
+		w.say("a", `422["owt-message",null]`)
+		w.say("a", `423["other"]`)
+		w.say("a", `42["owt-message",{"to":"b","data":"without"}]`)
+		w.say("a", "2")
+		w.expect("a", "43998[]", "433[]", "43998[]", "43512[]", "430[]", "431[2201]", "432[2110]", "433[2103]", "3")
+		var want []string
+		for i, data := range []string{"998", "3", "998", "512", "0", "without"} {
+			want = append(want, fmt.Sprintf(`{"type":"message","from":"a","seq":%d,"data":"%s"}`, i+1, data))
+		}
+		w.expect("b", want...)
+	}
+	h, _ := newHandler(memory.New())
+	if r, _ := h.Connect(t.Context(), event("id=", "", map[string]string{"EIO": "4", "numbers": "some"})); r.StatusCode != 400 {
+		t.Errorf("numbers that are not none: %+v", r)
+	}
+}
+
 // TestForeignNamespaces: Engine.IO 3 gets the error as Socket.IO 2 has it.
 func TestForeignNamespaces(t *testing.T) {
 	w := newWire(t)
@@ -208,7 +244,9 @@ func TestEnvelope(t *testing.T) {
 	from := signal.UserName(strings.Repeat("\x01", signal.MaxUserName))
 	w.open("from", map[string]string{"token": string(from)})
 	w.expect("from")
-	frame := func(data int) string { return `{"type":"message","to":"nobody","data":"` + strings.Repeat("x", data-2) + `"}` }
+	frame := func(data int) string {
+		return `{"type":"message","to":"nobody","data":"` + strings.Repeat("x", data-2) + `"}`
+	}
 	largest := signal.MaxPost
 	for refused := true; refused; largest-- {
 		w.say("from", frame(largest))

@@ -41,9 +41,12 @@ func New(c Config) *apigw.Handler {
 	if c.Timers == (Timers{}) {
 		c.Timers = NewTimers()
 	}
+	eio3 := socketio.OWT{Version: socketio.EIO3, Heartbeat: c.Timers.Heartbeat, MaxPayload: maxPayload}
+	eio4 := eio3
+	eio4.Version = socketio.EIO4
 	protocols := apigw.Protocols{
-		signal.EIO3: socketio.OWT{Version: socketio.EIO3, Heartbeat: c.Timers.Heartbeat, MaxPayload: maxPayload},
-		signal.EIO4: socketio.OWT{Version: socketio.EIO4, Heartbeat: c.Timers.Heartbeat, MaxPayload: maxPayload},
+		signal.EIO3: eio3, signal.EIO3Unnumbered: eio3.Unnumber(),
+		signal.EIO4: eio4, signal.EIO4Unnumbered: eio4.Unnumber(),
 		signal.JSON: jsonproto.Protocol{Idle: c.Timers.Idle, MaxPayload: maxPayload},
 	}
 	pusher := apigw.Pusher{Connections: c.Connections, Protocols: protocols}

@@ -134,6 +134,9 @@ type (
 	Send struct {
 		Number int64 // or NoNumber
 		Frame  lane.Frame
+		// AckAs is the id under which a message without a number is answered; nil:
+		// it is answered only if it fails.
+		AckAs *int64
 		// ID is API Gateway's id of a message without a number, the same in each
 		// invocation for it; empty: not known.
 		ID string

@@ -441,30 +441,50 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Send) Reply {
 	c, err := s.get(ctx, p.ID)
 	switch {
 	case errors.Is(err, ErrNoConnection):
+		s.ackAs(ctx, p, in, lane.CodeUnknownUser)
 		return s.rejectEnded(ctx, p)
 	case err != nil:
-		return reply(RequestFailed{codeOf(err)})
+		return in.answer(codeOf(err))
 	case s.misread(p, c):
 		return Reply{Speaks: c.Protocol}
 	case c.Revoked(s.Clock.Now()):
+		s.ackAs(ctx, p, in, lane.CodeWrongToken)
 		return s.endRevoked(ctx, c, closing)
 	case c.User == "":
-		return reply(RequestFailed{lane.CodeUnknownUser})
+		return in.answer(lane.CodeUnknownUser)
 	}
 	v := s.invocation(c)
 	taken, err := v.takeUnnumbered(ctx, in.ID)
 	switch {
 	case errors.Is(err, errRevoked):
+		s.ackAs(ctx, p, in, lane.CodeWrongToken)
 		return s.endRevoked(ctx, v.conn, closing)
 	case err != nil:
-		return reply(RequestFailed{codeOf(err)})
+		return in.answer(codeOf(err))
 	case !taken:
 		return Reply{} // a repeated invocation was first, and answers
 	}
-	if code := s.postUnnumbered(ctx, c, in.Frame); code != lane.OK {
-		return reply(RequestFailed{code})
+	return in.answer(s.postUnnumbered(ctx, c, in.Frame))
+}
+
+// ackAs answers a message without a number that is to be answered in any case, on a
+// connection that ends.
+func (s *Service) ackAs(ctx context.Context, p Peer, in Send, code lane.Code) {
+	if in.AckAs != nil {
+		s.post(ctx, p, Ack{*in.AckAs, code})
 	}
-	return Reply{}
+}
+
+// answer returns the answer to a message without a number.
+func (in Send) answer(code lane.Code) Reply {
+	switch {
+	case in.AckAs != nil:
+		return reply(Ack{*in.AckAs, code})
+	case code != lane.OK:
+		return reply(RequestFailed{code})
+	default:
+		return Reply{}
+	}
 }
 
 // takeUnnumbered takes a message without a number, and from the sender's bucket.

@@ -122,6 +122,9 @@ func failure(in Input) Event {
 		if in.Number != NoNumber {
 			return Ack{in.Number, lane.CodeServer}
 		}
+		if in.AckAs != nil {
+			return Ack{*in.AckAs, lane.CodeServer}
+		}
 	case Authenticate:
 		if in.Number != NoNumber {
 			return ConnectionRefused{in.Number, lane.CodeServer}

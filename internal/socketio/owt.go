@@ -49,10 +49,28 @@ type OWT struct {
 	Heartbeat Heartbeat
 	// MaxPayload is how many bytes a message may have, as clients learn it.
 	MaxPayload int
+	unnumbered bool
+}
+
+// Unnumber returns o for clients whose ack ids are no sequence, such as those that
+// draw them at random: each message goes out when it comes, in no order, and is
+// answered under its id.
+func (o OWT) Unnumber() OWT {
+	o.unnumbered = true
+	return o
 }
 
 // queryVersion is what OWT's SDKs up to 4.3.1 say their version by.
 const queryVersion = "clientVersion"
+
+// queryNumbers, with the value numbersNone, says that a client's ack ids are no
+// sequence.
+const (
+	queryNumbers = "numbers"
+	numbersNone  = "none"
+)
+
+var errNumbers = errors.New("numbers can only be " + numbersNone)
 
 // cpp begins the User-Agent of Socket.IO's C++ client. Its releases from 1.6.1 to
 // the commit 725a8e0, which OWT's SDKs 4.2 to 5.0 for iOS and C++ name, say
@@ -73,6 +91,16 @@ func (o OWT) Handshake(query map[string]string, hs *signal.Handshake) error {
 	hs.JoinsLate = hs.Token != nil && o.Version == EIO4
 	version, says := query[queryVersion]
 	hs.Unsupported = o.Version == EIO3 && says && version == ""
+	switch numbers, says := query[queryNumbers]; {
+	case !says:
+		return nil
+	case numbers != numbersNone:
+		return errNumbers
+	case o.Version == EIO3:
+		hs.Peer.Protocol = signal.EIO3Unnumbered
+	default:
+		hs.Peer.Protocol = signal.EIO4Unnumbered
+	}
 	return nil
 }
 
@@ -139,6 +167,15 @@ func (o OWT) foreign(p Packet) (signal.Input, []byte, error) {
 }
 
 func (o OWT) decodeEvent(p Packet) (signal.Input, []byte, error) {
+	in, answer, err := o.decodeNumbered(p)
+	if send, ok := in.(signal.Send); ok && o.unnumbered && p.HasID {
+		send.Number, send.AckAs = signal.NoNumber, new(send.Number)
+		in = send
+	}
+	return in, answer, err
+}
+
+func (o OWT) decodeNumbered(p Packet) (signal.Input, []byte, error) {
 	number := signal.NoNumber
 	if p.HasID {
 		number = p.ID

@@ -59,7 +59,7 @@ func libraries(t *testing.T) []library {
 	const install = "`make test-clients` installs it"
 	node := func(version string) []string { return []string{nodePath(t), "libraries/client.mjs", version} }
 	java := func(version string) []string {
-		lib := need.File(t, "e2e/libraries/java/"+version+"/lib", install)
+		lib := filepath.Dir(need.File(t, "e2e/libraries/java/"+version+"/lib/.stamp", install))
 		return []string{need.Program(t, "java"), "-cp", filepath.Join(lib, "*"), "libraries/java/Client.java"}
 	}
 	python := func(version string) []string {

@@ -160,14 +160,14 @@ func TestTokenOfASocketIOHandshake(t *testing.T) {
 				t.Errorf("EIO %s by %s: %+v, %q", engine, headers[0], got.APIGatewayProxyResponse, got.frames)
 			}
 		}
+		refused := connect(t, signal.Access{Authenticator: &asker{}}, map[string]string{"EIO": engine, "clientVersion": "4.3.1"})
+		if want := map[string]string{"3": `44"2120"`, "4": `44{"message":"2120","data":{"code":2120}}`}[engine]; !slices.Contains(refused.frames, want) {
+			t.Errorf("EIO %s without a token: %q", engine, refused.frames)
+		}
 		only := connect(t, signal.Access{Authenticator: &asker{}}, map[string]string{"EIO": engine}, "Sec-WebSocket-Protocol", bring("alice"))
 		if only.StatusCode != 400 || strings.Contains(only.Body, "owt.token") || only.asked != nil {
 			t.Errorf("EIO %s, nothing to choose but the token: %+v", engine, only.APIGatewayProxyResponse)
 		}
-	}
-	refused := connect(t, signal.Access{Authenticator: &asker{}}, map[string]string{"EIO": "3", "clientVersion": "4.3.1"})
-	if !slices.Contains(refused.frames, `44"2120"`) {
-		t.Errorf("an SDK 4 without a token: %q", refused.frames)
 	}
 	if got := connect(t, signal.OpenAccess, map[string]string{"EIO": "4"}, "Sec-WebSocket-Protocol", "mqtt"); got.StatusCode != 200 || got.Headers != nil {
 		t.Errorf("a foreign subprotocol: %+v", got.APIGatewayProxyResponse)

@@ -85,7 +85,7 @@ const cpp = "WebSocket++/"
 // has succeeded.
 func (o OWT) Handshake(query map[string]string, hs *signal.Handshake) error {
 	hs.Unasked = o.Version == EIO4 && strings.HasPrefix(hs.UserAgent, cpp)
-	if hs.Token == nil && strings.HasPrefix(hs.Client.Version, "4.") && (o.Version == EIO3 || hs.Unasked) {
+	if hs.Token == nil && strings.HasPrefix(hs.Client.Version, "4.") {
 		hs.Token = new(string)
 	}
 	hs.JoinsLate = hs.Token != nil && o.Version == EIO4

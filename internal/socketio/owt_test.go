@@ -113,7 +113,7 @@ func TestOWTHandshake(t *testing.T) {
 		"an empty version":               {owt3, signal.Handshake{}, "", signal.Handshake{Unsupported: true}},
 		"Engine.IO 4, an empty version":  {owt4, signal.Handshake{}, "", signal.Handshake{}},
 		"Engine.IO 4, a token":           {owt4, signal.Handshake{Token: &token}, "-", signal.Handshake{Token: &token, JoinsLate: true}},
-		"Engine.IO 4, an SDK 4":          {owt4, signal.Handshake{}, "4.3.1", signal.Handshake{}}, // it may bring one yet
+		"Engine.IO 4, an SDK 4":          {owt4, signal.Handshake{}, "4.3.1", signal.Handshake{Token: new(string), JoinsLate: true}},
 		"C++, says 4":                    {owt4, signal.Handshake{UserAgent: cpp}, "-", signal.Handshake{Unasked: true}},
 		"C++, says 4, a token":           {owt4, signal.Handshake{UserAgent: cpp, Token: &token}, "4.3.1", signal.Handshake{Token: &token, JoinsLate: true, Unasked: true}},
 		"C++, says 4, an SDK 4, without": {owt4, signal.Handshake{UserAgent: cpp}, "4.3.1", signal.Handshake{Token: new(string), JoinsLate: true, Unasked: true}},

@@ -4,13 +4,13 @@
 //
 // The table has a string key, pk, and two kinds of items:
 //
-//	conn#<connectionId>   protocol, endpoint, client, early, user, until, bar, attributes, since, expires, session, kept, ended, next, and the lane:
+//	conn#<connectionId>   protocol, endpoint, client, early, joining, user, until, bar, attributes, since, expires, session, kept, ended, next, and the lane:
 //	                      open, done, turn, owner, turnAt, held, size, faults, forgotten, fullAt, unnumbered
 //	user#<name>           owner, claimedAt, until, epoch, seq, fullAt, expires
 //
 // Of the lane, turn is [lane.Lane.Taken], owner its Holder, turnAt its LeasedAt,
 // faults its Undelivered, forgotten its OutcomesAfter and fullAt its TAT; bar is
-// [signal.Connection.Revocation], early its JoinsLate, and kept until when a session's
+// [signal.Connection.Revocation], early its JoinsLate, joining that its client has asked, and kept until when a session's
 // record is kept once it has ended.
 //
 // The attribute expires is DynamoDB's time to live, in seconds since the Unix

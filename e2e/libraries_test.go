@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -149,9 +150,7 @@ func (c *program) read(out io.Reader) {
 func (c *program) ask(what string, args map[string]any) {
 	c.t.Helper()
 	ask := map[string]any{"do": what}
-	for name, value := range args {
-		ask[name] = value
-	}
+	maps.Copy(ask, args)
 	if err := c.in.Encode(ask); err != nil {
 		c.t.Fatalf("ask to %s: %v", what, err)
 	}

@@ -19,7 +19,10 @@ const (
 	EIO3 Protocol = "eio3"          // Engine.IO 3: Socket.IO 1.x and 2.x clients
 	EIO4 Protocol = "eio4"          // Engine.IO 4: Socket.IO 3.x and 4.x clients
 	JSON Protocol = "owt.signal.v1" // JSON over WebSocket, docs/protocol.md
-	// The same two for clients whose ack ids are no sequence.
+)
+
+// Engine.IO for clients whose ack ids are no sequence.
+const (
 	EIO3Unnumbered Protocol = "eio3-unnumbered"
 	EIO4Unnumbered Protocol = "eio4-unnumbered"
 )

@@ -42,7 +42,8 @@ def connect(url, query=None, auth=None, transports=None, token=None, **_):
     if query:
         url += "?" + urllib.parse.urlencode(query)
     try:
-        client.connect(url, transports=transports, **({"auth": auth} if auth else {}))
+        more = {"auth": auth, "wait_timeout": 30} if sys.argv[1] == "5" else {}
+        client.connect(url, transports=transports, **more)
     except socketio.exceptions.ConnectionError as e:
         say("connect_error", str(e))
 

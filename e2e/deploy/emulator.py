@@ -21,7 +21,7 @@ from hypercorn.config import Config
 from ministack import app
 from ministack.core import iam_actions, lambda_runtime
 from ministack.core.responses import new_uuid
-from ministack.services import apigateway, lambda_svc
+from ministack.services import apigateway, budgets, lambda_svc
 from ministack.services.cloudformation import engine, provisioners
 
 LISTENER = "fd://3"
@@ -32,7 +32,7 @@ GLANCE = 0.05
 def main():
     threading.Thread(target=end_with_the_test, daemon=True).start()
     for add in (
-        add_split_in_conditions, add_gradual_deployments, add_route_responses, add_metric_math,
+        add_split_in_conditions, add_gradual_deployments, add_route_responses, add_metric_math, add_budgets,
         add_parameters_by_arn, add_extensions, add_concurrent_frames, add_handshake_answers, add_custom_domains,
     ):
         add()
@@ -129,6 +129,29 @@ def add_metric_math():
         return alarm | {"Metrics": metrics}
 
     provisioners._cw_metric_alarm_record = with_metrics
+
+
+def add_budgets():
+    """AWS::Budgets::Budget: MiniStack has the operations, not the resource. Of actions it
+    has neither: one is there, and the test does what AWS would do by it ("Configuring
+    AWS Budgets actions", AWS Cost Management User Guide)."""
+
+    def create(logical_id, props, stack_name):
+        name = f"{stack_name}-{logical_id}"
+        limit = props["Budget"]["BudgetLimit"]
+        provisioned(budgets._create_budget(props | {"Budget": props["Budget"] | {
+            "BudgetName": name, "BudgetLimit": {"Amount": str(limit["Amount"]), "Unit": limit["Unit"]}}}))
+        return name, {}
+
+    def delete(physical_id, props):
+        budgets._delete_budget({"BudgetName": physical_id})
+
+    def provisioned(answer):
+        if answer[0] != 200:
+            raise RuntimeError(f"AWS::Budgets::Budget create: {answer}")
+
+    register("AWS::Budgets::Budget", create, delete)
+    register("AWS::Budgets::BudgetsAction", lambda logical_id, props, stack_name: (f"{stack_name}-{logical_id}", {}))
 
 
 # --- Parameter Store --------------------------------------------------------------

@@ -40,6 +40,7 @@ func TestEverything(t *testing.T) {
 		"AlarmTopicArn=" + topic, "AccessLogs=true", "ConnectConcurrency=100", "MessageConcurrency=200", "StageName=live", "LogLevel=DEBUG",
 		"DeploymentPreference=Linear10PercentEvery1Minute", "DeletionProtection=true", "Tracing=PassThrough",
 		"LogUserKeyArn=arn:aws:ssm:" + region + ":" + account + ":parameter/users", "SecretKeyArn=" + key,
+		"MonthlyBudget=200", "BudgetEmail=you@example.com", "BudgetCutsOff=true",
 	}
 	byToken := append([]string{"AuthMode=jwt", "JwtSecretArn=" + secret, "JwtAudience=owt"}, everything...)
 	s := e.deploy(t, append(byToken, "Revision=1")...)
@@ -66,6 +67,7 @@ func TestEverything(t *testing.T) {
 	}, "FunctionArn")
 	e.deploy(t, append(slices.Clip(everything), "AuthMode=lambda", "AuthFunctionArn="+function, `JwtSecretArn=""`, `JwtAudience=""`, "AuthHeaders=X-Device", "Revision=3")...)
 	clients(t, onDomain, nil, "who|what the function is asked", 15, "auth/lambda.test.mjs")
+	e.spendBudget(t, s)
 }
 
 // cooldown is how long a function does not read again what it has read

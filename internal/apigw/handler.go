@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -29,7 +30,10 @@ type Handler struct {
 	Endpoint func(events.APIGatewayWebsocketProxyRequestContext) string
 	// Origins are those that browsers may connect from; nil: any.
 	Origins []string
+	// Idle is after what silence API Gateway closes a connection.
+	Idle    time.Duration
 	Log     *slog.Logger
+	budgets budgets
 }
 
 // Connect handles $connect. What follows the answer, the first frames on the
@@ -60,6 +64,7 @@ func (h *Handler) Connect(ctx context.Context, ev *request) (response, signal.Af
 // Disconnect handles $disconnect.
 func (h *Handler) Disconnect(ctx context.Context, ev *request) response {
 	id := signal.ConnectionID(ev.RequestContext.ConnectionID)
+	h.budgets.forget(id)
 	if err := h.Service.Disconnect(ctx, id); err != nil {
 		h.Log.ErrorContext(ctx, "disconnect failed", "connection", id, "error", err)
 	}
@@ -82,14 +87,14 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 		in, answer, err = h.decode(ev, p.Protocol)
 		speaks := p.Protocol
 		if !known && (err != nil || in == signal.Input(signal.Leave{})) { // seldom, so it may cost a read
-			speaks = h.Service.Speaks(ctx, p)
+			speaks = h.speaks(ctx, p)
 		}
 		if speaks == p.Protocol {
 			if err != nil {
 				h.Log.InfoContext(ctx, "frame not understood", "connection", p.ID, "error", err)
 			}
 			if in == nil {
-				return frame(answer), nil
+				return h.idle(ctx, ev, p, answer)
 			}
 			reply := h.Service.Receive(ctx, p, in)
 			if reply.Speaks == "" || known {

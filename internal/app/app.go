@@ -69,6 +69,7 @@ func New(c Config) *apigw.Handler {
 		Protocols: protocols,
 		Endpoint:  c.Endpoint,
 		Origins:   c.Limits.Origins,
+		Idle:      c.Timers.Idle,
 		Log:       c.Log,
 	}
 }

@@ -119,7 +119,7 @@ func logKey(ctx context.Context, limited limits.Config, config aws.Config) (stri
 // newLog logs from level on in Lambda's format. Lambda's own filter would take
 // away the metrics, too.
 func newLog(level, userKey string) *slog.Logger {
-	h := atLeast{Handler: HashUsers(lambdacontext.NewLogHandler(), userKey)}
+	h := atLeast{Handler: HashUsers(BoundLog(lambdacontext.NewLogHandler()), userKey)}
 	_ = h.level.UnmarshalText([]byte(level)) // INFO, if it says nothing
 	return slog.New(h)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"time"
@@ -35,7 +36,7 @@ func New(ctx context.Context, c Config, config aws.Config, log *slog.Logger) (si
 	access := signal.Access{Anonymous: c.anonymous(), Sources: c.Sources, Versions: c.Versions}
 	switch c.Mode {
 	case ModeJWT:
-		a, err := newJWTOf(ctx, c, config, log)
+		a, err := newJWTOf(ctx, c, config, time.Now, rand.Float64, log)
 		if err != nil {
 			return signal.Access{}, fmt.Errorf("configure authentication: %w", err)
 		}
@@ -52,16 +53,16 @@ func New(ctx context.Context, c Config, config aws.Config, log *slog.Logger) (si
 	return access, nil
 }
 
-func newJWTOf(ctx context.Context, c Config, config aws.Config, log *slog.Logger) (*JWT, error) {
+func newJWTOf(ctx context.Context, c Config, config aws.Config, now func() time.Time, random func() float64, log *slog.Logger) (*JWT, error) {
 	if !c.shared() {
-		return newJWT(c, newIssuer(c.KeySet, c.Issuer, time.Now, log), time.Now), nil
+		return newJWT(c, newIssuer(c.KeySet, c.Issuer, now, random, log), now), nil
 	}
-	s, err := newSharedSecret(ctx, c, config, time.Now, log)
+	s, err := newSharedSecret(ctx, c, config, now, random, log)
 	if err != nil {
 		return nil, err
 	}
 	if c.Algorithms == nil { // those that the secret of the time is long enough for
 		c.Algorithms = slices.Collect(maps.Keys(hashSize))
 	}
-	return newJWT(c, s, time.Now), nil
+	return newJWT(c, s, now), nil
 }

@@ -15,14 +15,24 @@ const (
 	Stale        = stale
 	Cooldown     = cooldown
 	AfterFailure = afterFailure
+	MaxPause     = maxPause
+	MaxUnknown   = maxPauseUnknown
 	MaxDocument  = maxDocument
 	MaxKeys      = maxKeys
 	SecretFresh  = secretFresh
 )
 
-// NewJWTAt is the authenticator by an issuer's keys, by a clock of the test's.
-func NewJWTAt(c Config, now func() time.Time) signal.Authenticator {
-	return newJWT(c, newIssuer(c.KeySet, c.Issuer, now, slog.New(slog.DiscardHandler)), now)
+// NewAt is the authenticator of mode jwt, by a clock and a jitter of the test's.
+func NewAt(ctx context.Context, c Config, now func() time.Time, random func() float64, log *slog.Logger) (signal.Authenticator, error) {
+	return newJWTOf(ctx, c, awsenv.ConfigOr("us-east-1", "test"), now, random, log)
+}
+
+// NoJitter is that of tests that look at the very instant.
+func NoJitter() float64 { return 0 }
+
+// Pause is how long after so many failures an issuer is asked again.
+func Pause(failures int, known bool, retryAfter time.Duration, jitter float64) time.Duration {
+	return lifetimes{afterFailure: afterFailure}.pause(failures, known, retryAfter, jitter)
 }
 
 // ParseKeys counts the keys of a set that can be used.
@@ -52,15 +62,5 @@ var (
 	ParseHeaders  = headers
 	ParseSources  = sources
 	CheckURL      = checkURL
+	RetryAfter    = readRetryAfter
 )
-
-// NewSharedAt is the authenticator by a shared secret, by a clock of the test's.
-func NewSharedAt(ctx context.Context, c Config, now func() time.Time) (signal.Authenticator, error) {
-	log := slog.New(slog.DiscardHandler)
-	s, err := newSharedSecret(ctx, c, awsenv.ConfigOr("us-east-1", "test"), now, log)
-	if err != nil {
-		return nil, err
-	}
-	c.Algorithms = []string{"HS256"}
-	return newJWT(c, s, now), nil
-}

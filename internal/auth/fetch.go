@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -48,7 +49,7 @@ func fetch(ctx context.Context, address string) ([]byte, error) {
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("fetch %s: status %d", address, response.StatusCode)
+		return nil, fmt.Errorf("fetch %s: %w", address, statusError{response.StatusCode, readRetryAfter(response.Header)})
 	}
 	document, err := io.ReadAll(io.LimitReader(response.Body, maxDocument+1))
 	if err != nil {
@@ -58,6 +59,35 @@ func fetch(ctx context.Context, address string) ([]byte, error) {
 		return nil, fmt.Errorf("fetch %s: more than %d bytes", address, maxDocument)
 	}
 	return document, nil
+}
+
+// statusError is an answer that is none.
+type statusError struct {
+	status     int
+	retryAfter time.Duration // 0: not said
+}
+
+func (e statusError) Error() string { return fmt.Sprintf("status %d", e.status) }
+
+// retryAfter returns for how long an answer asks not to be asked again.
+func retryAfter(err error) time.Duration {
+	e, _ := errors.AsType[statusError](err)
+	return e.retryAfter
+}
+
+// readRetryAfter reads the header (RFC 9110, section 10.2.3): seconds, or a date,
+// which counts from that of the answer. It returns [maxPause] at most.
+func readRetryAfter(h http.Header) time.Duration {
+	said := h.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(said, 10, 63); err == nil {
+		return time.Duration(min(seconds, uint64(maxPause/time.Second))) * time.Second
+	}
+	until, err := http.ParseTime(said)
+	from, errFrom := http.ParseTime(h.Get("Date"))
+	if err != nil || errFrom != nil {
+		return 0
+	}
+	return min(max(until.Sub(from), 0), maxPause)
 }
 
 // checkURL says what keeps keys from being fetched there: whoever can change

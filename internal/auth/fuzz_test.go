@@ -21,7 +21,10 @@ func FuzzToken(f *testing.F) {
 	i := newIssuer(f, key)
 	c := auth.NewConfig()
 	c.Mode, c.KeySet, c.Issuer = auth.ModeJWT, i.URL+"/keys", i.URL
-	a := auth.NewJWTAt(c, time.Now)
+	a, err := auth.NewAt(f.Context(), c, time.Now, auth.NoJitter, quiet)
+	if err != nil {
+		f.Fatal(err)
+	}
 	good := sign(f, "EdDSA", key.private, i.claims(nil), map[string]any{"kid": "k"})
 	f.Add(good)
 	f.Add(sign(f, "EdDSA", private("Ed25519", 2).(ed25519.PrivateKey), i.claims(nil), nil))

@@ -19,11 +19,11 @@ const (
 
 // newIssuer returns the keys that somebody publishes at the URL keySet, or at
 // the one that is discovered by the issuer's identifier.
-func newIssuer(keySet, identifier string, now func() time.Time, log *slog.Logger) *keySource {
+func newIssuer(keySet, identifier string, now func() time.Time, random func() float64, log *slog.Logger) *keySource {
 	return newKeySource(&keySource{
 		// Two documents, each bounded by itself.
 		lifetimes: lifetimes{fresh: fresh, stale: stale, within: 2 * fetchWithin, afterFailure: afterFailure},
-		of:        "the issuer", now: now, log: log,
+		of:        "the issuer", now: now, random: random, log: log,
 		read: func(ctx context.Context) ([]key, error) { return fetchKeys(ctx, keySet, identifier) },
 	})
 }

@@ -54,7 +54,11 @@ func byIssuer(t *testing.T, i *issuer, change func(*auth.Config)) (signal.Authen
 		t.Fatal(err)
 	}
 	at := &clock{now: time.Now()}
-	return auth.NewJWTAt(c, at.time), at
+	a, err := auth.NewAt(t.Context(), c, at.time, auth.NoJitter, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, at
 }
 
 func authenticate(t *testing.T, a signal.Authenticator, token string) (signal.Identity, error) {
@@ -378,7 +382,7 @@ func TestIssuerIsDown(t *testing.T) {
 	at.pass(time.Second)
 	wantUnavailable(t, a, token) // nobody knows any more whether its key is good
 	i.answer(nil)
-	at.pass(auth.AfterFailure)
+	at.pass(auth.MaxUnknown)
 	wantUser(t, a, token, "alice")
 }
 

@@ -22,13 +22,38 @@ type lifetimes struct {
 	stale time.Duration
 	// within bounds a reading.
 	within time.Duration
-	// afterFailure is how long after a reading that failed the next may follow.
+	// afterFailure is how long after a reading that failed the next may follow while
+	// no keys are known, and everybody is refused.
 	afterFailure time.Duration
 }
 
-// cooldown is how long after they were read keys are not read again, whatever
-// tokens are made up.
-const cooldown = 30 * time.Second
+const (
+	// cooldown is how long after they were read keys are not read again, whatever
+	// tokens are made up, and after a failure while keys are known.
+	cooldown = 30 * time.Second
+	// The pause after a failure doubles with each in a row, up to maxPause while keys
+	// are known, and maxPauseUnknown while not; a Retry-After is heeded up to there.
+	maxPause        = 5 * time.Minute
+	maxPauseUnknown = 30 * time.Second
+	// Processes that began together do not go on together: keys are read again by up
+	// to an early-th of their time sooner, and after a failure by a late-th later.
+	early, late = 8, 4
+)
+
+// pause returns how long after so many failures in a row the next reading may
+// follow; retryAfter is what the last answer asks for, jitter from 0 to 1.
+func (l lifetimes) pause(failures int, known bool, retryAfter time.Duration, jitter float64) time.Duration {
+	least, most := l.afterFailure, maxPauseUnknown
+	if known {
+		least, most = cooldown, maxPause
+	}
+	p := least << min(failures-1, 8)
+	p = min(max(p, retryAfter), most)
+	return p + part(p/late, jitter)
+}
+
+// part returns that part of a duration.
+func part(d time.Duration, share float64) time.Duration { return time.Duration(share * float64(d)) }
 
 // keySource is a set of keys that change now and then. It is safe for concurrent
 // use.
@@ -40,6 +65,8 @@ type keySource struct {
 	now  func() time.Time
 	log  *slog.Logger
 	turn chan struct{} // holds one; who has it reads
+	// random returns a number from 0 to 1, for the jitter.
+	random func() float64
 
 	mu   sync.Mutex
 	last reading
@@ -49,9 +76,13 @@ type keySource struct {
 type reading struct {
 	keys []key
 	came time.Time // when they were read
-	// asked is when they were to be read last, err what came of that.
-	asked time.Time
-	err   error
+	old  time.Time // from then on they are to be read again
+	// asked is when they were to be read last, err what came of that, failures how
+	// often in a row it was an error, and next when they may be read again.
+	asked    time.Time
+	err      error
+	failures int
+	next     time.Time
 }
 
 // time is the time by the wall clock: the monotonic one may stand still while a
@@ -75,7 +106,7 @@ func (s *keySource) known() reading {
 func (s *keySource) find(ctx context.Context, algorithm, id string) ([]any, reading, error) {
 	r := s.known()
 	found := s.fitting(r, algorithm, id)
-	if len(found) == 0 || s.time().Sub(r.came) >= s.fresh {
+	if len(found) == 0 || !s.time().Before(r.old) {
 		r = s.renew(ctx, r, len(found) == 0)
 		found = s.fitting(r, algorithm, id)
 	}
@@ -92,7 +123,7 @@ func (s *keySource) find(ctx context.Context, algorithm, id string) ([]any, read
 // fitting are the keys that a token may be signed by: the one that it names, or,
 // if it names none, any that its algorithm goes with.
 func (s *keySource) fitting(r reading, algorithm, id string) []any {
-	if s.stale > 0 && s.time().Sub(r.came) >= s.stale {
+	if !s.usable(r) {
 		return nil
 	}
 	var found []any
@@ -102,6 +133,11 @@ func (s *keySource) fitting(r reading, algorithm, id string) []any {
 		}
 	}
 	return found
+}
+
+// usable reports whether keys are known that are not too old.
+func (s *keySource) usable(r reading) bool {
+	return r.keys != nil && (s.stale == 0 || s.time().Sub(r.came) < s.stale)
 }
 
 // renew reads the keys again, unless that has been done since they were seen, or
@@ -122,11 +158,7 @@ func (s *keySource) renew(ctx context.Context, seen reading, wait bool) reading 
 	}
 	defer func() { <-s.turn }()
 	r := s.known()
-	pause := cooldown
-	if r.err != nil {
-		pause = s.afterFailure
-	}
-	if r.asked != seen.asked || !r.asked.IsZero() && s.time().Sub(r.asked) < pause {
+	if r.asked != seen.asked || s.time().Before(r.next) {
 		return r
 	}
 	return s.readNow(ctx)
@@ -139,12 +171,21 @@ func (s *keySource) readNow(ctx context.Context) reading {
 	keys, err := s.read(within)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last.asked, s.last.err = s.time(), err
-	switch {
-	case err == nil:
-		s.last.keys, s.last.came = keys, s.last.asked
-	case s.last.keys != nil:
+	r := &s.last
+	r.asked, r.err = s.time(), err
+	if err == nil {
+		r.keys, r.came, r.failures = keys, r.asked, 0
+		r.old, r.next = r.came.Add(s.fresh-part(s.fresh/early, s.random())), r.came.Add(cooldown)
+		return *r
+	}
+	r.failures++
+	known := s.usable(*r)
+	r.next = r.asked.Add(s.pause(r.failures, known, retryAfter(err), s.random()))
+	if end := r.came.Add(s.stale); known && s.stale > 0 && end.Before(r.next) {
+		r.next = end // from then on everybody is refused
+	}
+	if r.keys != nil {
 		s.log.ErrorContext(ctx, "keys not renewed, the old ones stay", "of", s.of, "error", err)
 	}
-	return s.last
+	return *r
 }

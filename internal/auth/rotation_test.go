@@ -13,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/owt-signal/owt-signal/internal/auth"
@@ -36,11 +35,10 @@ func bySecret(t *testing.T) *shared {
 	s.rotate(oldSecret)
 	c := auth.NewConfig()
 	c.Mode, c.SecretFile = auth.ModeJWT, s.file
-	access, err := auth.New(t.Context(), c, aws.Config{}, slog.New(slog.NewJSONHandler(&s.log, nil)))
-	if err != nil {
+	var err error
+	if s.Authenticator, err = auth.NewAt(t.Context(), c, time.Now, auth.NoJitter, slog.New(slog.NewJSONHandler(&s.log, nil))); err != nil {
 		t.Fatal(err)
 	}
-	s.Authenticator = access.Authenticator
 	return s
 }
 
@@ -136,7 +134,7 @@ func TestFloodOfForgedTokens(t *testing.T) {
 	c := auth.NewConfig()
 	c.Mode, c.Secret = auth.ModeJWT, parameterARN
 	at := &clock{now: time.Now()}
-	a, err := auth.NewSharedAt(t.Context(), c, at.time)
+	a, err := auth.NewAt(t.Context(), c, at.time, auth.NoJitter, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

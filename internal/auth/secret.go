@@ -26,10 +26,10 @@ const (
 
 // newSharedSecret returns the secret that c names. It is an error if there is none
 // yet that can be used; later, one that cannot leaves the one before in place.
-func newSharedSecret(ctx context.Context, c Config, config aws.Config, now func() time.Time, log *slog.Logger) (*keySource, error) {
+func newSharedSecret(ctx context.Context, c Config, config aws.Config, now func() time.Time, random func() float64, log *slog.Logger) (*keySource, error) {
 	s := newKeySource(&keySource{
 		lifetimes: lifetimes{fresh: secretFresh, within: secretWithin, afterFailure: cooldown},
-		of:        "the shared secret", now: now, log: log,
+		of:        "the shared secret", now: now, random: random, log: log,
 		read: func(ctx context.Context) ([]key, error) { return readSecret(ctx, c, config) },
 	})
 	return s, s.readNow(ctx).err

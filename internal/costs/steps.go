@@ -38,7 +38,8 @@ var (
 	beat       = Steps{Invocations: 1, In: 1, Answers: 1, Pings: 1}
 	disconnect = Steps{Invocations: 1, Writes: 2, Lines: 1, Metrics: 1}
 	forget     = Steps{Writes: 1, Reads: 1}
-	connection = connect.work().plus(1, disconnect.work()).plus(1, forget.work()) // from beginning to end
+	verify     = Steps{Reads: 1, Metrics: 1}                                                             // by a beat, up to twice
+	connection = connect.work().plus(1, disconnect.work()).plus(1, forget.work()).plus(2, verify.work()) // from beginning to end
 )
 
 // In ms: what an invocation takes besides what it waits for, and a ping adds to keepalive.

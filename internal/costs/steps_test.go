@@ -44,6 +44,8 @@ type service struct {
 	mu      sync.Mutex   // of a round of keepalive, which visits many at once
 	frames  []string     // to clients
 	steps   Steps
+	closed  int   // connections, by @connections
+	since   int64 // when connections were opened, as events say it; zero: they do not
 	table   *dynamodb.Client
 }
 
@@ -68,7 +70,7 @@ func newService(t *testing.T) *service {
 	limited.Rate = lane.Rate{PerSecond: 100, Burst: 2000} // as template.yaml has it
 	s.handler = app.New(app.Config{
 		Limits: limited,
-		Store:  store, Connections: apigw.NewManagement(config), Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(slog.NewJSONHandler(&s.log, nil)),
+		Store:  store, Connections: apigw.NewManagement(config), Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(app.BoundLog(slog.NewJSONHandler(&s.log, nil))),
 		Endpoint: func(events.APIGatewayWebsocketProxyRequestContext) string {
 			return "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod"
 		},
@@ -88,6 +90,9 @@ func (s *service) Do(r *http.Request) (*http.Response, error) {
 		s.steps.Posts++
 		s.frames = append(s.frames, string(frame))
 	}
+	if r.Method == http.MethodDelete {
+		s.closed++
+	}
 	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 }
 
@@ -95,7 +100,7 @@ func (s *service) Do(r *http.Request) (*http.Response, error) {
 func (s *service) invoke(id, query, body string, route app.Route) {
 	ev := &events.APIGatewayWebsocketProxyRequest{
 		Body:                  body,
-		RequestContext:        events.APIGatewayWebsocketProxyRequestContext{ConnectionID: id},
+		RequestContext:        events.APIGatewayWebsocketProxyRequestContext{ConnectionID: id, ConnectedAt: s.since},
 		QueryStringParameters: make(map[string]string),
 	}
 	for pair := range strings.SplitSeq(query, "&") {
@@ -281,6 +286,14 @@ func TestSteps(t *testing.T) {
 			}
 			e.beat(s, id)
 			check("beat", e.heartbeat, "")
+			s.since = time.Now().Add(-limits.DefaultAuthenticateWithin).UnixMilli()
+			e.beat(s, id)
+			verified := e.heartbeat
+			verified.Reads, verified.Metrics = verify.Reads, verify.Metrics
+			check("beat after the time to authenticate", verified, "")
+			e.beat(s, id)
+			check("the next one", e.heartbeat, "")
+			s.since = 0
 			s.disconnect(id)
 			check("disconnect", disconnect, "")
 			s.handler.Service.Clock = ahead{}

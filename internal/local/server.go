@@ -53,7 +53,7 @@ type listener struct {
 }
 
 func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) {
-	log := slog.New(app.HashUsers(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: o.level}), o.limits.LogKey))
+	log := slog.New(app.HashUsers(app.BoundLog(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: o.level})), o.limits.LogKey))
 	a, err := newAPI(ctx, o, log, logs)
 	if err != nil {
 		return nil, err

@@ -16,8 +16,6 @@ const (
 	// MaxToken is the longest token. The longest that large issuers are known to
 	// make, with hundreds of groups in them, stay below it.
 	MaxToken = 8 << 10
-	// MaxClientValue is the longest type or version that a client may say it is.
-	MaxClientValue = versions.MaxValue
 	// MaxClient is what is kept of a handshake together. With it the record of a
 	// connection still fits into one of DynamoDB's write units of 1 KB, or two.
 	MaxClient = 1 << 10

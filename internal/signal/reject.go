@@ -9,21 +9,13 @@ import (
 
 // rejectVersion tells a client that its version is not served.
 func (s *Service) rejectVersion(ctx context.Context, h Handshake) {
-	s.Log.InfoContext(ctx, "version not supported", "connection", h.Peer.ID, "type", brief(h.Client.Type), "version", brief(h.Client.Version))
+	s.Log.InfoContext(ctx, "version not supported", "connection", h.Peer.ID, "type", h.Client.Type, "version", h.Client.Version)
 	s.Count(MetricRefusals, 1)
 	if !s.sendOpen(ctx, h.Peer) {
 		s.close(ctx, h.Peer)
 		return
 	}
 	s.farewell(ctx, h.Peer, ConnectionRefused{NoNumber, lane.CodeUnsupported})
-}
-
-// brief returns what a log needs of a client's word for itself.
-func brief(value string) string {
-	if len(value) > MaxClientValue {
-		return value[:MaxClientValue] + "…"
-	}
-	return value
 }
 
 // refuse ends a connection that cannot be served. What is held of it is

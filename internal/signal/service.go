@@ -52,13 +52,10 @@ type Reply struct {
 func reply(events ...Event) Reply { return Reply{Events: events} }
 
 // Speaks returns the protocol that a connection speaks, as its handshake has fixed
-// it, or that of p if it is not known.
-func (s *Service) Speaks(ctx context.Context, p Peer) Protocol {
-	c, err := s.getEnded(ctx, p.ID)
-	if err != nil {
-		return p.Protocol
-	}
-	return c.Protocol
+// it.
+func (s *Service) Speaks(ctx context.Context, id ConnectionID) (Protocol, error) {
+	c, err := s.Store.GetEnded(ctx, id, s.Clock.Now())
+	return c.Protocol, err
 }
 
 // alike returns the protocols whose clients may have sent a frame that has the form

@@ -55,11 +55,12 @@ func TestAlarmsArePaid(t *testing.T) {
 }
 
 // TestNothingElseIsCharged: what charges by itself is off as the stack comes, and
-// the limits are those that docs/operations.md reckons with.
+// the limits are those that docs/costs.md reckons with.
 func TestNothingElseIsCharged(t *testing.T) {
 	tpl := load(t)
 	for name, want := range map[string]string{
 		"Tracing": "PassThrough", "AccessLogs": "false", "ThrottlingRate": "1000", "TableReadUnits": "10000", "TableWriteUnits": "10000", "PingRate": "500",
+		"MonthlyBudget": "0", "BudgetCutsOff": "false",
 	} {
 		if got := at(map[string]any(tpl), "Parameters", name, "Default"); fmt.Sprint(got) != want {
 			t.Errorf("%s is %v by default, want %v", name, got, want)

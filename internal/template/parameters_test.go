@@ -261,6 +261,9 @@ func TestRulesRefuse(t *testing.T) {
 		{"LambdaIsUsed", deployment{"AuthFunctionArn": everything["AuthFunctionArn"]}, true},
 		{"LambdaIsUsed", deployment{"AuthHeaders": "origin", "AuthMode": "jwt", "JwtIssuer": "https://a"}, true},
 		{"SecretKeyHasASecret", deployment{"SecretKeyArn": keyARN}, false},
+		{"BudgetHasAnAddress", deployment{"MonthlyBudget": "1"}, false},
+		{"BudgetIsUsed", deployment{"BudgetEmail": "you@example.com"}, false},
+		{"BudgetIsUsed", deployment{"BudgetCutsOff": "true"}, false},
 	} {
 		tried[c.rule] = true
 		if by := tpl.refusals(c.d); !slices.Equal(by, []string{c.rule}) {
@@ -278,6 +281,7 @@ func TestRulesRefuse(t *testing.T) {
 	for _, d := range []deployment{
 		{"DomainName": domain, "CertificateArn": certificate, "HostedZoneId": "Z1"},
 		{"AuthMode": "jwt", "JwtIssuer": "https://a", "JwtSecretArn": secretARN, "JwtAlgorithms": "HS512"},
+		{"MonthlyBudget": "1", "BudgetEmail": "you+aws@mail.example.com", "BudgetCutsOff": "true"},
 	} {
 		if by := tpl.refusals(d); by != nil {
 			t.Errorf("%v is refused by %q", d, by)

@@ -89,7 +89,7 @@ test-e2e: $(NEEDED)
 
 # Socket.IO's libraries in Java and Python, beside JavaScript.
 test-clients: $(NEEDED)
-	$(GOTEST) -run '^TestLibraries$$' -parallel 8 ./e2e
+	$(GOTEST) -run '^TestLibraries$$' -parallel 4 ./e2e
 
 deploy-test: $(NEEDED)
 	$(GOTEST) ./e2e/deploy

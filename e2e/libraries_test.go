@@ -46,6 +46,10 @@ func TestLibraries(t *testing.T) {
 	}
 }
 
+// patience bounds what a program does at once, of several that start on a machine
+// under load.
+const patience = 3 * time.Minute
+
 // library is a version of a client library.
 type library struct {
 	name    string
@@ -124,7 +128,7 @@ func (l library) start(t *testing.T) *program {
 	reading.Go(func() { c.read(out) })
 	t.Cleanup(func() {
 		in.Close()
-		killed := time.AfterFunc(soon, func() { _ = cmd.Process.Kill() })
+		killed := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 		reading.Wait()
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%s ended: %v", l.name, err)
@@ -188,7 +192,7 @@ func (c *program) counts() map[string]int {
 // await waits for the nth of a kind.
 func (c *program) await(on string, nth int) told {
 	c.t.Helper()
-	for end := time.After(soon); ; {
+	for end := time.After(patience); ; {
 		all, more := c.all(on)
 		if len(all) >= nth {
 			return all[nth-1]
@@ -342,7 +346,7 @@ func (s libraryRun) received(c *program, after int, want ...string) {
 // ack returns the arguments of the ack of a message.
 func (s libraryRun) ack(c *program, id int) (args []string) {
 	s.Helper()
-	for end := time.After(soon); ; {
+	for end := time.After(patience); ; {
 		all, more := c.all("ack")
 		if i := slices.IndexFunc(all, func(w told) bool { return w.ID == strconv.Itoa(id) }); i >= 0 {
 			for _, a := range all[i].Args {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -78,7 +79,7 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 	defer func() {
 		if failure := recover(); failure != nil {
 			h.Log.ErrorContext(ctx, "message failed", "connection", p.ID, "panic", fmt.Sprint(failure), "stack", string(debug.Stack()))
-			r, after = h.answer(ctx, p, []signal.Event{h.Service.Failure(in)}), nil
+			r, after = h.answer(ctx, p, h.Service.Failure(in)), nil
 		}
 	}()
 	for known := false; ; known = true {
@@ -123,6 +124,12 @@ func (h *Handler) decode(ev *request, protocol signal.Protocol) (signal.Input, [
 		if i.Number == signal.NoNumber {
 			i.ID, _ = ev.RequestContext.MessageID.(string)
 			in = i
+		}
+	case signal.Sends:
+		if id, _ := ev.RequestContext.MessageID.(string); id != "" {
+			for n := range i {
+				i[n].ID = id + " " + strconv.Itoa(n)
+			}
 		}
 	}
 	return in, answer, err

@@ -27,6 +27,7 @@ var (
 	errEngine      = errors.New("Engine.IO 3 or 4 is needed (query parameter EIO)")
 	errSubprotocol = errors.New("none of the offered subprotocols is served; offer " + string(signal.JSON))
 	errNotText     = errors.New("a header that this server looks at, or a query parameter, is not UTF-8")
+	errTwice       = errors.New("a query parameter is given twice: which of them counts is not known")
 	errTooLong     = errors.New("the headers that this server looks at are too long")
 )
 
@@ -34,6 +35,11 @@ var (
 // An error is safe to show to the client.
 func (h *Handler) handshake(ev *request) (hs signal.Handshake, subprotocol string, err error) {
 	query := ev.QueryStringParameters
+	for _, values := range ev.MultiValueQueryStringParameters {
+		if len(values) > 1 {
+			return hs, "", errTwice
+		}
+	}
 	switch engine, ok := query[queryEngine]; {
 	case !ok:
 		hs.Peer = h.peer(ev, signal.JSON)

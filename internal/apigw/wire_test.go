@@ -148,7 +148,7 @@ func TestFormOfAnotherProtocol(t *testing.T) {
 		refused := map[string]string{"3": `44"2110"`, "4": `44{"message":"2110","data":{"code":2110}}`}[engine]
 		for _, frame := range []string{
 			`{"type":"leave"}`, `{"type":"message","id":1,"to":"sio","data":1}`, `{"type":"message","to":"sio","data":1}`, `{"type":"presence","user":"sio"}`,
-			`{"type":"x"}`, "x", " 42",
+			`{"type":"x"}`, "x", " 42", `[{"type":"message","id":1,"to":"sio","data":1}]`, `[{"type":"message","to":"sio","data":1}]`,
 		} {
 			w.open("sio", map[string]string{"EIO": engine, "token": "sio"}, "User-Agent", "WebSocket++/")
 			delete(w.sockets.frames, "sio")

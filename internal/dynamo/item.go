@@ -22,6 +22,7 @@ const (
 	attrClient     = "client"
 	attrEarly      = "early"
 	attrJoining    = "joining"
+	attrLobby      = "lobby"
 	attrUser       = "user"
 	attrBar        = "bar"
 	attrAttributes = "attributes"
@@ -168,6 +169,7 @@ func (r *reader) connection(it item) signal.Connection {
 			Batches:  r.bool(it, attrBatches),
 		},
 		Client:     r.client(r.child(it, attrClient)),
+		Lobby:      signal.LobbyID(r.str(it, attrLobby)),
 		JoinsLate:  r.bool(it, attrEarly),
 		Joining:    r.bool(it, attrJoining),
 		User:       signal.UserName(r.str(it, attrUser)),

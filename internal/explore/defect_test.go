@@ -127,10 +127,6 @@ var defects = []defect{
 		"of several that are posted the first counts as taken", "once", config{senders: together([]int64{1, 2}), faults: repeat},
 		"lane/transitions.go", "Taken: run[len(run)-1].N", "Taken: run[0].N",
 	},
-	{
-		"the others post on while the lease is renewed", "once", config{senders: one(1, 2, 3), two: true, slow: 3},
-		"run.go", "&open[i], from.Lane.LeasedAt)", "&open[i], from.Lane.LeasedAt.Add(lane.ClockBound*time.Duration(i)))",
-	},
 }
 
 var inDefect = flag.String("defect", "", "explore the config of the defect of that name, which must be found: the source has it")

@@ -310,11 +310,12 @@ func (h *history) replay() (next []*effect) {
 // replay is the world as the service sees it: its ports, by what was observed.
 type replay struct {
 	*program
-	seen    []*history // the last comes first
-	now     lane.Instant
-	random  byte
-	strands []*strand
-	current *strand
+	signal.LobbyStore            // nil: lobbies are explored by themselves
+	seen              []*history // the last comes first
+	now               lane.Instant
+	random            byte
+	strands           []*strand
+	current           *strand
 }
 
 // strand is what an invocation does one after the other. It runs until it waits.
@@ -358,8 +359,8 @@ func (r *replay) unwind() {
 func (r *replay) settle() {
 	for again := true; again; {
 		again = false
-		for i := 0; i < len(r.strands); i++ { // there may become more
-			if st := r.strands[i]; !st.over && st.waits == nil && (st.joins == nil || st.joins.over) {
+		for _, st := range r.strands { // if there become more, again
+			if !st.over && st.waits == nil && (st.joins == nil || st.joins.over) {
 				r.resume(st)
 				again = true
 			}

@@ -48,6 +48,7 @@ const EndedLife = time.Minute
 type Connection struct {
 	Peer
 	Client     Client            // what its handshake said, if the authenticator [Needs] it; never the token
+	Lobby      LobbyID           // that it takes over from; empty: none
 	JoinsLate  bool              // its client asks to join, which is answered once the handshake has authenticated it
 	Joining    bool              // it has asked
 	User       UserName          // empty until it has authenticated

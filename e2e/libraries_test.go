@@ -28,18 +28,20 @@ func TestLibraries(t *testing.T) {
 		name  string
 		flags func(t *testing.T) []string
 		more  []string
+		polls bool // the clients begin by long polling, as they do by default
 	}{
-		{"memory", inMemory, nil},
-		{"functions", onFunctions, nil},
-		{"late", inMemory, []string{"-faults", "delay=40ms,duplicate=0.05"}},
-		{"late functions", onFunctions, []string{"-faults", "delay=40ms,duplicate=0.05"}},
+		{"memory", inMemory, nil, false},
+		{"default transports", inMemory, nil, true},
+		{"functions", onFunctions, nil, true},
+		{"late", inMemory, []string{"-faults", "delay=40ms,duplicate=0.05"}, false},
+		{"late functions", onFunctions, []string{"-faults", "delay=40ms,duplicate=0.05"}, false},
 	} {
 		t.Run(on.name, func(t *testing.T) {
 			s := serve(t, append(append(on.flags(t), on.more...), "-ping-interval", "1s", "-ping-timeout", "20s", "-log", "warn")...)
 			for _, l := range all {
 				t.Run(l.name, func(t *testing.T) {
 					t.Parallel()
-					libraryRun{t, s, on.more != nil, l}.run()
+					libraryRun{t, s, on.more != nil, on.polls, l}.run()
 				})
 			}
 		})
@@ -215,6 +217,7 @@ type libraryRun struct {
 	*testing.T
 	server  *server
 	repeats bool // invocations run twice, and so do their answers
+	polls   bool
 	library
 }
 
@@ -232,14 +235,17 @@ func (s libraryRun) run() {
 	for way, options := range ways {
 		s.Run(way, func(t *testing.T) {
 			t.Parallel()
-			libraryRun{t, s.server, s.repeats, s.library}.by(way, options)
+			libraryRun{t, s.server, s.repeats, s.polls, s.library}.by(way, options)
 		})
 	}
 }
 
 func (s libraryRun) by(way string, options map[string]any) {
 	network := newProxy(s.T, s.server)
-	options["url"], options["transports"] = "http://"+network.Address, []string{"websocket"}
+	options["url"] = "http://" + network.Address
+	if !s.polls {
+		options["transports"] = []string{"websocket"}
+	}
 	me, peer := s.start(s.T), s.start(s.T)
 	peer.ask("connect", map[string]any{
 		"url": s.server.Plain, "transports": []string{"websocket"}, "token": fmt.Sprintf("peer-%s-%d", way, time.Now().UnixNano()),

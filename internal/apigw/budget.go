@@ -36,7 +36,7 @@ type budget struct {
 	verified bool
 	until    lane.Instant
 	speaks   signal.Protocol // as its record says; empty: that was not read
-	upgrades int // of MaxUpgrades
+	upgrades int             // of MaxUpgrades
 }
 
 // verdict is what comes of a frame that touches no record.

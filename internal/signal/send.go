@@ -48,6 +48,8 @@ func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered) Repl
 	switch {
 	case errors.Is(err, ErrNoConnection):
 		return v.rejectRun(p, run)
+	case errors.Is(err, errMisread):
+		return Reply{Speaks: v.conn.Protocol}
 	case errors.Is(err, errRevoked):
 		return v.endRevoked(ctx, v.conn, closing, run...)
 	case err != nil:
@@ -99,14 +101,19 @@ func (s *Service) invocation(c Connection) *invocation {
 // decided about them, with the move that was made for it; if that has a run, it is
 // now this invocation's to post.
 func (v *invocation) submit(ctx context.Context, run []lane.Numbered) (lane.Arrival, error) {
-	a := lane.Arrival{Move: lane.Take(run, v.id, v.Clock.Now())}
+	p, a := v.conn.Peer, lane.Arrival{Move: lane.Take(run, v.id, v.Clock.Now())}
 	var takes []lane.Arrival
 	for range decideTries {
 		if a.Move.Kind == "" {
 			return a, nil
 		}
 		before, kind := v.conn.Lane, a.Move.Kind
-		made, err := v.update(ctx, updateBy(a.Move))
+		u := updateBy(a.Move)
+		u.Speaks = v.alike(p)
+		made, err := v.update(ctx, u)
+		if err == nil && v.misread(p, v.conn) {
+			return lane.Arrival{}, errMisread
+		}
 		if err != nil && !errors.Is(err, errRevoked) {
 			return lane.Arrival{}, err
 		}

@@ -19,7 +19,8 @@ import (
 type Options struct {
 	// Token says who the user is. With neither Token nor TokenSource the user is
 	// anonymous, where that is allowed: the server makes up a name, another one
-	// for each connection.
+	// for each connection. A token that no header can carry as it is, with white space
+	// at its ends, control characters or others than ASCII, goes as a subprotocol.
 	Token string
 	// TokenSource is asked for a token before each connection, for tokens that
 	// end: with one, the connection does, and the next one needs another. It
@@ -136,6 +137,7 @@ type Client struct {
 	doubtful bool          // the current one was superseded meanwhile: by that, or by another client
 	query    *query        // presence that is asked for
 	armed    time.Time     // the earliest deadline that is known
+	corks    int           // who want that nothing is sent yet
 }
 
 // Dial connects to the server at a URL like wss://host/prod, and returns once

@@ -2,15 +2,17 @@ package client
 
 import (
 	"context"
-	"encoding/json"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 )
@@ -48,7 +50,8 @@ type connection struct {
 	stalled atomic.Bool
 
 	out       sync.Mutex // protects what follows
-	frames    [][]byte   // to be written
+	queue     []outFrame // to be written
+	maxBatch  int        // how many messages the server takes in a frame; zero: no arrays
 	writeSoon chan struct{}
 }
 
@@ -56,7 +59,7 @@ type connection struct {
 // It returns once the server has welcomed it, and else an error. ctx bounds
 // only the dialling.
 func (c *Client) dial(ctx context.Context, before string) (*connection, error) {
-	header, err := c.header(ctx)
+	header, offers, err := c.credentials(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +70,7 @@ func (c *Client) dial(ctx context.Context, before string) (*connection, error) {
 	ws, _, err := websocket.Dial(ctx, c.address(before, first), &websocket.DialOptions{
 		HTTPClient:   c.options.HTTPClient,
 		HTTPHeader:   header,
-		Subprotocols: []string{subprotocol},
+		Subprotocols: offers,
 	})
 	if err != nil {
 		if e := (*url.Error)(nil); errors.As(err, &e) {
@@ -130,19 +133,26 @@ func (c *Client) notWelcome(id string) {
 	c.opening, c.doubtful = false, false
 }
 
-// header brings the token, which so is in no address that somebody writes down.
-func (c *Client) header(ctx context.Context) (http.Header, error) {
+// credentials are what brings the token: a header, or a subprotocol, as browsers
+// bring theirs, for one that would not be the same in a header. So it is in no address
+// that somebody writes down (docs/authentication.md, Where a token travels).
+func (c *Client) credentials(ctx context.Context) (header http.Header, offers []string, err error) {
 	token := c.options.Token
 	if c.options.TokenSource != nil {
-		var err error
 		if token, err = c.options.TokenSource(ctx); err != nil {
-			return nil, fmt.Errorf("get a token: %w", err)
+			return nil, nil, fmt.Errorf("get a token: %w", err)
 		}
 	}
-	if token == "" {
-		return nil, nil
+	switch {
+	case token == "":
+		return nil, []string{subprotocol}, nil
+	case !utf8.ValidString(token):
+		return nil, nil, errors.New("use the token: it is not UTF-8")
+	case token != strings.TrimSpace(token), strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }):
+		return nil, []string{subprotocol, tokenSubprotocol + base64.RawURLEncoding.EncodeToString([]byte(token))}, nil
+	default:
+		return http.Header{"Authorization": {"Bearer " + token}}, []string{subprotocol}, nil
 	}
-	return http.Header{"Authorization": {"Bearer " + token}}, nil
 }
 
 // address is the URL to connect to.
@@ -151,6 +161,7 @@ func (c *Client) address(before string, first int64) string {
 	q := u.Query()
 	q.Set("session", c.session)
 	q.Set("first", strconv.FormatInt(first, 10))
+	q.Set("batch", "1")
 	if before != "" {
 		q.Set("resume", before)
 	}
@@ -163,6 +174,9 @@ func parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := url.ParseQuery(u.RawQuery); err != nil { // what cannot be decoded would be left out
+		return nil, errors.New("the query of the address cannot be decoded")
 	}
 	switch u.Scheme {
 	case "ws", "wss", "http", "https":
@@ -179,14 +193,11 @@ func (k *connection) read() {
 		if err != nil {
 			break
 		}
-		var f frame
-		if json.Unmarshal(text, &f) != nil {
-			f = frame{} // something from API Gateway itself, or from a later server
-		}
-		if f.Type == typeMessage && !k.admit() {
+		frames := readFrames(text)
+		if len(frames) > maxUnreceived || !k.admit(frames) { // more than any server says at once
 			break
 		}
-		k.client.handle(k, f)
+		k.client.handle(k, frames)
 	}
 	k.cancel()
 	_ = k.ws.CloseNow()
@@ -194,8 +205,17 @@ func (k *connection) read() {
 	close(k.done)
 }
 
-// admit waits until there is room for a message.
-func (k *connection) admit() bool {
+// admit waits until there is room for the messages.
+func (k *connection) admit(frames []frame) bool {
+	for _, f := range frames {
+		if f.Type == typeMessage && !k.admitMessage() {
+			return false
+		}
+	}
+	return true
+}
+
+func (k *connection) admitMessage() bool {
 	select {
 	case k.client.slots <- struct{}{}:
 		return true
@@ -211,11 +231,11 @@ func (k *connection) admit() bool {
 	}
 }
 
-// send queues a frame: what is queued is bounded by the window, and by what the
+// send queues frames: what is queued is bounded by the window, and by what the
 // client itself asks for.
-func (k *connection) send(f []byte) {
+func (k *connection) send(frames ...outFrame) {
 	k.out.Lock()
-	k.frames = append(k.frames, f)
+	k.queue = append(k.queue, frames...)
 	k.out.Unlock()
 	select {
 	case k.writeSoon <- struct{}{}:
@@ -223,12 +243,15 @@ func (k *connection) send(f []byte) {
 	}
 }
 
-// ask queues a frame that the server answers. The client's lock is held.
-func (k *connection) ask(f []byte, now time.Time) {
+// ask queues frames that the server answers. The client's lock is held.
+func (k *connection) ask(now time.Time, frames ...outFrame) {
+	if len(frames) == 0 {
+		return
+	}
 	if k.asked.IsZero() {
 		k.asked = now
 	}
-	k.send(f)
+	k.send(frames...)
 }
 
 // write writes what is queued until the connection ends.
@@ -240,14 +263,16 @@ func (k *connection) write() {
 		case <-k.writeSoon:
 		}
 		k.out.Lock()
-		frames := k.frames
-		k.frames = nil
+		queue, most := k.queue, k.maxBatch
+		k.queue = nil
 		k.out.Unlock()
-		for _, f := range frames {
-			if k.writeMessage(k.life, f) != nil {
+		for len(queue) > 0 {
+			n := together(queue, most)
+			if k.writeMessage(k.life, join(queue[:n])) != nil {
 				k.cancel()
 				return
 			}
+			queue = queue[n:]
 		}
 	}
 }

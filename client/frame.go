@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 )
@@ -19,6 +20,9 @@ const (
 
 const subprotocol = "owt.signal.v1"
 
+// tokenSubprotocol begins what is offered beside it to bring a token, in base64url.
+const tokenSubprotocol = "owt.token."
+
 // frame is whatever the server may say.
 type frame struct {
 	Type string `json:"type"`
@@ -28,6 +32,7 @@ type frame struct {
 	Idle        int    `json:"idle"`        // seconds
 	MaxPayload  int    `json:"maxPayload"`  // bytes
 	MaxInFlight int    `json:"maxInFlight"` // messages
+	MaxBatch    int    `json:"maxBatch"`    // messages in a frame
 
 	// ack and error
 	ID      int64  `json:"id"`
@@ -47,29 +52,76 @@ type frame struct {
 	Data    json.RawMessage `json:"data"`
 }
 
+// readFrames reads what the server says: an object, or an array of them. What
+// cannot be read, from API Gateway itself or a later server, is a frame without a
+// type.
+func readFrames(text []byte) []frame {
+	if bytes.HasPrefix(text, []byte{'['}) {
+		var several []frame
+		_ = json.Unmarshal(text, &several)
+		return several
+	}
+	var one frame
+	if json.Unmarshal(text, &one) != nil {
+		one = frame{}
+	}
+	return []frame{one}
+}
+
+// outFrame is what the client says. Messages may go together.
+type outFrame struct {
+	text    []byte
+	message bool
+}
+
+// together is how many of the frames that are queued go as one: messages, as many
+// as the server takes, up to API Gateway's unit of metering.
+func together(queue []outFrame, most int) int {
+	n, size := 1, len("[]")+len(queue[0].text)
+	for queue[0].message && n < min(len(queue), most) && queue[n].message {
+		if size += len(",") + len(queue[n].text); size > maxFrame {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// join is the text of frames that go as one.
+func join(frames []outFrame) []byte {
+	if len(frames) == 1 {
+		return frames[0].text
+	}
+	texts := make([][]byte, len(frames))
+	for i, f := range frames {
+		texts[i] = f.text
+	}
+	return append(append([]byte{'['}, bytes.Join(texts, []byte{','})...), ']')
+}
+
 var (
-	pingFrame  = []byte(`{"type":"ping"}`)
-	leaveFrame = []byte(`{"type":"leave"}`)
+	pingFrame  = outFrame{text: []byte(`{"type":"ping"}`)}
+	leaveFrame = outFrame{text: []byte(`{"type":"leave"}`)}
 )
 
-func presenceFrame(user string) []byte {
-	return append(append([]byte(`{"type":"presence","user":`), quoted(user)...), '}')
+func presenceFrame(user string) outFrame {
+	return outFrame{text: append(append([]byte(`{"type":"presence","user":`), quoted(user)...), '}')}
 }
 
 // messageFrame is a message whose receiver and data are JSON.
-func messageFrame(number int64, to, data []byte) []byte {
+func messageFrame(number int64, to, data []byte) outFrame {
 	b := make([]byte, 0, frameSize(to, data))
 	b = append(b, `{"type":"message","id":`...)
 	b = strconv.AppendInt(b, number, 10)
 	b = append(append(b, `,"to":`...), to...)
 	b = append(append(b, `,"data":`...), data...)
-	return append(b, '}')
+	return outFrame{append(b, '}'), true}
 }
 
 // fillerFrame has the place of a number in the order, and nothing to deliver:
 // the server answers it 2110 when its turn comes.
-func fillerFrame(number int64) []byte {
-	return append(strconv.AppendInt([]byte(`{"type":"message","id":`), number, 10), '}')
+func fillerFrame(number int64) outFrame {
+	return outFrame{append(strconv.AppendInt([]byte(`{"type":"message","id":`), number, 10), '}'), true}
 }
 
 // frameSize is how large a message's frame is at most.

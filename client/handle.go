@@ -5,12 +5,23 @@ import (
 	"time"
 )
 
-// handle takes a frame that came on k.
-func (c *Client) handle(k *connection, f frame) {
+// handle takes frames that came together on k. What may be sent then goes
+// together, too.
+func (c *Client) handle(k *connection, frames []frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
 	k.heard, k.asked = now, time.Time{}
+	c.corks++
+	for _, f := range frames {
+		c.take(k, f, now)
+	}
+	c.corks--
+	c.pump(now)
+}
+
+// take takes a frame that came on k. The lock is held.
+func (c *Client) take(k *connection, f frame, now time.Time) {
 	switch f.Type {
 	case typeOpen:
 		k.opened(f)
@@ -27,7 +38,6 @@ func (c *Client) handle(k *connection, f frame) {
 	case typePresence:
 		c.answerQuery(f.User, f.Online, nil)
 		c.outbox.grace.presence(f.User, f.Online, now)
-		c.pump(now)
 	case typeSuperseded:
 		switch {
 		case k == c.current && c.opening:
@@ -48,6 +58,9 @@ func (k *connection) opened(f frame) {
 	if f.MaxPayload > 0 {
 		k.client.payload = f.MaxPayload
 	}
+	k.out.Lock()
+	k.maxBatch = f.MaxBatch
+	k.out.Unlock()
 }
 
 // welcome makes k the current connection.
@@ -82,7 +95,6 @@ func (c *Client) welcome(k *connection, f frame, now time.Time) {
 	if lost {
 		c.outbox.grace = newGrace(c.outbox.all(), now.Add(c.options.Grace), c.options.AckTimeout)
 	}
-	c.pump(now)
 	c.due(k.nextPing())
 	c.options.Log.Debug("connected", "user", c.user, "connection", k.id, "resumed", f.Resumed)
 	close(k.up)

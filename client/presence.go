@@ -85,7 +85,7 @@ func (c *Client) ask(k *connection, user string) <-chan presence {
 	defer c.mu.Unlock()
 	answer := make(chan presence, 1)
 	c.query = &query{user, answer}
-	k.ask(presenceFrame(user), time.Now())
+	k.ask(time.Now(), presenceFrame(user))
 	return answer
 }
 

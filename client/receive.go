@@ -15,7 +15,7 @@ import (
 // stops reading from the server, and acks wait, too.
 func (c *Client) Receive(ctx context.Context) (Message, error) {
 	for {
-		if m, ok, err := c.take(); ok || err != nil {
+		if m, ok, err := c.next(); ok || err != nil {
 			return m, err
 		}
 		select {
@@ -27,8 +27,8 @@ func (c *Client) Receive(ctx context.Context) (Message, error) {
 	}
 }
 
-// take is the next message, if there is one.
-func (c *Client) take() (Message, bool, error) {
+// next is the next message, if there is one.
+func (c *Client) next() (Message, bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.received) == 0 {

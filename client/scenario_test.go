@@ -35,6 +35,7 @@ type scenario struct {
 type step struct {
 	Connect    bool
 	Send       []string
+	Sends      [][]string
 	Presence   string
 	Disconnect bool
 	Network    string
@@ -148,9 +149,13 @@ func (g *stage) do(s step) {
 	case s.Connect:
 		go g.connect()
 	case s.Send != nil:
-		g.sends++
-		wait, name := g.c.Queue(s.Send[0], s.Send[1]), fmt.Sprint(g.sends)
-		go func() { g.answer("answers", name, outcome(wait(context.Background()))) }()
+		g.queue(s.Send)
+	case s.Sends != nil:
+		g.c.Together(func() {
+			for _, message := range s.Sends {
+				g.queue(message)
+			}
+		})
 	case s.Presence != "":
 		go func() {
 			online, _ := g.c.Presence(context.Background(), s.Presence)
@@ -186,6 +191,13 @@ func (g *stage) do(s step) {
 			g.say(g.on(s), frame)
 		}
 	}
+}
+
+// queue sends a message, its receiver and its data, and notes how it ends.
+func (g *stage) queue(message []string) {
+	g.sends++
+	wait, name := g.c.Queue(message[0], message[1]), fmt.Sprint(g.sends)
+	go func() { g.answer("answers", name, outcome(wait(context.Background()))) }()
 }
 
 func (g *stage) connect() {
@@ -319,7 +331,7 @@ func ending(err error) any {
 // ServeHTTP is the server: it takes each connection, and notes what is sent.
 func (g *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d := &dialled{query: map[string]string{"token": strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")}}
-	for _, name := range []string{"session", "resume", "first"} {
+	for _, name := range []string{"session", "resume", "first", "batch"} {
 		d.query[name] = r.URL.Query().Get(name)
 	}
 	var err error

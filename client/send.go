@@ -47,6 +47,23 @@ func (c *Client) Queue(to string, data any) (wait func(context.Context) error) {
 	}
 }
 
+// Together calls f, and then sends what that has queued ([Client.Queue]) at once, in
+// as few frames as it fits into. Nothing is sent meanwhile, so f may not wait for
+// an answer.
+func (c *Client) Together(f func()) {
+	c.cork(1)
+	defer c.cork(-1)
+	f()
+}
+
+// cork changes how many want that nothing is sent yet.
+func (c *Client) cork(by int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.corks += by
+	c.pump(time.Now())
+}
+
 func (c *Client) queue(to string, data any) (*outgoing, <-chan error, error) {
 	if err := checkUser(to); err != nil {
 		return nil, nil, err
@@ -128,23 +145,25 @@ func (m *outgoing) tell(err error) {
 	}
 }
 
-// pump sends what may be sent now. The lock is held.
+// pump sends what may be sent now, unless somebody wants to wait. The lock is held.
 func (c *Client) pump(now time.Time) {
 	k := c.current
-	if k == nil || c.err != nil {
+	if k == nil || c.err != nil || c.corks > 0 {
 		return
 	}
+	var frames []outFrame
 	for m := c.outbox.next(now, k.window); m != nil; m = c.outbox.next(now, k.window) {
-		k.ask(m.frame(), now)
+		frames = append(frames, m.frame())
 		c.due(m.due)
 	}
 	for _, user := range c.outbox.grace.questions(now) {
-		k.ask(presenceFrame(user), now)
+		frames = append(frames, presenceFrame(user))
 	}
+	k.ask(now, frames...)
 	c.due(c.outbox.grace.deadline())
 }
 
-func (m *outgoing) frame() []byte {
+func (m *outgoing) frame() outFrame {
 	if m.to == "" {
 		return fillerFrame(m.number)
 	}
@@ -162,6 +181,5 @@ func (c *Client) finish(number int64, code Code, err error, now time.Time) {
 	if m := c.outbox.answered(number, code.passing()); m != nil {
 		m.tell(err)
 		c.outbox.grace.answered(m.to, code)
-		c.pump(now)
 	}
 }

@@ -55,15 +55,18 @@ func (c *Client) tend(k *connection, now time.Time) {
 		k.cancel()
 		return
 	}
-	for _, m := range c.outbox.overdue(now) {
-		k.ask(m.frame(), now)
+	late := c.outbox.overdue(now)
+	frames := make([]outFrame, len(late))
+	for i, m := range late {
+		frames[i] = m.frame()
 	}
+	k.ask(now, frames...)
 	if g := c.outbox.grace; g != nil && !now.Before(g.until) {
 		c.outbox.grace = nil
 	}
 	c.pump(now)
 	if k.asked.IsZero() && !now.Before(k.nextPing()) {
-		k.ask(pingFrame, now)
+		k.ask(now, pingFrame)
 	}
 	c.due(c.outbox.deadline())
 	if k.asked.IsZero() {

@@ -177,7 +177,7 @@ export class SignalingChannel {
 
   #dial(way, token) {
     way.first = this.#outbox.first;
-    const url = withQuery(this.#login.url, { session: this.#session, resume: this.#resume, first: way.first });
+    const url = withQuery(this.#login.url, { session: this.#session, resume: this.#resume, first: way.first, batch: 1 });
     let socket;
     try {
       socket = new this.#settings.WebSocket(url, subprotocols(token));
@@ -220,7 +220,7 @@ export class SignalingChannel {
     if (renewAfter < Infinity) this.#again = clock.setTimeout(() => this.#attempt(), renewAfter * (0.9 + random() / 10));
     const receivers = back ? this.#outbox.receivers : new Set();
     this.#outbox.attach({
-      send: (text) => connection.send(text),
+      post: (text, bytes) => connection.post(text, bytes),
       maxInFlight: connection.maxInFlight,
     }, {
       resumed,

@@ -15,6 +15,10 @@ export function subprotocols(token) {
 /** What is assumed where the server does not say (docs/protocol.md). */
 const IDLE = 600; // seconds
 const IN_FLIGHT = 128;
+const BATCH = 1; // an older server takes no arrays
+
+/** API Gateway's largest WebSocket frame, in bytes; browsers cannot be told to fragment one. It meters as much as one message. */
+export const MAX_FRAME = 32 << 10;
 
 /**
  * One WebSocket connection, from its opening to its end. It says what it hears by the functions of `on`:
@@ -30,6 +34,8 @@ export class Connection {
   /** How many messages the server takes at a time. */
   maxInFlight = IN_FLIGHT;
   welcome = false;
+  #maxBatch = BATCH; // how many it takes in a frame
+  #batch = []; // messages of this tick
   #socket;
   #settings;
   #on;
@@ -56,8 +62,28 @@ export class Connection {
     socket.onerror = () => {}; // onclose follows
   }
 
-  /** Sends a frame, which the server will answer. */
+  /** Sends a message, in one frame with what else is sent in this tick. It has at most so many bytes, fewer than MAX_FRAME. */
+  post(text, bytes) {
+    if (this.#batch.push({ text, bytes }) === 1) queueMicrotask(() => this.#flush());
+  }
+
+  /** Sends a frame, which the server will answer, after the messages that were posted. */
   send(text) {
+    this.#flush();
+    this.#write(text);
+  }
+
+  #flush() {
+    const batch = this.#batch.splice(0);
+    while (batch.length > 0) {
+      let [count, bytes] = [1, batch[0].bytes + 2]; // brackets
+      while (count < Math.min(batch.length, this.#maxBatch) && (bytes += 1 + batch[count].bytes) <= MAX_FRAME) count++;
+      const texts = batch.splice(0, count).map(({ text }) => text);
+      this.#write(count === 1 ? texts[0] : `[${texts}]`);
+    }
+  }
+
+  #write(text) {
     if (this.#socket.readyState !== 1) return; // OPEN; its end is about to be told
     if (this.#askedAt === Infinity) this.#askedAt = this.#settings.clock.now();
     this.#alarm.by(this.#askedAt + this.#settings.deadAfter);
@@ -100,7 +126,7 @@ export class Connection {
     } catch {
       return;
     }
-    this.#take(frame);
+    for (const said of [frame].flat()) if (!this.#closed) this.#take(said);
     if (!this.#closed) this.#alarm.by(this.#heardAt + this.#settings.heartbeat);
   }
 
@@ -109,6 +135,7 @@ export class Connection {
       case 'open':
         this.id = frame.connection;
         this.maxInFlight = frame.maxInFlight ?? IN_FLIGHT;
+        this.#maxBatch = frame.maxBatch ?? BATCH;
         this.#settings.heartbeat = Math.min(this.#settings.heartbeat, (frame.idle ?? IDLE) * 1000 / 4);
         break;
       case 'welcome':

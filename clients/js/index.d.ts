@@ -44,7 +44,7 @@ export interface Gap {
 /** A frame as it passes, for those who watch. */
 export interface Frame {
   direction: 'in' | 'out';
-  /** JSON: docs/protocol.md, owt.signal.v1. */
+  /** JSON: docs/protocol.md, owt.signal.v1; an array, if it is several. */
   text: string;
   /** The server's name of the connection, once it was told. */
   connection?: string;

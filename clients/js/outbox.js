@@ -1,12 +1,11 @@
 import { Alarm } from './clock.js';
 import { Code, isConnections, mayPass } from './codes.js';
+import { MAX_FRAME } from './connection.js';
 
 /** The server holds so many bytes of frames that came early (docs/protocol.md, Order); no more are in flight. */
 export const MAX_BYTES_IN_FLIGHT = 256 << 10;
 /** How far the numbers in flight may lie apart: after an outage all between are sent again. */
 export const MAX_SPREAD = 1024;
-/** API Gateway's largest WebSocket frame, in bytes. Browsers cannot be told to fragment a message. */
-export const MAX_FRAME = 32 << 10;
 /** How often the wait for an answer doubles: with each repeat, and all at once where the server holds the message. */
 const MAX_DOUBLED = 3;
 /** How often a message is sent again after a failure that may pass (after 2102, once); ms until the first of these. */
@@ -83,7 +82,7 @@ export class Outbox {
    * A new connection was welcomed. On one that goes on with the session, what was not answered is sent again; on
    * another, everything from `first`, which was the lowest number when it was opened.
    *
-   * @param {{send: (frame: string) => void, maxInFlight: number}} connection
+   * @param {{post: (message: string, bytes: number) => void, maxInFlight: number}} connection
    * @param {{resumed: boolean, first: number, grace?: object}} how
    */
   attach(connection, { resumed, first, grace }) {
@@ -184,7 +183,7 @@ export class Outbox {
     m.on = this.#connection;
     m.pausing = false;
     this.#await(m);
-    this.#connection.send(`{"type":"message","id":${m.number}${m.body && ','}${m.body}}`);
+    this.#connection.post(`{"type":"message","id":${m.number}${m.body && ','}${m.body}}`, m.bytes || HEAD);
   }
 
   #await(m) {

@@ -30,6 +30,7 @@ func run(args []string, out io.Writer) error {
 	fs.Float64Var(&u.Hours, "hours", u.Hours, "hours that each user is connected in a month, of 730")
 	fs.Float64Var(&u.Heartbeat, "heartbeat", u.Heartbeat, "minutes between two pings")
 	fs.Float64Var(&u.Bytes, "bytes", u.Bytes, "of a signal's data")
+	fs.BoolVar(&u.Frames, "frames", u.Frames, "a side puts what it sends at once into one frame, as the JSON clients of this repository do")
 	metered := fs.Bool("metered", false, "what AWS meters of one of each, instead of the month's dollars")
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):

@@ -15,7 +15,7 @@ var block = regexp.MustCompile(`(?m)^    go run \./cmd/owt-signal-costs(.*)\n\n(
 
 // TestDocs: the tables in the docs are what the commands above them print.
 func TestDocs(t *testing.T) {
-	for name, want := range map[string]int{"../../docs/costs.md": 5, "../../docs/operations.md": 1} {
+	for name, want := range map[string]int{"../../docs/costs.md": 6, "../../docs/operations.md": 1} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -52,7 +52,7 @@ func printed(t *testing.T, args ...string) string {
 func TestCommandLine(t *testing.T) {
 	usual := printed(t)
 	for _, args := range [][]string{
-		{"-users", "2000"}, {"-calls", "5"}, {"-signals", "9"}, {"-burst", "3"}, {"-hours", "100"}, {"-heartbeat", "8"}, {"-bytes", "2000"}, {"-metered"},
+		{"-users", "2000"}, {"-calls", "5"}, {"-signals", "9"}, {"-burst", "3"}, {"-hours", "100"}, {"-heartbeat", "8"}, {"-bytes", "2000"}, {"-frames"}, {"-metered"},
 	} {
 		if printed(t, args...) == usual {
 			t.Errorf("%v changes nothing", args)

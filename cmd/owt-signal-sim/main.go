@@ -33,16 +33,18 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	seeds := fs.Uint64("seeds", 10_000, "how many worlds to run")
 	first := fs.Uint64("first", uint64(time.Now().UnixNano()), "first `seed`; the others follow it")
 	only := fs.Uint64("seed", 0, "replay this `seed` alone, and trace every step")
-	burst := fs.Int("burst", 0, "instead, measure bursts of 1 and of this many `messages` in worlds with AWS-like times")
+	bursts := sim.Bursts{Worlds: burstWorlds}
+	fs.IntVar(&bursts.Messages, "burst", 0, "instead, measure bursts of 1 and of this many `messages` in worlds with AWS-like times, by Socket.IO and by JSON")
+	fs.IntVar(&bursts.Bytes, "bytes", 600, "how many `bytes` a message has, with -burst")
+	fs.IntVar(&bursts.KeyLimit, "key-limit", 0, "how many write `units` a key of the table serves in a second, with -burst (AWS: 1000); 0: any")
 	mutation := fs.String("mutation", "", "run a service with this deliberate fault")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	if *burst > 0 {
-		_, err := fmt.Fprintf(out, "%v\n%v\n", sim.MeasureBurst(1, burstWorlds), sim.MeasureBurst(*burst, burstWorlds))
-		return err
+	if bursts.Messages > 0 {
+		return measure(bursts, out)
 	}
 	if *only != 0 {
 		return replay(*only, sim.Mutation(*mutation), out)
@@ -64,6 +66,21 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 // burstWorlds is in how many worlds a burst is measured.
 const burstWorlds = 2000
+
+// measure prints what single messages and bursts take.
+func measure(b sim.Bursts, out io.Writer) error {
+	many := b.Messages
+	for _, b.JSON = range []bool{false, true} {
+		for _, b.Messages = range []int{1, many} {
+			if _, err := fmt.Fprintln(out, b.Measure()); err != nil {
+				return err
+			}
+		}
+	}
+	b.Batches = true
+	_, err := fmt.Fprintln(out, b.Measure())
+	return err
+}
 
 func replay(seed uint64, mutation sim.Mutation, out io.Writer) error {
 	r := sim.Run(seed, mutation, func(line string) { fmt.Fprintln(out, line) })

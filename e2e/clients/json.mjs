@@ -22,12 +22,13 @@ export class JSONClient {
   #waiting = new Map();
 
   /**
-   * @param {{endpoint: string, insecure?: boolean, token?: string, how?: string, version?: string, protocols?: string[]}} options
-   *   how: which part of the handshake brings the token, header or subprotocol; otherwise the query does
+   * @param {{
+   *   endpoint: string, insecure?: boolean, token?: string, how?: string, version?: string, batch?: string, protocols?: string[],
+   * }} options how: which part of the handshake brings the token, header or subprotocol; otherwise the query does
    */
-  constructor({ endpoint, insecure, token, how, version, protocols = how === 'subprotocol' ? subprotocols(token) : [SUBPROTOCOL] }) {
+  constructor({ endpoint, insecure, token, how, version, batch, protocols = how === 'subprotocol' ? subprotocols(token) : [SUBPROTOCOL] }) {
     const { journal } = this;
-    const query = { token: how === 'header' || how === 'subprotocol' ? undefined : token, clientVersion: version };
+    const query = { token: how === 'header' || how === 'subprotocol' ? undefined : token, clientVersion: version, batch };
     this.socket = new WebSocket(webSocket(endpoint, query), protocols, {
       rejectUnauthorized: !insecure, perMessageDeflate: false,
       headers: how === 'header' ? { Authorization: `Bearer ${token}` } : {},
@@ -40,7 +41,10 @@ export class JSONClient {
 
   #receive(text) {
     this.frames.push(text);
-    const frame = JSON.parse(text);
+    for (const frame of [JSON.parse(text)].flat()) this.#take(frame);
+  }
+
+  #take(frame) {
     const answer = this.#waiting.get(frame.id);
     switch (true) {
       case frame.type === 'message':
@@ -50,7 +54,7 @@ export class JSONClient {
         this.journal.add({ what: frame.type, ...frame });
         break;
       case answer === undefined:
-        this.strays.push(text);
+        this.strays.push(JSON.stringify(frame));
         break;
       default:
         this.#waiting.delete(frame.id);

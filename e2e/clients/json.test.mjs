@@ -80,7 +80,10 @@ describe('frames', { concurrency: 8 }, () => {
     ['no JSON', 'hello', 2110],
     ['half of an object', '{"type":"ping"', 2110],
     ['two objects', '{"type":"ping"}{"type":"ping"}', 2110],
-    ['an array', '[]', 2110],
+    ['an array of nothing', '[]', 2110],
+    ['an array that does not end', '[{"type":"message","to":"x","data":1}', 2110],
+    ['an array of what is no message', '[{"type":"ping"}]', 2103],
+    ['an array of too many', JSON.stringify(Array(33).fill({ type: 'message', to: 'x', data: 1 })), 2110],
     ['a string', '"ping"', 2110],
     ['null', 'null', 2110],
     ['no type', '{}', 2103],
@@ -160,6 +163,70 @@ describe('frames', { concurrency: 8 }, () => {
     client.write({ type: 'leave' });
     await client.journal.first('closed');
     assert.equal(await other.send(client.user, 'gone?'), 2201);
+  });
+});
+
+describe('several in a frame', { concurrency: 8 }, () => {
+  const messages = (to, first, last) => Array.from({ length: last - first + 1 }, (_, i) => ({ type: 'message', id: first + i, to, data: first + i }));
+  const answers = (client) => client.strays.map((text) => JSON.parse(text)).map(({ id, code = 0 }) => [id, code]).sort(([a], [b]) => a - b);
+
+  for (const batch of ['1', undefined]) {
+    for (const kind of kinds) {
+      it(`${kind.name} gets them in order, of a client that ${batch ? 'takes' : 'does not take'} arrays`, async (t) => {
+        const [client, peer] = await Promise.all([join(t, json, { token: name(), batch }), join(t, kind, { token: name(), batch })]);
+        const { maxBatch } = await client.journal.first('open');
+        assert.equal(maxBatch, 32);
+        client.write(messages(peer.user, 1, maxBatch));
+        client.write(messages(peer.user, maxBatch + 1, maxBatch + 20));
+        const all = maxBatch + 20;
+        await peer.inbox.reach(all, 'message');
+        assert.deepEqual(peer.inbox.entries.map((m) => m.data), Array.from({ length: all }, (_, i) => i + 1));
+        await eventually('all answers', async () => client.strays.length, (n) => n >= all);
+        assert.deepEqual(answers(client), Array.from({ length: all }, (_, i) => [i + 1, 0]));
+        for (const c of [client, peer].filter((c) => c.frames.length > 0 && !c.io)) {
+          const arrays = c.frames.filter((text) => text.startsWith('[{')).length;
+          assert.equal(arrays > 0, Boolean(batch) && (c === client || kind === json), `${arrays} arrays`);
+        }
+      });
+    }
+  }
+
+  it('what is good of them is delivered, and the others are answered', async (t) => {
+    const client = await join(t, json, { token: name(), batch: '1' });
+    const [one, , three, four] = messages(client.user, 1, 4);
+    client.write([one, { type: 'message', id: 2, to: name('nobody'), data: 2 }, { ...three, to: 3 }, 'x', { type: 'ping' }, four, { type: 'message', to: client.user, data: 'last' }]);
+    await client.inbox.reach(3, 'message');
+    await eventually('four answers', async () => client.strays.length, (n) => n === 4);
+    assert.deepEqual(answers(client), [[1, 0], [2, 2201], [3, 2110], [4, 0]]);
+    await client.journal.nth(2, 'error');
+    assert.deepEqual(client.inbox.entries.map((m) => m.data), [1, 4, 'last']);
+    assert.deepEqual(client.journal.entries.filter((e) => e.what === 'error').map((e) => e.code), [2110, 2103]);
+  });
+
+  it('they are held, and go with those before them', async (t) => {
+    const client = await join(t, json, { token: name(), batch: '1' });
+    client.write(messages(client.user, 4, 6));
+    await client.journal.nth(3, 'stored');
+    client.write(messages(client.user, 1, 3).reverse());
+    await client.inbox.reach(6, 'message');
+    assert.deepEqual(client.inbox.entries.map((m) => m.data), [1, 2, 3, 4, 5, 6]);
+    await eventually('all answers', async () => client.strays.length, (n) => n === 6);
+    client.write(messages(client.user, 1, 7));
+    await eventually('all answers again', async () => client.strays.length, (n) => n === 13);
+    await client.inbox.reach(7, 'message');
+    await sleep(300);
+    assert.equal(client.inbox.entries.length, 7);
+  });
+
+  it('up to the size of a frame, and larger ones alone', async (t) => {
+    const [client, peer] = await Promise.all([join(t, json, { token: name() }), join(t, json, { token: name(), batch: '1' })]);
+    const sizes = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((k) => k * 3000);
+    for (let i = 0; i < sizes.length; i += 3) {
+      client.write(sizes.slice(i, i + 3).map((size, j) => ({ type: 'message', id: i + j + 1, to: peer.user, data: 'x'.repeat(size / 3) })));
+    }
+    await peer.inbox.reach(sizes.length, 'message');
+    assert.deepEqual(peer.inbox.entries.map((m) => m.data.length), sizes.map((size) => size / 3));
+    assert.ok(peer.frames.every((text) => text.length <= 32 << 10));
   });
 });
 

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { burst, Client, MESSAGES, PATIENCE, wantAll } from './burst.mjs';
 import { Proxy } from './proxy.mjs';
 
@@ -20,7 +21,11 @@ it('and connections that end without anybody being told', { timeout: PATIENCE },
   t.after(() => proxy.close());
   const ivan = await Client.open(t, proxy.origin, 'ivan');
   const judy = await Client.open(t, SERVER, 'judy');
-  await burst(t, ivan, judy, { there: MESSAGES / 2, back: 0, times: 4, fail: () => proxy.cut() });
+  const cut = async (i) => {
+    proxy.cut();
+    while (ivan.count('connected') < i) await sleep(2);
+  };
+  await burst(t, ivan, judy, { there: MESSAGES / 2, back: 0, times: 4, fail: cut });
   wantAll(ivan, judy);
   assert.equal(ivan.count('reconnecting'), 4);
 });

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -79,7 +80,7 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 	defer func() {
 		if failure := recover(); failure != nil {
 			h.Log.ErrorContext(ctx, "message failed", "connection", p.ID, "panic", fmt.Sprint(failure), "stack", string(debug.Stack()))
-			r, after = h.answer(ctx, p, []signal.Event{h.Service.Failure(in)}), nil
+			r, after = h.answer(ctx, p, h.Service.Failure(in)), nil
 		}
 	}()
 	in, answer, err := protocol.Decode([]byte(ev.Body))
@@ -99,6 +100,12 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 		if i.Number == signal.NoNumber {
 			i.ID, _ = ev.RequestContext.MessageID.(string)
 			in = i
+		}
+	case signal.Sends:
+		if id, _ := ev.RequestContext.MessageID.(string); id != "" {
+			for n := range i {
+				i[n].ID = id + " " + strconv.Itoa(n)
+			}
 		}
 	}
 	reply := h.Service.Receive(ctx, p, in)

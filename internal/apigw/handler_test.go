@@ -233,6 +233,16 @@ func TestOrigins(t *testing.T) {
 		{[]string{"https://a.example"}, "https://a.example.evil.example", 403},
 		{[]string{"https://a.example"}, "http://a.example", 403},
 		{[]string{"https://a.example"}, "null", 403},
+		{[]string{"null"}, "null", 200},
+		{[]string{"https://*.a.example"}, "https://x.a.example", 200},
+		{[]string{"https://b.example", "https://*.a.example:8443"}, "https://X.a.example:8443", 200},
+		{[]string{"https://*.a.example"}, "https://a.example", 403},
+		{[]string{"https://*.a.example"}, "https://.a.example", 403},
+		{[]string{"https://*.a.example"}, "https://x.y.a.example", 403},
+		{[]string{"https://*.a.example"}, "https://x.a.example:8443", 403},
+		{[]string{"https://*.a.example"}, "http://x.a.example", 403},
+		{[]string{"https://*.a.example"}, "https://evil.example/.a.example", 403},
+		{[]string{"https://*.a.example"}, "https://xa.example", 403},
 	} {
 		h.Origins = c.allowed
 		ev := event("id=", "", nil)

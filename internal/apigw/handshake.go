@@ -23,6 +23,7 @@ const (
 var (
 	errEngine      = errors.New("Engine.IO 3 or 4 is needed (query parameter EIO)")
 	errSubprotocol = errors.New("none of the offered subprotocols is served; offer " + string(signal.JSON))
+	errTwice       = errors.New("a query parameter is given twice: which of them counts is not known")
 	errTooLong     = errors.New("the headers that this server looks at are too long")
 )
 
@@ -30,6 +31,11 @@ var (
 // An error is safe to show to the client.
 func (h *Handler) handshake(ev *request) (hs signal.Handshake, subprotocol string, err error) {
 	query := ev.QueryStringParameters
+	for _, values := range ev.MultiValueQueryStringParameters {
+		if len(values) > 1 {
+			return hs, "", errTwice
+		}
+	}
 	switch engine, ok := query[queryEngine]; {
 	case !ok:
 		hs.Peer = h.peer(ev, signal.JSON)

@@ -16,9 +16,21 @@ func foreignOrigin(ev *request, allowed []string) string {
 		return ""
 	}
 	for _, origin := range headers(ev, originHeader) {
-		if !slices.Contains(allowed, strings.ToLower(origin)) {
+		if !slices.ContainsFunc(allowed, func(a string) bool { return allows(a, strings.ToLower(origin)) }) {
 			return origin
 		}
 	}
 	return ""
+}
+
+// allows reports whether an origin is the allowed one, in which * stands for one
+// label, as in a certificate (RFC 6125, section 6.4.3).
+func allows(allowed, origin string) bool {
+	before, after, wildcard := strings.Cut(allowed, "*")
+	if !wildcard {
+		return allowed == origin
+	}
+	label, begins := strings.CutPrefix(origin, before)
+	label, ends := strings.CutSuffix(label, after)
+	return begins && ends && label != "" && !strings.ContainsAny(label, ".:/@")
 }

@@ -129,6 +129,24 @@ func TestWaysOfAToken(t *testing.T) {
 	}
 }
 
+// Of two values of one parameter nobody knows which counts.
+func TestParameterTwice(t *testing.T) {
+	h, s := newHandler(memory.New())
+	for _, name := range []string{"token", "EIO", "clientVersion", "session", "x"} {
+		for values, want := range map[*[]string]int{{"4"}: 200, {"3", "4"}: 400, {"4", "4"}: 400} {
+			ev := event("id=", "", map[string]string{name: "4"})
+			ev.MultiValueQueryStringParameters = map[string][]string{name: *values}
+			r, after := h.Connect(t.Context(), ev)
+			if r.StatusCode != want || (after != nil) != (want == 200) {
+				t.Errorf("%s=%q: %+v", name, *values, r)
+			}
+		}
+	}
+	if len(s.frames) != 0 {
+		t.Errorf("frames %q", s.frames)
+	}
+}
+
 // Socket.IO clients may bring their token the same ways, and then authenticate
 // by it.
 func TestTokenOfASocketIOHandshake(t *testing.T) {

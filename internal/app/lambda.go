@@ -68,7 +68,7 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 		metrics = emf.New(os.Stdout, stack, time.Now)
 		config.APIOptions = append(config.APIOptions, metrics.Measure)
 	}
-	client := dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
+	client := dynamodb.NewFromConfig(config, dynamo.Retry, func(o *dynamodb.Options) {
 		o.BaseEndpoint = awsenv.Endpoint("DYNAMODB")
 	})
 	endpoint := apigw.Endpoint(config.Region)

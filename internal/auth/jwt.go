@@ -64,6 +64,9 @@ func (a *JWT) Authenticate(ctx context.Context, c signal.Credentials) (signal.Id
 	if !ok {
 		return signal.Identity{}, refused("it has no claims")
 	}
+	if !datesInRange(claims) {
+		return signal.Identity{}, refused("the time from which, or until which, it is valid is out of range")
+	}
 	if !a.meant(claims) {
 		return signal.Identity{}, refused("it is meant for another audience")
 	}
@@ -113,6 +116,25 @@ func (a *JWT) find(ctx context.Context, t *jwt.Token) (any, reading, error) {
 		set.Keys[i] = k
 	}
 	return set, at, nil
+}
+
+// maxDate is the end of the year 9999, the last that RFC 3339 can write, in
+// seconds since 1970. Times that no clock shows are an issuer's mistake, such as
+// milliseconds, and overflow the library's: a token that begins to be valid at
+// 1e300 would be so now.
+const maxDate = 253_402_300_799
+
+// datesInRange reports whether the times of a token are such, which need not be
+// whole numbers (RFC 7519, section 2).
+func datesInRange(claims jwt.MapClaims) bool {
+	for _, name := range []string{"nbf", "exp"} {
+		if date, ok := claims[name]; ok {
+			if seconds, ok := date.(float64); !ok || seconds < 0 || seconds > maxDate {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // meant reports whether the token is meant for us. Where it has no audience,

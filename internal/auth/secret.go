@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,7 +37,7 @@ func readSecret(ctx context.Context, c Config, config aws.Config) ([]key, error)
 	var s []byte
 	var err error
 	if c.SecretFile != "" {
-		s, err = readSecretFile(c.SecretFile)
+		s, err = secret.ReadFile(c.SecretFile)
 	} else {
 		s, err = secret.Fetch(ctx, config, c.Secret)
 	}
@@ -67,17 +65,4 @@ func checkSecret(s []byte, algorithms []string) error {
 		}
 	}
 	return nil
-}
-
-// readSecretFile reads a secret from a file. A line break at its end is the
-// editor's.
-func readSecretFile(name string) ([]byte, error) {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("read secret: %w", err)
-	}
-	if len(b) > secret.MaxSize {
-		return nil, fmt.Errorf("read secret %s: more than %d bytes", name, secret.MaxSize)
-	}
-	return []byte(strings.TrimRight(string(b), "\r\n")), nil
 }

@@ -70,6 +70,35 @@ func (w *world) succeed(errs []error) {
 	}
 }
 
+// A token is what it is, whatever a header would make of it.
+func TestTokensOfAnyText(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for _, token := range []string{"alice", "a b", " alice", "alice ", "\talice\n", "a\x00b", "a\r\nHost: b", "\u00a0alice", "\u7528\u62371", strings.Repeat("\u00e4", 128)} {
+			c, _ := w.dial(token)
+			if c.User() != token {
+				t.Errorf("token %q: user %q", token, c.User())
+			}
+			b, _ := w.dial("bob")
+			w.succeed(w.burst(b, token, 1, 1)())
+			w.expect(c, 1, 1)
+			_ = b.Close()
+		}
+		if _, err := w.try(&network{world: w}, "\xff"); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+			t.Errorf("not UTF-8: %v", err)
+		}
+	})
+}
+
+// An address whose query cannot be decoded is refused, not taken without it.
+func TestAddressWithAnUndecodableQuery(t *testing.T) {
+	for _, query := range []string{"token=100%", "token=a;b"} {
+		_, err := client.Dial(t.Context(), address+"?"+query, client.Options{})
+		if err == nil || !strings.Contains(err.Error(), "cannot be decoded") || strings.Contains(err.Error(), query) {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+}
+
 func TestMessages(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, _ := w.dial("alice")
@@ -91,17 +120,40 @@ func TestMessages(t *testing.T) {
 	})
 }
 
+// What is sent together goes in as few frames as it fits into, and so do the
+// answers, and the messages to the receiver.
+func TestTogether(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, network := w.dial("alice")
+		b, other := w.dial("bob")
+		synctest.Wait()
+		for _, l := range []*link{network.links[0], other.links[0]} {
+			l.count()
+		}
+		var sent func() []error
+		a.Together(func() { sent = w.burst(a, "bob", 1, 20) })
+		w.expect(b, 1, 20)
+		w.succeed(sent())
+		if reads, writes := network.links[0].count(); reads != 1 || writes != 1 {
+			t.Errorf("twenty messages took %d writes, and their acks %d reads", writes, reads)
+		}
+		if reads, _ := other.links[0].count(); reads != 1 {
+			t.Errorf("twenty messages came in %d reads", reads)
+		}
+	})
+}
+
 // What was not answered when the connection was lost is sent again, and arrives
 // once.
 func TestNetworkIsCut(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, network := w.dial("alice", func(o *client.Options) { o.MaxBackoff = time.Second })
 		b, _ := w.dial("bob")
-		const links, messages = 300, 1000
+		const links, messages = 300, 4000
 		network.mu.Lock()
 		network.lasts = func(i int) int { // some do not last until the welcome
 			if i < links {
-				return 1 + 7*i%50
+				return 1 + 7*i%20
 			}
 			return 0
 		}

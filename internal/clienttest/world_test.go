@@ -196,6 +196,17 @@ type link struct {
 	mu   sync.Mutex
 	deaf bool
 	left int // reads and writes until it is cut; zero: it is not
+
+	reads, writes int
+}
+
+// count returns how much was read and written since the last look.
+func (l *link) count() (reads, writes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	reads, writes = l.reads, l.writes
+	l.reads, l.writes = 0, 0
+	return reads, writes
 }
 
 // wear counts a read or a write.
@@ -219,6 +230,9 @@ func (l *link) Read(p []byte) (int, error) {
 	for {
 		l.wear()
 		n, err := l.Conn.Read(p)
+		l.mu.Lock()
+		l.reads++
+		l.mu.Unlock()
 		if !l.isDeaf() || err != nil {
 			return n, err
 		}
@@ -227,6 +241,9 @@ func (l *link) Read(p []byte) (int, error) {
 
 func (l *link) Write(p []byte) (int, error) {
 	l.wear()
+	l.mu.Lock()
+	l.writes++
+	l.mu.Unlock()
 	if l.isDeaf() {
 		return len(p), nil
 	}

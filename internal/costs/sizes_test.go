@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/owt-signal/owt-signal/internal/sim"
 	"github.com/owt-signal/owt-signal/internal/storetest"
 )
 
@@ -31,12 +32,12 @@ func TestSizes(t *testing.T) {
 	near(t, "metric line", metricLine, float64(s.told.Len()))
 	near(t, "envelope", envelope, float64(len(s.frames[0]))-Default.Bytes)
 	s.did()
-	near(t, "record of a connection", connectionRecord, s.size("conn#"+alice))
-	near(t, "record of a user", userRecord, s.size("user#alice"))
+	near(t, "record of a connection", sim.ConnectionItem, s.size("conn#"+alice))
+	near(t, "record of a user", sim.UserItem, s.size("user#alice"))
 }
 
-// TestHeldFrames: what is held makes each write of the record dearer, as the
-// model has it.
+// TestHeldFrames: what is held has its data in items of their own, as the model has
+// it.
 func TestHeldFrames(t *testing.T) {
 	s := newService(t)
 	const alice = "L0SM9cOFvHcCIhw="
@@ -48,13 +49,31 @@ func TestHeldFrames(t *testing.T) {
 	var model float64
 	for held := 1; held <= Default.Burst; held++ { // number 1 does not come
 		s.hold(alice, fmt.Sprintf(e.send, held+1, data))
-		model += math.Ceil((connectionRecord + float64(held)*(Default.Bytes+heldFrame)) / (1 << 10))
+		model += math.Ceil((sim.ConnectionItem+float64(held)*sim.HeldFrame)/(1<<10)) + math.Ceil((Default.Bytes+sim.BodyItem)/(1<<10))
 	}
-	near(t, "held frame", heldFrame, (s.size("conn#"+alice)-before)/float64(Default.Burst)-Default.Bytes)
+	near(t, "held frame", sim.HeldFrame, (s.size("conn#"+alice)-before)/float64(Default.Burst))
+	near(t, "body", sim.BodyItem, s.bodies()/float64(Default.Burst)-Default.Bytes)
 	// The engine does not tell of the writes before, which find that the frame must be held.
 	if steps, _ := s.did(); math.Abs(float64(steps.Writes)-model) > 0.1*model {
 		t.Errorf("%d frames that are held take %d write units, %v in the model", Default.Burst, steps.Writes, model)
 	}
+}
+
+// bodies is the size of all bodies in bytes.
+func (s *service) bodies() (size float64) {
+	s.t.Helper()
+	for pages := dynamodb.NewScanPaginator(s.table, &dynamodb.ScanInput{TableName: aws.String(tableName)}); pages.HasMorePages(); {
+		page, err := pages.NextPage(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, it := range page.Items {
+			if it["data"] != nil {
+				size += float64(storetest.ItemSize(it))
+			}
+		}
+	}
+	return size
 }
 
 // size is the size of a record in bytes.

@@ -19,21 +19,17 @@ type Steps struct {
 	Metrics       int // lines of metrics
 }
 
-// Sizes in bytes, on average, which TestSizes compares.
+// Sizes in bytes, on average, which TestSizes compares, as those of items in internal/sim.
 const (
-	connectionRecord = 250
-	userRecord       = 200
-	logLine          = 180 // about a connection
-	metricLine       = 400 // of an invocation
-	smallFrame       = 30  // acks, greetings, pings
-	envelope         = 80  // what a delivery has around the message's data
-	heldFrame        = 50  // what a record has around the data of a frame that it holds
+	logLine    = 180 // about a connection
+	metricLine = 400 // of an invocation
+	smallFrame = 30  // acks, greetings, pings
+	envelope   = 80  // what a delivery has around the message's data
 )
 
-// What a client of SDK 5.x for JavaScript takes: an undisturbed message, all until
-// the user is online, a ping and its answer, the end, and the end of the record.
+// What a client of SDK 5.x for JavaScript takes: all until the user is online, a
+// ping and its answer, the end, and the end of the record.
 var (
-	message    = Steps{Invocations: 1, In: 1, Answers: 1, Posts: 1, Writes: 3, Metrics: 1}
 	connect    = Steps{Invocations: 3, In: 2, Answers: 2, Posts: 3, Writes: 3, Reads: 2, Lines: 1, Metrics: 3}
 	beat       = Steps{Invocations: 1, In: 1, Answers: 1, Pings: 1}
 	disconnect = Steps{Invocations: 1, Writes: 2, Lines: 1, Metrics: 1}

@@ -39,6 +39,7 @@ type service struct {
 	handler *apigw.Handler
 	metrics *emf.Metrics
 	meter   meter
+	posting func() // is called as a post begins; nil: nothing
 	log     bytes.Buffer
 	told    bytes.Buffer // metrics
 	mu      sync.Mutex   // of a round of keepalive, which visits many at once
@@ -81,6 +82,9 @@ func newService(t *testing.T) *service {
 // Do implements [aws.HTTPClient]: it is the @connections API.
 func (s *service) Do(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodPost {
+		if s.posting != nil {
+			s.posting()
+		}
 		frame, err := io.ReadAll(r.Body)
 		if err != nil {
 			return nil, err
@@ -193,21 +197,40 @@ func (m *meter) Do(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response.Body = io.NopCloser(bytes.NewReader(text))
-	var out struct {
-		ConsumedCapacity struct{ CapacityUnits float64 }
-	}
-	if err := json.Unmarshal(text, &out); err != nil {
+	units, err := consumed(text)
+	if err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch _, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); operation {
-	case "PutItem", "UpdateItem", "DeleteItem":
-		m.writes += out.ConsumedCapacity.CapacityUnits
-	case "GetItem", "Scan":
-		m.reads += out.ConsumedCapacity.CapacityUnits
+	case "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem":
+		m.writes += units
+	case "GetItem", "Scan", "BatchGetItem":
+		m.reads += units
 	}
 	return response, nil
+}
+
+// consumed is the units that an answer tells of: one amount, or, of a batch, one for
+// each table.
+func consumed(answer []byte) (units float64, err error) {
+	var out struct{ ConsumedCapacity json.RawMessage }
+	if err := json.Unmarshal(answer, &out); err != nil || out.ConsumedCapacity == nil {
+		return 0, err
+	}
+	type amount struct{ CapacityUnits float64 }
+	if out.ConsumedCapacity[0] != '[' {
+		var one amount
+		err = json.Unmarshal(out.ConsumedCapacity, &one)
+		return one.CapacityUnits, err
+	}
+	var tables []amount
+	err = json.Unmarshal(out.ConsumedCapacity, &tables)
+	for _, t := range tables {
+		units += t.CapacityUnits
+	}
+	return units, err
 }
 
 // entrances is how the kinds of clients become the user alice, who is online
@@ -259,6 +282,9 @@ var entrances = map[string]struct {
 	},
 }
 
+// message is what an undisturbed one takes.
+var message = Steps{Invocations: 1, In: 1, Answers: 1, Posts: 1, Writes: 3, Metrics: 1}
+
 // TestSteps is the budget: what each kind of client may cost.
 func TestSteps(t *testing.T) {
 	s := newService(t)
@@ -303,6 +329,25 @@ func TestSteps(t *testing.T) {
 			last.Reads, last.Lines, last.Metrics = last.Reads+signal.Segments/2, 1, 1 // of the round
 			check("forget", last, "")
 		})
+	}
+}
+
+// TestFrame: several messages in a frame, to a client that takes that, cost what one
+// does.
+func TestFrame(t *testing.T) {
+	s := newService(t)
+	s.connect("bob-AAAAAAAAAAA=", "token=bob&batch=1")
+	s.connect("alice-AAAAAAAAA=", "token=alice&batch=1")
+	for first := 1; first < 100; first += 20 {
+		var frames []string
+		for n := range 20 {
+			frames = append(frames, fmt.Sprintf(entrances["json"].send, first+n, strings.Repeat("x", 600)))
+		}
+		s.did()
+		s.frame("alice-AAAAAAAAA=", "["+strings.Join(frames, ",")+"]")
+		if steps, said := s.did(); steps != message || strings.Count(said, `"type":"ack"`) != 20 {
+			t.Errorf("%+v, want %+v; said %s", steps, message, said)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type Usage struct {
 	Hours     float64 // that each user is connected
 	Heartbeat float64 // minutes between two pings
 	Bytes     float64 // of a signal
+	Frames    bool    // what a side sends at once goes in one frame: the JSON clients of this repository
 }
 
 // Default is a service with a thousand users who make two calls a day and are connected for eight hours of it.
@@ -44,6 +45,7 @@ func (u Usage) things() []row {
 	return []row{
 		{"message, alone", u.message(1), 1},
 		{fmt.Sprintf("message, one of %d at once", u.Burst), u.message(u.Burst), 1},
+		{fmt.Sprintf("message, one of %d in a frame", u.Burst), u.framed().message(u.Burst), 1},
 		{"connection, from beginning to end", connection, 1},
 		{"connected hour, silent", u.hour(), 1},
 	}
@@ -65,24 +67,30 @@ func (u Usage) month() []row {
 	return append(rows, all)
 }
 
-// message is one of so many that are sent at once. A write is charged by the whole
-// record, with the frames that it holds.
+func (u Usage) framed() Usage {
+	u.Frames = true
+	return u
+}
+
+// message is one of so many that are sent at once. Where acks are posted, answers
+// say nothing.
 func (u Usage) message(burst int) Work {
-	b := sim.MeasureBurst(burst, worlds)
-	acks := b.Posts - float64(message.Posts) // that were posted; their answers say nothing
-	w := message.work()
-	w[messages] += acks + 2*(math.Ceil((u.Bytes+envelope)/(32<<10))-1) // what came, and what was delivered
-	w[sent] += acks*smallFrame + u.Bytes + envelope - smallFrame
-	w[busy] = ownTime + b.Busy.Seconds()*1000
-	w[writes], w[reads] = b.Writes, b.Reads
-	var n, held float64
-	for frames, of := range b.Held {
-		size := connectionRecord + float64(frames)*(u.Bytes+heldFrame)
-		w[writes] += of * (math.Ceil(size/(1<<10)) - 1)
-		n, held = n+of, held+of*size
+	b := sim.Bursts{Messages: burst, Worlds: worlds, Bytes: int(u.Bytes), JSON: u.Frames, Batches: u.Frames}.Measure()
+	size := u.Bytes + envelope
+	frames := 1.0 // that came, and were answered
+	if u.Frames {
+		most := min(signal.MaxBatch, max(1, math.Floor(signal.MaxBatchBytes/size)))
+		frames = math.Ceil(float64(burst)/most) / float64(burst)
 	}
-	w[reads] *= math.Ceil(held / n / (4 << 10))
-	return w
+	return Work{
+		messages:    2*frames + b.Posts + 2*(math.Ceil(size/(32<<10))-1), // what came, and what was delivered
+		invocations: frames,
+		busy:        frames*ownTime + b.Busy.Seconds()*1000,
+		writes:      b.WriteUnits,
+		reads:       b.ReadUnits,
+		logged:      frames * metricLine,
+		sent:        max(1, b.Posts)*smallFrame + size,
+	}
 }
 
 func (u Usage) hour() Work { return Work{minutes: 60}.plus(60/u.Heartbeat, beat.work()) }
@@ -91,7 +99,7 @@ func (u Usage) hour() Work { return Work{minutes: 60}.plus(60/u.Heartbeat, beat.
 // records, eventually consistent, those of users also when they are offline, since
 // they stay for a day. Each segment takes half a read unit at least.
 func (u Usage) round() Work {
-	bytes := u.Users * (userRecord + connectionRecord*u.Hours/hours)
+	bytes := u.Users * (sim.UserItem + sim.ConnectionItem*u.Hours/hours)
 	return Work{
 		invocations: 1,
 		busy:        2 * (ownTime + signal.Segments/signal.SegmentsAtOnce*float64(sim.StoreTime.Milliseconds())),

@@ -50,13 +50,34 @@ func TestArithmetic(t *testing.T) {
 
 // TestMessageIsItsSteps: the simulator and the handlers agree.
 func TestMessageIsItsSteps(t *testing.T) {
-	alone := Default.message(1)
-	if alone[writes] != float64(message.Writes) || alone[reads] != float64(message.Reads) {
-		t.Errorf("the simulator's message takes %v writes and %v reads, that of the handlers %+v", alone[writes], alone[reads], message)
+	for _, frames := range []bool{false, true} {
+		u := Default
+		u.Frames = frames
+		alone, steps := u.message(1), message.work()
+		for _, m := range []int{messages, invocations, writes, reads, logged} {
+			if alone[m] != steps[m] {
+				t.Errorf("in frames %v: the simulator's message takes %v of meter %d, that of the handlers %v", frames, alone[m], m, steps[m])
+			}
+		}
+		burst := u.message(20)
+		if more := burst[writes] > alone[writes] && burst[busy] > alone[busy] && burst[messages] > alone[messages]; more == frames {
+			t.Errorf("in frames %v: at once %+v, alone %+v", frames, burst, alone)
+		}
 	}
-	burst := Default.message(20)
-	if burst[writes] <= alone[writes] || burst[busy] <= alone[busy] || burst[messages] <= alone[messages] {
-		t.Errorf("at once %+v, alone %+v", burst, alone)
+}
+
+// TestBudget: what 10,000 calls of 30 signals may cost, in dollars.
+func TestBudget(t *testing.T) {
+	const signals = 10_000 * 30
+	for frames, most := range map[bool]float64{false: 2.30, true: 0.40} {
+		u := Default
+		u.Frames = frames
+		w := u.message(u.Burst)
+		cost := signals * w.dollars("")
+		t.Logf("in frames %v: %.2f, of that %.2f for API Gateway", frames, cost, signals*w.dollars("API Gateway"))
+		if cost > most {
+			t.Errorf("in frames %v: %.3f dollars, at most %.2f are wanted", frames, cost, most)
+		}
 	}
 }
 

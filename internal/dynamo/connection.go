@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -28,6 +29,9 @@ func (s *Store) Create(ctx context.Context, c signal.Connection) error {
 		attrHeld:      &types.AttributeValueMemberM{Value: item{}},
 		attrSize:      num(0),
 		attrForgotten: num(c.Lane.OutcomesAfter),
+	}
+	if c.Batches {
+		it[attrBatches] = &types.AttributeValueMemberBOOL{Value: true}
 	}
 	if c.JoinsLate {
 		it[attrEarly] = &types.AttributeValueMemberBOOL{Value: true}
@@ -71,6 +75,10 @@ func (s *Store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instan
 
 // Update implements [signal.ConnectionStore].
 func (s *Store) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
+	if err := s.putBodies(ctx, id, u.Change.Hold); err != nil {
+		return signal.Connection{}, false, fmt.Errorf("%s: %w", u.Kind, err)
+	}
+	defer s.discardBeside(ctx, bodiesOf(id, u.Spent))()
 	e := newExpression()
 	e.require("attribute_exists(" + attrKey + ")")
 	e.require(e.path(attrExpires), ">", e.value(num(seconds(now))))
@@ -79,12 +87,14 @@ func (s *Store) Update(ctx context.Context, id signal.ConnectionID, u signal.Upd
 	out, err := s.client.UpdateItem(ctx, e.update(s.table, connectionKey(id)))
 	if old, ok := refused(err); ok {
 		c, err := readConnection(old, now)
+		s.discard(ctx, notHeld(id, u, c))
 		c, err = unlessEnded(c, err, u.Ended)
 		return c, false, err
 	}
 	if err != nil {
 		return signal.Connection{}, false, fmt.Errorf("%s: %w", u.Kind, err)
 	}
+	s.discard(ctx, givenUp(id, u))
 	c, err := readConnection(out.Attributes, now)
 	return c, err == nil, err
 }
@@ -130,20 +140,25 @@ func (e *expression) guard(u signal.Update, now lane.Instant) {
 	if held, ok := g.Held.Value(); ok {
 		e.require("size("+e.path(attrHeld)+")", "=", e.value(num(held)))
 	}
+	if n, ok := g.TakenBelow.Value(); ok {
+		e.require(e.path(attrTurn), "<", e.value(num(n)))
+	}
 	for _, n := range g.Vacant {
 		e.require("attribute_not_exists(" + e.path(attrHeld, strconv.FormatInt(n, 10)) + ")")
 	}
-	if h := u.Change.Hold; h != nil {
-		e.require("size("+e.path(attrHeld)+")", "<", e.value(num(lane.MaxHeld)))
-		e.require(e.path(attrSize), "<=", e.value(num(lane.MaxHeldBytes-h.Len())))
+	if hold := u.Change.Hold; len(hold) > 0 {
+		e.require("size("+e.path(attrHeld)+")", "<=", e.value(num(lane.MaxHeld-len(hold))))
+		e.require(e.path(attrSize), "<=", e.value(num(lane.MaxHeldBytes-u.Change.Grows())))
 	}
 }
 
 // change adds [signal.Connection.Applied] as an update.
 func (e *expression) change(u signal.Update) {
 	c := u.Change
-	e.set(e.path(attrDone), e.value(num(c.Done)))
-	e.set(e.path(attrTurn), e.value(num(c.Taken)))
+	if len(c.Hold) == 0 {
+		e.set(e.path(attrDone), e.value(num(c.Done)))
+		e.set(e.path(attrTurn), e.value(num(c.Taken)))
+	}
 	if c.Holder != "" {
 		e.set(e.path(attrOwner), e.value(str(c.Holder)))
 	}
@@ -164,16 +179,13 @@ func (e *expression) change(u signal.Update) {
 	if s := u.Succession; s != nil {
 		e.set(e.path(attrNext), e.value(str(s.To)))
 	}
-	grows := 0
-	if h := c.Hold; h != nil {
+	for _, h := range c.Hold {
 		e.set(e.path(attrHeld, strconv.FormatInt(h.N, 10)), e.value(heldItem(h.Held)))
-		grows += h.Len()
 	}
 	for _, f := range c.Unhold {
 		e.remove(e.path(attrHeld, strconv.FormatInt(f.N, 10)))
-		grows -= f.Len()
 	}
-	if grows != 0 {
+	if grows := c.Grows(); grows != 0 {
 		e.set(e.path(attrSize), e.path(attrSize)+" + "+e.value(num(grows)))
 	}
 	if c.TAT != 0 {
@@ -207,7 +219,15 @@ func (s *Store) End(ctx context.Context, id signal.ConnectionID, now lane.Instan
 	if err != nil {
 		return signal.Connection{}, fmt.Errorf("end connection: %w", err)
 	}
-	return readConnection(out.Attributes, 0)
+	c, err := readConnection(out.Attributes, 0)
+	var bodies []string
+	for _, h := range c.Lane.Held {
+		if h.Apart() {
+			bodies = append(bodies, bodyKey(id, h.Body.Name))
+		}
+	}
+	s.discard(ctx, bodies)
+	return c, err
 }
 
 // Delete implements [signal.ConnectionStore].
@@ -228,33 +248,44 @@ func (s *Store) Delete(ctx context.Context, id signal.ConnectionID, now lane.Ins
 
 // Scan implements [signal.ConnectionStore]. A scan reads all that there is, and
 // is charged for the whole items, users' too; only what is asked for of the
-// connections is handed over, not what they hold.
+// connections is handed over, not what they hold. It deletes bodies that nobody
+// needs in passing.
 func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) error {
+	var unswept error
 	pages := dynamodb.NewScanPaginator(s.client, s.scan(of, now))
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return fmt.Errorf("scan connections: %w", err)
 		}
+		var bodies []string
 		for _, it := range page.Items {
+			var r reader
+			if pk := r.str(it, attrKey); strings.HasPrefix(pk, bodyPrefix) {
+				bodies = append(bodies, pk)
+				continue
+			}
 			if c, err := readConnection(it, 0); err == nil {
 				c.Lane = lane.Lane{}
 				f(c)
 			}
 		}
+		unswept = cmp.Or(unswept, s.sweep(ctx, bodies, now))
 	}
-	return nil
+	return unswept
 }
 
-// scan reads the connections of a segment, eventually consistent, which costs
-// half: what it misses is too young to be visited, and what it sees too late is
-// found gone, which changes nothing.
+// scan reads the connections of a segment and its bodies that are not young,
+// eventually consistent, which costs half: what it misses is too young to be
+// visited, and what it sees too late is found gone, which changes nothing.
 func (s *Store) scan(of signal.Segment, now lane.Instant) *dynamodb.ScanInput {
 	e := newExpression()
-	e.require("begins_with("+e.path(attrKey)+",", e.value(str(connectionPrefix))+")")
-	e.require("(attribute_not_exists("+e.path(attrEnded)+") OR", e.path(attrExpires), "<=", e.value(num(seconds(now)))+")")
+	e.require("begins_with("+e.path(attrKey)+",", e.value(str(connectionPrefix))+")",
+		"AND (attribute_not_exists("+e.path(attrEnded)+") OR", e.path(attrExpires), "<=", e.value(num(seconds(now)))+")",
+		"OR begins_with("+e.path(attrKey)+",", e.value(str(bodyPrefix))+")",
+		"AND", e.path(attrExpires), "<=", e.value(num(seconds(now.Add(bodyLife-strayAfter)))))
 	var paths []string
-	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar} {
+	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrBatches, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar} {
 		paths = append(paths, e.path(name))
 	}
 	return &dynamodb.ScanInput{

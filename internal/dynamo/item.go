@@ -17,6 +17,7 @@ const (
 	attrExpires = "expires"
 
 	attrProtocol   = "protocol"
+	attrBatches    = "batches"
 	attrEndpoint   = "endpoint"
 	attrClient     = "client"
 	attrEarly      = "early"
@@ -45,14 +46,15 @@ const (
 	attrEpoch     = "epoch"
 	attrSeq       = "seq"
 
-	// within held frames, bars, and peers
-	attrTo      = "to"
-	attrData    = "data"
-	attrCode    = "code"
-	attrConfirm = "confirm"
-	attrBy      = "by"
-	attrAt      = "at"
-	attrID      = "id"
+	// of bodies
+	attrTo   = "to"
+	attrData = "data"
+
+	// within bars, and peers
+	attrCode = "code"
+	attrBy   = "by"
+	attrAt   = "at"
+	attrID   = "id"
 
 	// within what is kept of a handshake
 	attrType    = "type"
@@ -162,6 +164,7 @@ func (r *reader) connection(it item) signal.Connection {
 			ID:       signal.ConnectionID(pk[len(connectionPrefix):]),
 			Endpoint: r.str(it, attrEndpoint),
 			Protocol: signal.Protocol(r.str(it, attrProtocol)),
+			Batches:  r.bool(it, attrBatches),
 		},
 		Client:     r.client(r.child(it, attrClient)),
 		JoinsLate:  r.bool(it, attrEarly),
@@ -192,39 +195,45 @@ func (r *reader) connection(it item) signal.Connection {
 
 func (r *reader) held(frames item) map[int64]lane.Held {
 	held := make(map[int64]lane.Held, len(frames))
-	for number := range frames {
+	for number, v := range frames {
 		n, err := strconv.ParseInt(number, 10, 64)
-		if err != nil {
-			r.fail(attrHeld, frames[number])
+		h, ok := readHeld(n, r.bytes(frames, number))
+		if err != nil || !ok {
+			r.fail(attrHeld, v)
 			continue
 		}
-		f := r.child(frames, number)
-		held[n] = lane.Held{
-			Frame: lane.Frame{
-				To:      r.str(f, attrTo),
-				Data:    r.bytes(f, attrData),
-				Code:    lane.Code(r.num(f, attrCode)),
-				Confirm: r.bool(f, attrConfirm),
-			},
-			By: r.str(f, attrBy),
-			At: lane.Instant(r.num(f, attrAt)),
-		}
+		held[n] = h
 	}
 	return held
 }
 
+// heldItem returns what the lane keeps of a held frame, what it says being in its
+// body: as few bytes as may be, since there may be many.
 func heldItem(h lane.Held) types.AttributeValue {
-	f := item{attrTo: str(h.To), attrBy: str(h.By), attrAt: num(h.At)}
-	if len(h.Data) > 0 {
-		f[attrData] = &types.AttributeValueMemberB{Value: h.Data}
-	}
-	if h.Code != lane.OK {
-		f[attrCode] = num(h.Code)
-	}
+	code := uint64(h.Code) << 1
 	if h.Confirm {
-		f[attrConfirm] = &types.AttributeValueMemberBOOL{Value: true}
+		code++
 	}
-	return &types.AttributeValueMemberM{Value: f}
+	var b []byte
+	for _, v := range []uint64{code, uint64(h.At), uint64(h.Len())} {
+		b = binary.AppendUvarint(b, v)
+	}
+	return &types.AttributeValueMemberB{Value: append(b, h.By...)}
+}
+
+func readHeld(number int64, b []byte) (h lane.Held, ok bool) {
+	var values [3]uint64
+	for i := range values {
+		v, size := binary.Uvarint(b)
+		if size <= 0 {
+			return h, false
+		}
+		values[i], b = v, b[size:]
+	}
+	h.Code, h.Confirm = lane.Code(values[0]>>1), values[0]&1 == 1
+	h.At, h.By = lane.Instant(values[1]), string(b)
+	h.Body = lane.Body{Name: bodyName(number, h.By), Len: int(values[2])}
+	return h, true
 }
 
 // undelivered reads runs of numbers, which are kept flat, three numbers each:
@@ -335,11 +344,14 @@ func (r *reader) peer(it item) *signal.Peer {
 		ID:       signal.ConnectionID(r.str(it, attrID)),
 		Endpoint: r.str(it, attrEndpoint),
 		Protocol: signal.Protocol(r.str(it, attrProtocol)),
+		Batches:  r.bool(it, attrBatches),
 	}
 }
 
 func peerItem(p signal.Peer) types.AttributeValue {
-	return &types.AttributeValueMemberM{Value: item{
-		attrID: str(p.ID), attrEndpoint: str(p.Endpoint), attrProtocol: str(p.Protocol),
-	}}
+	it := item{attrID: str(p.ID), attrEndpoint: str(p.Endpoint), attrProtocol: str(p.Protocol)}
+	if p.Batches {
+		it[attrBatches] = &types.AttributeValueMemberBOOL{Value: true}
+	}
+	return &types.AttributeValueMemberM{Value: it}
 }

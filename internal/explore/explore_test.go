@@ -67,6 +67,11 @@ func twice() []sender {
 	}
 }
 
+// together has alice send frames of several numbers.
+func together(frames ...[]int64) []sender {
+	return []sender{{user: alice, frames: frames}}
+}
+
 func upTo(n int64) (numbers []int64) {
 	for i := range n {
 		numbers = append(numbers, i+1)
@@ -98,6 +103,15 @@ var configs = []config{
 	{name: "2 frames and one after, slow, crash, one late", senders: one(1, 2, 3), slow: 2, faults: crash, late: true, after: 3},
 	{name: "3 frames and one after, late write", senders: one(1, 2, 3, 4), faults: lateDup, after: 4},
 	{name: "2 frames and one after, slow, late write", senders: one(1, 2, 3), slow: 2, faults: lateDup, after: 3},
+	{name: "several in a frame", senders: together([]int64{1, 2}, []int64{3, 4}), batches: true, small: true},
+	{name: "several in a frame, clients take one", senders: together([]int64{1, 2}, []int64{3}), small: true},
+	{name: "several in a frame, with a gap", senders: together([]int64{1, 3}, []int64{2}), batches: true, small: true},
+	{name: "several in a frame, crash, repeat", senders: together([]int64{1, 2}, []int64{3}), batches: true, faults: crash | repeat},
+	{name: "several in a frame, repeat, one late", senders: together([]int64{1, 2}, []int64{3}), batches: true, faults: repeat, late: true},
+	{name: "several in a frame, posts' faults, lost answer", senders: together([]int64{1, 2}, []int64{3}), batches: true, faults: lostMove | unknown | goneTo},
+	{name: "several in a frame, slow", senders: together([]int64{1, 2}, []int64{3}), batches: true, slow: 2},
+	{name: "several in a frame, two receivers, sender gone", senders: together([]int64{1, 2, 3}, []int64{4}), batches: true, two: true, faults: goneAck | unknown},
+	{name: "several in a frame, with a gap, crash, lost answer", senders: together([]int64{1, 3}, []int64{2}), batches: true, faults: crash | lostMove},
 	{name: "two senders", senders: both(upTo(2), upTo(2)), small: true},
 	{name: "two senders, posts' faults", senders: both(upTo(2), upTo(1)), faults: goneTo | unknown},
 	{name: "two senders, crash, repeat", senders: both(upTo(2), upTo(2)), faults: crash | repeat},

@@ -24,7 +24,8 @@ type sender struct {
 	auth    bool  // it has to authenticate; otherwise it has
 	at      int64 // with that number
 	numbers []int64
-	again   []int64 // numbers that it sends once it is welcome
+	frames  [][]int64 // numbers that it sends several in a frame
+	again   []int64   // numbers that it sends once it is welcome
 
 	session string
 	resume  signal.ConnectionID // the session's connection before
@@ -37,6 +38,7 @@ type config struct {
 	senders []sender
 	moves   bool  // bob's name is taken over by connection Y
 	two     bool  // even numbers go to carol, on connection Y
+	batches bool  // clients take several in a frame
 	faults  fault // each may occur once, anywhere
 	slow    int   // ticks that may pass while somebody is at work
 	late    bool  // one frame, whichever, comes as late as it likes, or never
@@ -79,10 +81,13 @@ func (x *explorer) begin() []*world {
 			x.join(w, x.authenticates(i, s), plan{auth: true})
 		}
 		for _, n := range s.numbers {
-			x.join(w, x.sends(i, n), plan{number: n, last: x.after != 0 && n == x.after})
+			x.join(w, x.sends(i, n), plan{numbers: bit(n), last: x.after != 0 && n == x.after})
+		}
+		for _, ns := range s.frames {
+			x.join(w, x.sends(i, ns...), plan{numbers: bit(ns...)})
 		}
 		for _, n := range s.again {
-			x.join(w, x.sends(i, n), plan{number: n, welcome: true})
+			x.join(w, x.sends(i, n), plan{numbers: bit(n), welcome: true})
 		}
 	}
 	x.connect(w, connX, sender{user: bob})
@@ -105,7 +110,7 @@ func (x *explorer) begin() []*world {
 // connect has a connection be there from the start, authenticated or not.
 func (x *explorer) connect(w *world, i int, s sender) {
 	w.conns[i] = newRecord(signal.Connection{
-		Peer: peer(i), Since: present.Add(-tick) + lane.Instant(i), Expires: present.Add(signal.ConnectionLife), Session: s.session, Lane: lane.New(),
+		Peer: x.peer(i), Since: present.Add(-tick) + lane.Instant(i), Expires: present.Add(signal.ConnectionLife), Session: s.session, Lane: lane.New(),
 	})
 	if !s.auth {
 		x.opened(w, x.authenticates(i, s))
@@ -131,6 +136,14 @@ func (x *explorer) opened(w *world, p *program) {
 	}
 }
 
+// peer is a connection as its record has it.
+func (x *explorer) peer(i int) signal.Peer {
+	p := peer(i)
+	p.Batches = x.batches
+	return p
+}
+
+// peer is a connection as API Gateway's event has it.
 func peer(i int) signal.Peer { return signal.Peer{ID: connName[i], Protocol: signal.JSON} }
 
 // authenticates is the invocation that brings a connection's token.
@@ -150,10 +163,19 @@ func (x *explorer) to(n int64) signal.UserName {
 	return bob
 }
 
-// sends is the invocation of a message. Its data says which it is.
-func (x *explorer) sends(i int, n int64) *program {
-	in := signal.Send{Number: n, Frame: lane.Frame{To: string(x.to(n)), Data: []byte{byte(x.line(i)), byte(n)}}}
-	return newProgram(fmt.Sprint(connName[i], n), i, func(r *replay) { r.receive(peer(i), in) })
+// sends is the invocation of a frame. The data of its messages says which they are.
+func (x *explorer) sends(i int, ns ...int64) *program {
+	var batch signal.Sends
+	for _, n := range ns {
+		batch = append(batch, signal.Send{Number: n, Frame: lane.Frame{To: string(x.to(n)), Data: []byte{byte(x.line(i)), byte(n)}}})
+	}
+	var in signal.Input = batch
+	if len(batch) == 1 {
+		in = batch[0]
+	}
+	p := newProgram(fmt.Sprint(connName[i], ns), i, func(r *replay) { r.receive(peer(i), in) })
+	p.several = len(batch) > 1
+	return p
 }
 
 func newProgram(name string, conn int, run func(*replay)) *program {
@@ -260,13 +282,11 @@ func (x *explorer) commutes(w *world, e effect) bool {
 	case e.kind == answer:
 		return true
 	case e.kind == post:
-		switch e.event.(type) {
-		case signal.Delivery:
-			return false
+		switch _, delivery := first(e.event).(signal.Delivery); e.event.(type) {
 		case signal.Superseded, signal.Closing:
 			return true
 		default:
-			return w.faults&goneAck == 0 && !w.gone[w.conn(e.conn)]
+			return !delivery && w.faults&goneAck == 0 && !w.gone[w.conn(e.conn)]
 		}
 	case e.name == "routes":
 		return !x.moves && x.config.faults&goneTo == 0

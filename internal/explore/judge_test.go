@@ -22,17 +22,17 @@ func (k *walker) moved(w *world, e effect, o observation) {
 	t := &w.told[k.line(i)]
 	c := w.calls[k.i]
 	if !c.auth && c.conn == i {
-		t.reached |= bit(c.number)
+		t.reached |= c.numbers
 		if rec := w.conns[i]; rec != nil && !rec.Lane.Opened() {
-			if _, held := rec.Lane.Held[c.number]; held {
-				t.early |= bit(c.number)
+			for n := range rec.Lane.Held {
+				t.early |= c.numbers & bit(n)
 			}
 		}
 	}
 	if !o.made {
 		return
 	}
-	takesOn := len(e.move.Run) > 0 || e.move.Change.Hold != nil
+	takesOn := len(e.move.Run) > 0 || len(e.move.Change.Hold) > 0
 	if w.lost[i] && takesOn {
 		k.breaks(w, "fence: %s on connection %s after the claim that superseded it", e.move.Kind, connName[i])
 	}
@@ -44,6 +44,10 @@ func (k *walker) moved(w *world, e effect, o observation) {
 // hears is what a socket gets.
 func (k *walker) hears(w *world, i int, e signal.Event) {
 	switch e := e.(type) {
+	case signal.Batch:
+		for _, one := range e {
+			k.hears(w, i, one)
+		}
 	case signal.Delivery:
 		k.delivered(w, e)
 	case signal.Welcome:
@@ -72,8 +76,13 @@ func (k *walker) delivered(w *world, d signal.Delivery) {
 
 // unheard: whether a message was accepted is not known to its sender.
 func (k *walker) unheard(w *world, e signal.Event) {
-	if d, ok := e.(signal.Delivery); ok {
-		w.told[d.Data[0]].unknown |= bit(int64(d.Data[1]))
+	switch e := e.(type) {
+	case signal.Batch:
+		for _, one := range e {
+			k.unheard(w, one)
+		}
+	case signal.Delivery:
+		w.told[e.Data[0]].unknown |= bit(int64(e.Data[1]))
 	}
 }
 
@@ -140,7 +149,7 @@ func (x *explorer) inHand(w *world, i int) {
 	}
 	t := &w.told[x.line(c.conn)]
 	if !c.auth {
-		t.unknown |= bit(c.number)
+		t.unknown |= c.numbers
 	}
 	for at := c.at; at != nil && at.parent != nil; at = at.parent {
 		if e := at.did; e.move != nil && (at.seen.made || at.seen.err != nil) {

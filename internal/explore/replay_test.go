@@ -18,11 +18,12 @@ import (
 
 // program is what an invocation does: the real service, from its input on.
 type program struct {
-	name  string
-	conn  int
-	skew  time.Duration // of its machine's clock
-	run   func(*replay)
-	known map[uint64]*history // by what they remember
+	name    string
+	conn    int
+	skew    time.Duration // of its machine's clock
+	run     func(*replay)
+	several bool                // messages in its frame
+	known   map[uint64]*history // by what they remember
 }
 
 // history is what an invocation has observed since it began. The service is
@@ -170,7 +171,14 @@ func (h *history) remember(e *effect, o observation) recollection {
 	if e.move != nil && !o.made && o.err == nil && (e.move.Kind == lane.KindOpen || e.move.Kind == lane.KindFinish) {
 		m.loop = before
 	}
-	if len(h.waiting()) == 1 {
+	if e.move != nil && e.move.Kind == lane.KindHold && o.err != nil { // it may have been made
+		m.runs = hashOf([2]any{m.runs, seen})
+	}
+	switch {
+	case h.program.several && !m.answered: // what it has done for one run is answered after the next
+	case h.program.several && e.kind == answer:
+		m.runs = hashOf([2]uint64{m.runs, before})
+	case len(h.waiting()) == 1:
 		m.forget(h, e, o, seen)
 	}
 	return m
@@ -506,6 +514,10 @@ func (*replay) Scan(context.Context, signal.Segment, lane.Instant, func(signal.C
 }
 
 // Claim implements [signal.UserStore].
+func (r *replay) Fetch(_ context.Context, _ signal.ConnectionID, run []lane.Numbered) ([]lane.Numbered, error) {
+	return run, nil
+}
+
 func (r *replay) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error) {
 	o := r.wait(effect{kind: storeCall, name: "claims", write: true, user: c.User, claim: &c, call: func(s *memory.Store) observation {
 		claimed, err := s.Claim(ctx, c)

@@ -218,7 +218,7 @@ func (k *walker) post(e effect) {
 	fails := func(err error) func(*world) observation {
 		return func(w *world) observation { k.unheard(w, e.event); return observation{err: err} }
 	}
-	_, delivery := e.event.(signal.Delivery)
+	_, delivery := first(e.event).(signal.Delivery)
 	switch {
 	case k.w.gone[i]:
 		k.do("finds gone "+to, 0, func(*world) observation { return observation{err: signal.ErrGone} })

@@ -79,11 +79,11 @@ type call struct {
 // plan says when an invocation comes.
 type plan struct {
 	*program
-	number  int64 // of its frame
-	of      int   // the call that it repeats; itself: none
-	late    bool  // as late as it likes, or never
-	last    bool  // once everything else has come to rest
-	welcome bool  // once its connection has been welcomed
+	numbers uint16 // of its frame, a set
+	of      int    // the call that it repeats; itself: none
+	late    bool   // as late as it likes, or never
+	last    bool   // once everything else has come to rest
+	welcome bool   // once its connection has been welcomed
 	auth    bool
 }
 
@@ -196,7 +196,20 @@ func bits(bs ...bool) (n byte) {
 	return n
 }
 
-func bit(n int64) uint16 { return 1 << n }
+func bit(ns ...int64) (set uint16) {
+	for _, n := range ns {
+		set |= 1 << n
+	}
+	return set
+}
+
+// first is the first of several events, or the only one.
+func first(e signal.Event) signal.Event {
+	if batch, ok := e.(signal.Batch); ok {
+		return batch[0]
+	}
+	return e
+}
 
 // String shows what there is to see of a world in a trace.
 func (w *world) String() string {

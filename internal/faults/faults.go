@@ -1,7 +1,7 @@
 // Package faults makes a server on one machine behave like a bad day on AWS:
 // invocations that start late, twice, die halfway or never happen, posts that
-// are late or throttled, a slow store. All of it may happen on AWS, so nothing
-// that a server promises may break by it.
+// are late or throttled, a slow store, a table whose keys serve so much a second.
+// All of it may happen on AWS, so nothing that a server promises may break by it.
 //
 // It wraps the seams that there are: the gateway's functions, the @connections
 // operations and the store. For handlers in this process these are calls, and

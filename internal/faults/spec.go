@@ -16,6 +16,9 @@ import (
 // invocation that has taken a lane counts as dead (lane.LeaseTimeout).
 const MaxDelay = time.Second
 
+// MaxKeyLimit is the highest limit of a key: more than a local DynamoDB serves.
+const MaxKeyLimit = 1_000_000
+
 // Spec says which faults there are. The zero value of each field turns its
 // fault off.
 type Spec struct {
@@ -33,6 +36,9 @@ type Spec struct {
 	// SlowStore is up to how much later each call of the store has its effect
 	// or answers: 0 to MaxDelay.
 	SlowStore time.Duration
+	// KeyLimit is how many write units each key of the table serves in a second,
+	// and three times as many read units: 0 to MaxKeyLimit.
+	KeyLimit int
 	// Seed fixes the random decisions.
 	Seed uint64
 }
@@ -52,12 +58,13 @@ func (s *Spec) knobs() []knob {
 		{"throttle", "with that probability a post is answered 429", &s.Throttle},
 		{"lost-disconnect", "with that probability a $disconnect never comes", &s.LostDisconnect},
 		{"slow-store", "each store call is late by up to that, at random", &s.SlowStore},
+		{"key-limit", "each key of the DynamoDB serves so many write units a second (AWS: 1000), and three times as many read units", &s.KeyLimit},
 		{"seed", "a number: the same random decisions again", &s.Seed},
 	}
 }
 
 // Example is a spec with every setting, as [Parse] reads it.
-const Example = "delay=40ms,duplicate=0.02,crash=0.01,throttle=0.01,lost-disconnect=0.2,slow-store=20ms,seed=7"
+const Example = "delay=40ms,duplicate=0.02,crash=0.01,throttle=0.01,lost-disconnect=0.2,slow-store=20ms,key-limit=1000,seed=7"
 
 // Usage says what each setting does, in words for whoever uses it.
 func Usage() string {
@@ -113,6 +120,7 @@ func (s Spec) String() string {
 var (
 	errDuration    = fmt.Errorf("must be a duration from 0 to %v, such as 40ms", MaxDelay)
 	errProbability = errors.New("must be a probability from 0 to 1, such as 0.01")
+	errKeyLimit    = fmt.Errorf("must be a whole number from 0 to %d, such as 1000", MaxKeyLimit)
 	errSeed        = errors.New("must be a whole number from 0 to 18446744073709551615")
 )
 
@@ -130,6 +138,12 @@ func set(field any, value string) error {
 			return errProbability
 		}
 		*field = p
+	case *int:
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 0 || n > MaxKeyLimit {
+			return errKeyLimit
+		}
+		*field = n
 	case *uint64:
 		n, err := strconv.ParseUint(value, 10, 64)
 		if err != nil {

@@ -16,7 +16,7 @@ func TestParse(t *testing.T) {
 	for text, want := range map[string]faults.Spec{
 		faults.Example: {
 			Delay: 40 * time.Millisecond, Duplicate: 0.02, Crash: 0.01, Throttle: 0.01, LostDisconnect: 0.2,
-			SlowStore: 20 * time.Millisecond, Seed: 7,
+			SlowStore: 20 * time.Millisecond, KeyLimit: 1000, Seed: 7,
 		},
 		"seed=0":                                {},
 		"seed=18446744073709551615":             {Seed: math.MaxUint64},
@@ -26,6 +26,8 @@ func TestParse(t *testing.T) {
 		"slow-store=0s,seed=1":                  {Seed: 1},
 		"seed=1,slow-store=1000ms":              {SlowStore: faults.MaxDelay, Seed: 1},
 		"duplicate=0,crash=1,seed=1":            {Crash: 1, Seed: 1},
+		"key-limit=0,seed=1":                    {Seed: 1},
+		"key-limit=1000000,seed=1":              {KeyLimit: faults.MaxKeyLimit, Seed: 1},
 		"throttle=1.0,seed=1,duplicate=1":       {Throttle: 1, Duplicate: 1, Seed: 1},
 		"lost-disconnect=1e-3,seed=1":           {LostDisconnect: 0.001, Seed: 1},
 		"lost-disconnect=1,crash=0.0001,seed=1": {LostDisconnect: 1, Crash: 0.0001, Seed: 1},
@@ -44,9 +46,10 @@ func TestParseNothing(t *testing.T) {
 }
 
 func TestParseRefuses(t *testing.T) {
-	const duration, probability, seed = "must be a duration from 0 to 1s", "must be a probability from 0 to 1", "must be a whole number"
+	const duration, probability, seed = "must be a duration from 0 to 1s", "must be a probability from 0 to 1", "must be a whole number from 0 to 18446744073709551615"
+	const units = "must be a whole number from 0 to 1000000"
 	for text, want := range map[string]string{
-		"delays=40ms":               `unknown setting "delays": there are delay, duplicate, crash, throttle, lost-disconnect, slow-store, seed`,
+		"delays=40ms":               `unknown setting "delays": there are delay, duplicate, crash, throttle, lost-disconnect, slow-store, key-limit, seed`,
 		",":                         `unknown setting ""`,
 		"delay=1ms,":                `unknown setting ""`,
 		"delay=1ms, seed=1":         `unknown setting " seed"`,
@@ -71,6 +74,10 @@ func TestParseRefuses(t *testing.T) {
 		"throttle=":                 probability,
 		"lost-disconnect=2":         probability,
 		"lost-disconnect=-1":        probability,
+		"key-limit=-1":              units,
+		"key-limit=1000001":         units,
+		"key-limit=1.5":             units,
+		"key-limit=":                units,
 		"seed=-1":                   seed,
 		"seed=1.5":                  seed,
 		"seed=":                     seed,
@@ -111,6 +118,7 @@ func TestStringIsParsedBack(t *testing.T) {
 			Throttle:       probability.Draw(t, "throttle"),
 			LostDisconnect: probability.Draw(t, "lost-disconnect"),
 			SlowStore:      time.Duration(delay.Draw(t, "slow-store")),
+			KeyLimit:       rapid.IntRange(0, faults.MaxKeyLimit).Draw(t, "key limit"),
 			Seed:           rapid.Uint64().Draw(t, "seed"),
 		}
 		got, err := faults.Parse(s.String())

@@ -54,6 +54,11 @@ func (s *store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.I
 	return ask(ctx, s, func() (signal.Connection, error) { return s.next.GetEnded(ctx, id, now) })
 }
 
+// Fetch implements [signal.ConnectionStore].
+func (s *store) Fetch(ctx context.Context, id signal.ConnectionID, run []lane.Numbered) ([]lane.Numbered, error) {
+	return ask(ctx, s, func() ([]lane.Numbered, error) { return s.next.Fetch(ctx, id, run) })
+}
+
 // End implements [signal.ConnectionStore].
 func (s *store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	return ask(ctx, s, func() (signal.Connection, error) { return s.next.End(ctx, id, now) })

@@ -1,8 +1,8 @@
 package gateway
 
 import (
-	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -26,17 +26,16 @@ type connection struct {
 	gateway   *Gateway
 	id        string
 	sourceIP  string
+	network   netip.Prefix // counted as one source
 	userAgent string
 	slots     chan struct{} // one element for each invocation under way; nil if functions are invoked inline
 }
 
-func (g *Gateway) newConnection(r *http.Request) *connection {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
+func (g *Gateway) newConnection(r *http.Request, source netip.Addr) *connection {
+	c := &connection{
+		gateway: g, id: connectionID(), sourceIP: source.String(), network: network(source), userAgent: strings.Clone(r.UserAgent()),
 	}
-	c := &connection{gateway: g, id: connectionID(), sourceIP: host, userAgent: strings.Clone(r.UserAgent())}
-	c.Conn = g.engine.NewConn(c)
+	c.Conn = g.engine.NewConn(c, c.network)
 	if !g.config.Inline {
 		c.slots = make(chan struct{}, MaxInvocations)
 	}

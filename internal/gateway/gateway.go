@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -51,6 +52,8 @@ type Config struct {
 	// deadline is waited for.
 	Inline bool
 
+	Limits Limits
+
 	// Log gets failed functions as warnings, and connections coming and going at debug level; never message data.
 	// Nil logs nothing.
 	Log *slog.Logger
@@ -61,6 +64,9 @@ func (c Config) withDefaults() Config {
 	c.Idle = cmp.Or(c.Idle, DefaultIdle)
 	c.Duration = cmp.Or(c.Duration, DefaultDuration)
 	c.IntegrationTimeout = cmp.Or(c.IntegrationTimeout, DefaultIntegrationTimeout)
+	c.Limits.Connections = cmp.Or(c.Limits.Connections, DefaultConnections)
+	c.Limits.PerAddress = cmp.Or(c.Limits.PerAddress, DefaultPerAddress)
+	c.Limits.Unfinished = cmp.Or(c.Limits.Unfinished, DefaultUnfinished)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	return c
 }
@@ -83,16 +89,21 @@ type Gateway struct {
 	mu          sync.RWMutex // protects what follows
 	closed      bool
 	connections map[string]*connection // from the 101, or from the handshake if Early, until the socket is closed
+	admitted    quota                  // connections, from the handshake until the socket is closed
+	sockets     quota                  // of the HTTP server, until they are a WebSocket's or closed
+	refused     Refused
 }
 
 // New makes a gateway. Close it when done.
 func New(config Config) *Gateway {
 	g := &Gateway{config: config.withDefaults(), connections: make(map[string]*connection)}
+	g.admitted.from, g.sockets.from = make(map[netip.Prefix]int), make(map[netip.Prefix]int)
 	g.base, g.cancel = context.WithCancel(context.Background())
 	g.engine = socket.New(g.base, &g.work, socket.Config{
 		MaxMessage: MaxMessage, MaxFrame: MaxFrame,
 		Idle: g.config.Idle, Duration: g.config.Duration,
-		Cork: g.config.Inline,
+		MaxUnfinished: g.config.Limits.Unfinished,
+		Cork:          g.config.Inline,
 	})
 	return g
 }
@@ -125,16 +136,27 @@ func (g *Gateway) Close(ctx context.Context) error {
 	}
 }
 
-// enter counts a handshake as work under way, unless the gateway is closed. Whoever enters calls work.Done.
-func (g *Gateway) enter() bool {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	if g.closed {
-		return false
+// enter admits a connection and counts its handshake as work under way, unless the gateway is closed or full. Whoever
+// enters calls work.Done, and leave when the connection has ended.
+func (g *Gateway) enter(from netip.Prefix) *httpError {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.closed:
+		return unavailable
+	case g.admitted.all >= g.config.Limits.Connections:
+		g.refused.Connections++
+		return unavailable
+	case g.admitted.from[from] >= g.config.Limits.PerAddress:
+		g.refused.PerAddress++
+		return &httpError{status: http.StatusTooManyRequests, message: "Too Many Requests"}
 	}
+	g.admitted.add(from)
 	g.work.Add(1)
-	return true
+	return nil
 }
+
+var unavailable = &httpError{status: http.StatusServiceUnavailable, message: "Service Unavailable"}
 
 // join makes c known to the @connections operations and reports whether the gateway is still open.
 func (g *Gateway) join(c *connection) bool {
@@ -148,6 +170,7 @@ func (g *Gateway) leave(c *connection) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.connections, c.id)
+	g.admitted.remove(c.network)
 }
 
 func (g *Gateway) all() []*connection {

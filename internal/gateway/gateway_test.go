@@ -79,7 +79,9 @@ type server struct {
 func serve(t testing.TB, config gateway.Config) *server {
 	config.Inline = config.Inline || inline
 	g := gateway.New(config)
-	s := &server{g, httptest.NewServer(g)}
+	s := &server{g, httptest.NewUnstartedServer(g)}
+	s.http.Config.ConnState = g.ConnState
+	s.http.Start()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -18,20 +19,25 @@ import (
 // established or refused; the connection lives on. w must let its connection be taken over (http.ResponseController).
 //
 // Refusals are JSON, {"message":…}: 403 for any other path, 414 past MaxURL, 426 without an upgrade to WebSocket, 400
-// for a malformed one, 502 when the Connect function failed, 503 when the gateway is closed. A status of the Connect
-// function other than 2xx becomes the answer, with its body. Any Origin is accepted, as by API Gateway.
+// for a malformed one, one with a body, and a query that cannot be decoded, 429 and 503 past Limits, 502 when the Connect
+// function failed, 503 when the gateway is closed. A status of the Connect function other than 2xx becomes the answer, with
+// its body. Any Origin is accepted, as by API Gateway.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	source := g.source(r)
 	refusal := g.refuse(r)
-	if refusal == nil && !g.enter() {
-		refusal = &httpError{status: http.StatusServiceUnavailable, message: "Service Unavailable"}
+	if refusal == nil {
+		refusal = g.enter(network(source))
 	}
 	if refusal != nil {
+		if r.ContentLength != 0 {
+			w.Header().Set("Connection", "close") // and is not read to its end
+		}
 		refusal.write(w)
 		return
 	}
 	defer g.work.Done()
 
-	c := g.newConnection(r)
+	c := g.newConnection(r, source)
 	if g.config.Early {
 		g.join(c)
 	}
@@ -65,7 +71,7 @@ func (g *Gateway) refuse(r *http.Request) *httpError {
 		return &httpError{status: http.StatusRequestURITooLong, message: "Request URI too long"}
 	case r.Method != http.MethodGet, !r.ProtoAtLeast(1, 1), !names(r.Header, "Connection", "upgrade"), !names(r.Header, "Upgrade", "websocket"):
 		return &httpError{status: http.StatusUpgradeRequired, message: "Upgrade Required"}
-	case r.Header.Get("Sec-Websocket-Version") != "13", !validKey(r.Header.Values("Sec-Websocket-Key")):
+	case r.Header.Get("Sec-Websocket-Version") != "13", !validKey(r.Header.Values("Sec-Websocket-Key")), r.ContentLength != 0, !decodable(r.URL.RawQuery):
 		return &httpError{status: http.StatusBadRequest, message: "Bad Request"}
 	}
 	return nil
@@ -89,6 +95,13 @@ func validKey(keys []string) bool {
 	}
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0]))
 	return err == nil && len(raw) == 16
+}
+
+// decodable reports whether every parameter of a query can be decoded: of one that cannot, nobody knows what it would have
+// said. What API Gateway makes of it is not known.
+func decodable(query string) bool {
+	_, err := url.ParseQuery(query)
+	return err == nil
 }
 
 // connect asks the Connect function and waits for it, for the integration timeout at most.

@@ -68,6 +68,8 @@ func TestHandshakeRefusals(t *testing.T) {
 		{"version", "GET", "/default", [2]string{"13", "8"}, 400, `{"message":"Bad Request"}`},
 		{"no key", "GET", "/default", [2]string{"Sec-WebSocket-Key", "X"}, 400, `{"message":"Bad Request"}`},
 		{"short key", "GET", "/default", [2]string{"dGhlIHNhbXBsZSBub25jZQ==", "dGhl"}, 400, `{"message":"Bad Request"}`},
+		{"body", "GET", "/default", [2]string{"Host:", "Content-Length: 1\r\nHost:"}, 400, `{"message":"Bad Request"}`},
+		{"body of unknown length", "GET", "/default", [2]string{"Host:", "Transfer-Encoding: chunked\r\nHost:"}, 400, `{"message":"Bad Request"}`},
 		{"path", "GET", "/other", [2]string{}, 403, `{"message":"Forbidden"}`},
 		{"plain path", "GET", "/other", [2]string{"Upgrade", "X"}, 403, `{"message":"Forbidden"}`},
 	} {
@@ -97,11 +99,37 @@ func TestHandshakeRefusals(t *testing.T) {
 	}
 }
 
+// What cannot be decoded is refused: left out, it would make a client somebody else, or speak another protocol.
+func TestHandshakeQueries(t *testing.T) {
+	connect := newRecorder()
+	s := serve(t, gateway.Config{Routes: gateway.Routes{Connect: connect}})
+	for query, token := range map[string]string{
+		"token=100%25": "100%", "token=a%3Bb": "a;b", "token=a+b": "a b", "token=a%2Bb": "a+b", "token=%C3%A4": "ä", "token=": "", "token": "", "token=a&&x=": "a", "token=a=b": "a=b",
+	} {
+		s.dial(t, "/default?"+query)
+		if e := connect.next(t); e.QueryStringParameters["token"] != token {
+			t.Errorf("%s: token %q, want %q", query, e.QueryStringParameters["token"], token)
+		}
+	}
+	for _, query := range []string{"token=100%", "token=a;b", "EIO=4;transport=websocket", "token=%zz", "%=a", "x=%C&token=a", "a=1&token=%"} {
+		c := s.rawConn(t)
+		c.write(t, []byte(strings.Replace(upgradeRequest, "/default", "/default?"+query, 1)))
+		res, err := http.ReadResponse(c.r, nil)
+		if err != nil || res.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %v, %v, want 400", query, res, err)
+		}
+	}
+	if len(connect.events) != 0 {
+		t.Error("a refused request reached the function")
+	}
+}
+
 // Proxies write these headers in their own ways.
 func TestHandshakeAcceptsLists(t *testing.T) {
 	for _, with := range []string{
 		"Connection: keep-alive\r\nConnection: foo, UPGRADE\r\nUpgrade: websocket\r\n",
 		"Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: WebSocket, foo\r\n",
+		"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n",
 	} {
 		c := serve(t, gateway.Config{}).rawConn(t)
 		c.write(t, []byte(strings.Replace(upgradeRequest, "Connection: Upgrade\r\nUpgrade: websocket\r\n", with, 1)))

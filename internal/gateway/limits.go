@@ -32,3 +32,15 @@ const (
 // executions in an account. At the bound the gateway does not fail the message, as Lambda would, but stops reading from
 // that connection until one ends.
 const MaxInvocations = 1000
+
+// What Limits means by zero.
+const (
+	// DefaultConnections at 8 KB are 160 MB, if they rest.
+	DefaultConnections = 20_000
+
+	// DefaultPerAddress is for a company behind one address.
+	DefaultPerAddress = 2_000
+
+	// DefaultUnfinished is room for 450 of the largest messages, or for the first frames of 1,300, in bytes.
+	DefaultUnfinished = 64 << 20
+)

@@ -4,6 +4,7 @@
 package jsonproto
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,9 @@ const (
 	typeNothing    = "nothing"
 )
 
+// arrayStart is how a frame of several messages begins.
+const arrayStart = '['
+
 // maxMembers is how many members a client's frame may have.
 const maxMembers = 16
 
@@ -42,11 +46,13 @@ type Protocol struct {
 	MaxPayload int           // bytes in one frame
 }
 
-// What the query of a handshake may say of a session.
+// What the query of a handshake may say: of a session, and that the client takes
+// arrays.
 const (
 	querySession = "session"
 	queryResume  = "resume"
 	queryFirst   = "first"
+	queryBatch   = "batch"
 )
 
 // maxConnectionID bounds the name of a connection that a client gives, in
@@ -55,13 +61,15 @@ const maxConnectionID = 128
 
 var errSession = errors.New("resume, a connection, and first, a whole number from 1, go with a session")
 
-// Handshake reads the session of a client that has one. All clients
-// authenticate with the handshake, and number their messages from 1.
+// Handshake reads the session of a client that has one, and whether it takes
+// arrays. All clients authenticate with the handshake, and number their messages
+// from 1.
 func (p Protocol) Handshake(query map[string]string, hs *signal.Handshake) error {
 	if hs.Token == nil {
 		hs.Token = new(string)
 	}
 	hs.Start = lane.StartAfter(0)
+	hs.Peer.Batches = query[queryBatch] == "1"
 	id, there := query[querySession]
 	first, given := query[queryFirst]
 	s := signal.Session{ID: id, Resume: signal.ConnectionID(query[queryResume])}
@@ -91,6 +99,13 @@ func (p Protocol) ServerPings() bool { return false }
 // Decode reads a frame. What is wrong with one is answered, and costs nothing
 // else.
 func (p Protocol) Decode(frame []byte) (signal.Input, []byte, error) {
+	frame = bytes.TrimLeft(frame, " \t\n\r") // white space of JSON (RFC 8259, section 2)
+	if !utf8.Valid(frame) {                  // another client's WebSocket would fail on it
+		return nil, failure(0, lane.CodeClient, false), errors.New("read frame: not UTF-8")
+	}
+	if len(frame) > 0 && frame[0] == arrayStart {
+		return decodeBatch(frame)
+	}
 	f, err := read(frame)
 	if err != nil {
 		return nil, failure(0, lane.CodeClient, false), err
@@ -116,6 +131,39 @@ func (p Protocol) Decode(frame []byte) (signal.Input, []byte, error) {
 	}
 }
 
+// decodeBatch reads several messages. What is none, or cannot be read, has its place
+// among them, and its own answer. The error is the first of these.
+func decodeBatch(array []byte) (signal.Input, []byte, error) {
+	elements, err := rawjson.Elements(array, signal.MaxBatch)
+	if err == nil && len(elements) == 0 {
+		err = errors.New("no messages")
+	}
+	if err != nil {
+		return nil, failure(0, lane.CodeClient, false), fmt.Errorf("read array: %w", err)
+	}
+	batch := make(signal.Sends, len(elements))
+	for i, e := range elements {
+		var wrong error
+		if batch[i], wrong = element(e); err == nil {
+			err = wrong
+		}
+	}
+	return batch, nil, err
+}
+
+// element reads one of several messages.
+func element(object []byte) (signal.Send, error) {
+	f, err := read(object)
+	switch {
+	case err != nil:
+		return signal.Send{Number: signal.NoNumber, Frame: lane.Frame{Code: lane.CodeClient}}, err
+	case f.kind != typeMessage:
+		return signal.Send{Number: signal.NoNumber, Frame: lane.Frame{Code: lane.CodeUnsupported}}, errors.New("not a message, in an array")
+	default:
+		return f.message()
+	}
+}
+
 // frame is what a client's frame may say.
 type frame struct {
 	kind     string
@@ -126,9 +174,6 @@ type frame struct {
 
 func read(b []byte) (frame, error) {
 	var f frame
-	if !utf8.Valid(b) { // another client's WebSocket would fail on it
-		return f, errors.New("read frame: not UTF-8")
-	}
 	members, err := rawjson.Members(b, maxMembers)
 	if err != nil {
 		return f, fmt.Errorf("read frame: %w", err)
@@ -159,6 +204,7 @@ func (f frame) message() (signal.Send, error) {
 	if f.id != nil {
 		n, err := strconv.ParseInt(string(f.id), 10, 64)
 		if err != nil || n < 1 || n > signal.MaxNumber {
+			in.Frame = lane.Frame{Code: lane.CodeClient}
 			return in, fmt.Errorf("message id is not a whole number from 1 to %d", signal.MaxNumber)
 		}
 		in.Number = n
@@ -186,7 +232,7 @@ func (p Protocol) encode(e signal.Event) []byte {
 	case signal.Opened:
 		return object(typeOpen).text("connection", string(e.Connection)).text("protocol", string(signal.JSON)).
 			number("idle", int64(p.Idle.Seconds())).number("maxPayload", int64(p.MaxPayload)).
-			number("maxInFlight", lane.MaxHeld).end()
+			number("maxInFlight", lane.MaxHeld).number("maxBatch", signal.MaxBatch).end()
 	case signal.Welcome:
 		o := object(typeWelcome).text("user", string(e.User)).text("epoch", e.Epoch).number("seq", e.Seq)
 		if e.Session != "" {
@@ -218,9 +264,20 @@ func (p Protocol) encode(e signal.Event) []byte {
 		return failure(0, e.Code, false)
 	case signal.Ping:
 		return object(typePing).end()
+	case signal.Batch:
+		return p.array(e)
 	default:
 		return nil
 	}
+}
+
+// array returns the frame of several events.
+func (p Protocol) array(events signal.Batch) []byte {
+	objects := make([][]byte, len(events))
+	for i, e := range events {
+		objects[i] = p.encode(e)
+	}
+	return append(append([]byte{arrayStart}, bytes.Join(objects, []byte{','})...), ']')
 }
 
 // Nothing returns a frame that says nothing.

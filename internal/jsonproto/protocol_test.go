@@ -40,10 +40,27 @@ func TestDecode(t *testing.T) {
 		{`{"type":"presence"}`, nil, malformed},
 		{`{"type":"ping"}`, nil, `{"type":"pong"}`},
 		{`{"type":"leave"}`, signal.Leave{}, ""},
+		{" \t\r\n{\"type\":\"ping\"} \t\r\n", nil, `{"type":"pong"}`},
+		{" {\"type\":\"message\",\"id\":1,\"to\":\"bob\",\"data\":7}", send(1, "bob", "7"), ""},
+		{"\u00a0{\"type\":\"ping\"}", nil, malformed}, // white space, but not JSON's
+		{"\ufeff{\"type\":\"ping\"}", nil, malformed},
+		{" ", nil, malformed},
 		{`{"type":"dance"}`, nil, `{"type":"error","code":2103,"message":"not supported"}`},
 		{`{}`, nil, `{"type":"error","code":2103,"message":"not supported"}`},
 		{`{"type":`, nil, malformed},
 		{`[]`, nil, malformed},
+		{`[{"type":"message","id":2,"to":"bob","data":1} , {"id":1,"to":"eve","data":[2],"type":"message"}]`, signal.Sends{send(2, "bob", "1"), send(1, "eve", "[2]")}, ""},
+		{`[{"type":"message","to":"bob","data":1}]`, signal.Sends{send(signal.NoNumber, "bob", "1")}, ""},
+		{
+			`[{"type":"message","id":1,"data":""},{"type":"ping"},{"type":"message","id":0,"to":"bob","data":1},[],7,{"type":"message","id":3,"to":"bob","data":1}]`,
+			signal.Sends{
+				{Number: 1, Frame: lane.Frame{Code: lane.CodeClient}}, bad(lane.CodeUnsupported), bad(lane.CodeClient), bad(lane.CodeClient),
+				bad(lane.CodeClient), send(3, "bob", "1"),
+			}, "",
+		},
+		{`[{"type":"message","id":1,"to":"bob","data":1},]`, nil, malformed},
+		{`[{"type":"message","id":1,"to":"bob","data":1}`, nil, malformed},
+		{several(signal.MaxBatch + 1), nil, malformed},
 		{``, nil, malformed},
 		{"{\"type\":\"\xff\"}", nil, malformed},
 		{`{"type":"message","id":1,"to":"bob","data":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`, nil, malformed},
@@ -57,11 +74,67 @@ func TestDecode(t *testing.T) {
 
 // normal has data as plain bytes.
 func normal(in signal.Input) signal.Input {
-	if s, ok := in.(signal.Send); ok && s.Frame.Data != nil {
-		s.Frame.Data = append([]byte(nil), s.Frame.Data...)
-		return s
+	switch in := in.(type) {
+	case signal.Send:
+		return normalSend(in)
+	case signal.Sends:
+		for i := range in {
+			in[i] = normalSend(in[i])
+		}
 	}
 	return in
+}
+
+func normalSend(s signal.Send) signal.Send {
+	if s.Frame.Data != nil {
+		s.Frame.Data = append([]byte(nil), s.Frame.Data...)
+	}
+	return s
+}
+
+// bad is one of several messages that has no number, and is answered at once.
+func bad(code lane.Code) signal.Send {
+	return signal.Send{Number: signal.NoNumber, Frame: lane.Frame{Code: code}}
+}
+
+// several is a frame of so many messages.
+func several(n int) string {
+	return "[" + strings.Repeat(`{"type":"message","to":"bob","data":1},`, n-1) + `{"type":"message","to":"bob","data":1}]`
+}
+
+func TestMostInAFrame(t *testing.T) {
+	in, _, err := protocol.Decode([]byte(several(signal.MaxBatch)))
+	if batch, ok := in.(signal.Sends); !ok || len(batch) != signal.MaxBatch || err != nil {
+		t.Errorf("%d messages: %T, %v", signal.MaxBatch, in, err)
+	}
+}
+
+// Who takes arrays says so in one way.
+func TestHandshakeAsksForArrays(t *testing.T) {
+	for value, want := range map[string]bool{"1": true, "": false, "0": false, "true": false} {
+		var hs signal.Handshake
+		if err := protocol.Handshake(map[string]string{"batch": value}, &hs); err != nil || hs.Peer.Batches != want {
+			t.Errorf("batch=%s: %v, %v", value, hs.Peer.Batches, err)
+		}
+	}
+}
+
+// What the service puts into one frame fits, however it has to be written.
+func TestSizeOfArrays(t *testing.T) {
+	const most = signal.MaxNumber
+	user, session := signal.UserName(strings.Repeat("\x01", signal.MaxUserName)), strings.Repeat("s", signal.MaxSessionID)
+	for name, e := range map[string]signal.Event{
+		"delivery": signal.Delivery{From: user, Epoch: strings.Repeat("e", 16), Seq: most, Session: session, Number: most, Data: []byte(`"x"`)},
+		"plain":    signal.Delivery{From: "a", Epoch: "e", Seq: 1, Number: signal.NoNumber, Data: []byte(`"x"`)},
+		"ack":      signal.Ack{Number: most},
+		"error":    signal.Ack{Number: most, Code: lane.CodeWrongToken},
+		"stored":   signal.Stored{Number: most},
+	} {
+		size := len(protocol.Encode(signal.Batch{e, e})[0])
+		if room := signal.Room(e, e); size > room || size < room/8 {
+			t.Errorf("%s: two take %d bytes, %d are reckoned", name, size, room)
+		}
+	}
 }
 
 func TestEncode(t *testing.T) {
@@ -69,7 +142,7 @@ func TestEncode(t *testing.T) {
 		event signal.Event
 		want  string
 	}{
-		{signal.Opened{Connection: "id="}, `{"type":"open","connection":"id=","protocol":"owt.signal.v1","idle":600,"maxPayload":131072,"maxInFlight":128}`},
+		{signal.Opened{Connection: "id="}, `{"type":"open","connection":"id=","protocol":"owt.signal.v1","idle":600,"maxPayload":131072,"maxInFlight":128,"maxBatch":32}`},
 		{signal.Admitted{}, ""},
 		{signal.Welcome{User: "用户1", Epoch: "e", Seq: 3}, `{"type":"welcome","user":"用户1","epoch":"e","seq":3}`},
 		{signal.Welcome{User: "a", Epoch: "e", Session: "s"}, `{"type":"welcome","user":"a","epoch":"e","seq":0,"session":"s","resumed":false}`},
@@ -86,6 +159,7 @@ func TestEncode(t *testing.T) {
 		{signal.Presence{User: "bob", Online: true}, `{"type":"presence","user":"bob","online":true}`},
 		{signal.RequestFailed{Code: lane.CodeUnknownUser}, `{"type":"error","code":2120,"message":"not authenticated"}`},
 		{signal.Ping{}, `{"type":"ping"}`},
+		{signal.Batch{signal.Ack{Number: 1}, signal.Stored{Number: 2}}, `[{"type":"ack","id":1},{"type":"stored","id":2}]`},
 	} {
 		var got string
 		for _, f := range protocol.Encode(c.event) {
@@ -104,7 +178,8 @@ func TestEncode(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, seed := range []string{`{"type":"message","id":1,"to":"bob","data":{}}`, `{"type":"ping"}`, `{"type":"presence","user":"x"}`, `{"type":"leave"}`, `[`} {
+	for _, seed := range []string{`{"type":"message","id":1,"to":"bob","data":{}}`, `{"type":"ping"}`, `{"type":"presence","user":"x"}`, `{"type":"leave"}`, `[`,
+		`[{"type":"message","id":1,"to":"bob","data":{}},{"type":"ping"},{}]`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
@@ -112,8 +187,17 @@ func FuzzDecode(f *testing.F) {
 		if (in == nil) == (answer == nil) {
 			t.Fatalf("%q: input %+v, answer %q", frame, in, answer)
 		}
-		if s, ok := in.(signal.Send); ok && s.Frame.Code == lane.OK && !json.Valid(s.Frame.Data) {
-			t.Errorf("%q: data %q", frame, s.Frame.Data)
+		batch, several := in.(signal.Sends)
+		if one, ok := in.(signal.Send); ok {
+			batch = signal.Sends{one}
+		}
+		if several && (len(batch) == 0 || len(batch) > signal.MaxBatch) {
+			t.Errorf("%q: %d messages", frame, len(batch))
+		}
+		for _, s := range batch {
+			if s.Frame.Code == lane.OK && (!json.Valid(s.Frame.Data) || s.Frame.To == "") {
+				t.Errorf("%q: to %q, data %q", frame, s.Frame.To, s.Frame.Data)
+			}
 		}
 	})
 }

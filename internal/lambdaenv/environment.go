@@ -97,7 +97,7 @@ func (e *environment) start() error {
 	e.state, e.process = stateStarting, process
 	f.config.Started(e.number, process.cmd.Process.Pid)
 	e.limit(f.config.InitTimeout)
-	server := &http.Server{Handler: e.routes(), ReadHeaderTimeout: ShutdownGrace}
+	server := &http.Server{Handler: processOnly(listener.Addr().String(), e.routes()), ReadHeaderTimeout: ShutdownGrace}
 	f.alive.Go(func() { _ = server.Serve(listener) })
 	f.alive.Go(func() { e.watch(server) })
 	return nil

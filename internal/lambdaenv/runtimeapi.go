@@ -39,6 +39,18 @@ func (e *environment) routes() http.Handler {
 	return mux
 }
 
+// processOnly serves who knows the address from its environment: not a browser, which any page could have ask for an
+// invocation (Sec-Fetch-Site), or read one by a name that resolves to this machine (Host).
+func processOnly(address string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != address || r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+			refuse(w, http.StatusForbidden, typeInvalidRequest, "this API is for the function alone")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // runtimeNext waits for the next invocation and writes it.
 func (e *environment) runtimeNext(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()

@@ -147,3 +147,27 @@ func TestRuntimeAsksAgain(t *testing.T) {
 		}
 	}
 }
+
+func TestBrowsersAreRefused(t *testing.T) {
+	const address = "127.0.0.1:4711"
+	served := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	for _, test := range []struct {
+		host   string
+		header [2]string
+		want   int
+	}{
+		{address, [2]string{"User-Agent", "aws-lambda-go"}, http.StatusOK},
+		{"evil.example:4711", [2]string{"User-Agent", "Mozilla/5.0"}, http.StatusForbidden},
+		{address, [2]string{"Origin", "https://evil.example"}, http.StatusForbidden},
+		{address, [2]string{"Sec-Fetch-Site", "cross-site"}, http.StatusForbidden},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/2018-06-01/runtime/invocation/next", http.NoBody)
+		r.Host = test.host
+		r.Header.Set(test.header[0], test.header[1])
+		w := httptest.NewRecorder()
+		processOnly(address, served).ServeHTTP(w, r)
+		if w.Code != test.want {
+			t.Errorf("to %s with %s: %d, want %d", test.host, test.header, w.Code, test.want)
+		}
+	}
+}

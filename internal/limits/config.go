@@ -5,9 +5,7 @@ package limits
 import (
 	"errors"
 	"fmt"
-	"net/url"
-	"slices"
-	"strings"
+	"path/filepath"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/secret"
@@ -22,7 +20,6 @@ const (
 	MaxAuthenticateWithin     = time.Hour
 	DefaultAuthenticateWithin = time.Minute
 	MaxPingRate               = 10_000
-	maxOrigins                = 64
 )
 
 // Config is the limits that may be set.
@@ -31,14 +28,16 @@ type Config struct {
 	Rate lane.Rate
 	// AuthenticateWithin is how long a connection may be nobody's.
 	AuthenticateWithin time.Duration
-	// Origins are the pages that browsers may connect from; nil: any.
+	// Origins are the pages that browsers may connect from, as browsers write
+	// them, and with * for one label at the beginning; nil: any.
 	Origins []string
 	// PingRate is how many connections keepalive visits per second; zero:
 	// signal.PingRate.
 	PingRate int
-	// LogKey, if not empty, has users logged by a hash with this key;
-	// LogKeySecret is the ARN or name of a secret that has it instead.
-	LogKey, LogKeySecret string
+	// LogKey, if not empty, has users logged by a hash with this key, which
+	// may have come from LogKeyFile; LogKeySecret is the ARN or name of a secret
+	// that has it instead.
+	LogKey, LogKeyFile, LogKeySecret string
 }
 
 // NewConfig is the limits before anything is set.
@@ -53,10 +52,12 @@ func (c *Config) Settings() []setting.Setting {
 			setting.Number(&c.Rate.Burst, 1, MaxBurst)),
 		setting.New("AUTHENTICATE_WITHIN", "authenticate-within", "`time` after which a connection that has not authenticated is ended (default 1m0s)",
 			setting.Duration(&c.AuthenticateWithin, MinAuthenticateWithin, MaxAuthenticateWithin)),
-		setting.New("ALLOWED_ORIGINS", "origins", "`list` of the origins, such as https://example.com, whose pages may connect; whoever is no browser says none, and may (default any)",
+		setting.New("ALLOWED_ORIGINS", "origins", "`list` of the origins, such as https://example.com or https://*.example.com, whose pages may connect; whoever is no browser says none, and may (default any)",
 			setting.Parsed(&c.Origins, origins)),
 		setting.New("PING_RATE", "", "", setting.Number(&c.PingRate, 1, MaxPingRate)),
-		setting.New("LOG_USER_KEY", "log-user-key", "secret `key` by whose hash users are logged instead of by their names", setting.Text(&c.LogKey)),
+		setting.New("LOG_USER_KEY", "", "", setting.Text(&c.LogKey)),
+		setting.New("LOG_USER_KEY_FILE", "log-user-key-file", "`file` with the secret key by whose hash users are logged instead of by their names; or set LOG_USER_KEY",
+			c.readLogKey),
 		setting.New("LOG_USER_KEY_ARN", "", "", setting.Text(&c.LogKeySecret, secret.CheckID)),
 	}
 }
@@ -68,28 +69,24 @@ func FromEnvironment(getenv func(string) string) (Config, error) {
 		return c, err
 	}
 	if c.LogKey != "" && c.LogKeySecret != "" {
-		return c, errors.New("read environment: LOG_USER_KEY and LOG_USER_KEY_ARN exclude one another")
+		return c, errors.New("read environment: LOG_USER_KEY, LOG_USER_KEY_FILE and LOG_USER_KEY_ARN exclude one another")
 	}
 	return c, nil
 }
 
-// origins reads a list separated by commas or space. An origin is a scheme, a
-// host and perhaps a port, as browsers write it (RFC 6454, section 6.2).
-func origins(v string) ([]string, error) {
-	list := setting.List(v)
-	if len(list) == 0 {
-		return nil, errors.New("there is none")
+// readLogKey reads LogKey from a file.
+func (c *Config) readLogKey(name string) error {
+	if c.LogKey != "" {
+		return errors.New("LOG_USER_KEY has the key already")
 	}
-	if len(list) > maxOrigins {
-		return nil, fmt.Errorf("%d, at most %d are allowed", len(list), maxOrigins)
+	key, err := secret.ReadFile(name)
+	if err == nil && len(key) == 0 {
+		err = fmt.Errorf("read secret %s: it is empty", name)
 	}
-	for i, o := range list {
-		list[i] = strings.ToLower(o)
-		u, err := url.Parse(list[i])
-		if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != list[i] {
-			return nil, fmt.Errorf("%q is not an origin such as https://example.com", o)
-		}
+	if err != nil {
+		return err
 	}
-	slices.Sort(list)
-	return slices.Compact(list), nil
+	c.LogKey = string(key)
+	c.LogKeyFile, err = filepath.Abs(name)
+	return err
 }

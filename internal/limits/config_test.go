@@ -1,6 +1,8 @@
 package limits_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +37,7 @@ func TestEnvironment(t *testing.T) {
 		"LOG_USER_KEY_ARN":    {"arn:aws:ssm:eu-west-1:123456789012:parameter/k": true, "arn:aws:s3:::k": false},
 		"ALLOWED_ORIGINS": {
 			"https://a.example": true, "app://local": true, "a.example": false, "https://a.example/": false, "https://a.example/x": false,
-			"null": false, ",": false, "https://u@a.example": false, strings.Repeat("https://a.example,", 65): false,
+			",": false, "https://u@a.example": false, strings.Repeat("https://a.example,", 65): false,
 		},
 	} {
 		for value, ok := range values {
@@ -44,7 +46,16 @@ func TestEnvironment(t *testing.T) {
 			}
 		}
 	}
-	if _, err := read(map[string]string{"LOG_USER_KEY": "k", "LOG_USER_KEY_ARN": "/k"}); err == nil || !strings.Contains(err.Error(), "exclude") {
-		t.Errorf("two keys: %v", err)
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte("k\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := read(map[string]string{"LOG_USER_KEY_FILE": file}); err != nil || c.LogKey != "k" || c.LogKeyFile != file {
+		t.Errorf("key in a file: %+v, %v", c, err)
+	}
+	for _, two := range [][2]string{{"LOG_USER_KEY", "LOG_USER_KEY_ARN"}, {"LOG_USER_KEY", "LOG_USER_KEY_FILE"}, {"LOG_USER_KEY_FILE", "LOG_USER_KEY_ARN"}} {
+		if _, err := read(map[string]string{two[0]: file, two[1]: file}); err == nil || !strings.Contains(err.Error(), "LOG_USER_KEY") {
+			t.Errorf("%v: %v", two, err)
+		}
 	}
 }

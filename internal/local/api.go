@@ -14,6 +14,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/memory"
 )
 
 type (
@@ -42,6 +43,8 @@ type api struct {
 	caution    string         // what whoever runs it is to be told of who may connect
 	faults     *faults.Faults // nil: none
 	log        *slog.Logger
+	memory     *memory.Store // nil: the records are elsewhere
+	reached    reached       // when it was last logged
 }
 
 func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a *api, err error) {
@@ -67,6 +70,7 @@ func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a
 		Duration: o.duration,
 		Early:    o.lambda != "",
 		Inline:   o.isQuick(),
+		Limits:   o.admission,
 		Log:      log,
 	})
 	return a, nil
@@ -78,11 +82,12 @@ func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := newStore(ctx, o)
+	store, err := newStore(ctx, o, a.faults)
 	if err != nil {
 		return nil, err
 	}
 	a.caution = access.Caution
+	a.memory, _ = store.(*memory.Store)
 	return newHandlers(o, store, access, a), nil
 }
 
@@ -97,6 +102,7 @@ func (a *api) keepalive(ctx context.Context) {
 			if err := a.backend.keepalive(ctx); err != nil && ctx.Err() == nil {
 				a.log.ErrorContext(ctx, "keepalive failed", "error", err)
 			}
+			a.logReached(ctx)
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"net"
-	"os"
 	"time"
 )
 
@@ -17,25 +16,34 @@ import (
 const certificateLife = 30 * 24 * time.Hour
 
 // loadCertificate loads the certificate from files, or makes one.
-func loadCertificate(cert, key string) (tls.Certificate, error) {
-	if cert == "" {
-		return makeCertificate(time.Now())
+func loadCertificate(o options) (tls.Certificate, error) {
+	if o.cert == "" {
+		host, _, _ := net.SplitHostPort(o.secure) // net.Listen says what is wrong with it
+		return makeCertificate(host, time.Now())
 	}
-	c, err := tls.LoadX509KeyPair(cert, key)
+	c, err := tls.LoadX509KeyPair(o.cert, o.key)
 	if err != nil {
 		return c, fmt.Errorf("load certificate: %w", err)
 	}
 	return c, nil
 }
 
-// makeCertificate makes a certificate, signed by itself, for every name and
-// address that this machine has. Clients must be told to accept it.
-func makeCertificate(now time.Time) (tls.Certificate, error) {
+// makeCertificate makes a certificate, signed by itself, for this machine as it
+// calls itself and for the host that is listened on, if that is said. It is shown
+// to everybody, so it does not tell the machine's other names and addresses.
+// Clients must be told to accept it.
+func makeCertificate(host string, now time.Time) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("make certificate: %w", err)
 	}
-	names, addresses := localNames()
+	names, addresses := []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	switch ip := net.ParseIP(host); {
+	case ip != nil && !ip.IsUnspecified():
+		addresses = append(addresses, ip)
+	case ip == nil && host != "":
+		names = append(names, host)
+	}
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "owt-signal"},
 		NotBefore:             now.Add(-time.Hour),
@@ -51,23 +59,4 @@ func makeCertificate(now time.Time) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("make certificate: %w", err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
-}
-
-// localNames is what this machine is reached under.
-func localNames() (names []string, addresses []net.IP) {
-	names = []string{"localhost"}
-	if host, err := os.Hostname(); err == nil && host != "localhost" {
-		names = append(names, host)
-	}
-	addresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
-	all, err := net.InterfaceAddrs()
-	if err != nil {
-		return names, addresses
-	}
-	for _, a := range all {
-		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLoopback() {
-			addresses = append(addresses, ip.IP)
-		}
-	}
-	return names, addresses
 }

@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -35,6 +37,32 @@ func TestMadeCertificateVerifiesAgainstItself(t *testing.T) {
 			t.Errorf("negotiated %q, want http/1.1", got)
 		}
 		_ = conn.Close()
+	}
+}
+
+// It is shown to whoever connects, so it says no more of the machine than they know.
+func TestMadeCertificateNamesNoMoreThanItMust(t *testing.T) {
+	for host, want := range map[string]struct {
+		names     []string
+		addresses string
+	}{
+		"":            {[]string{"localhost"}, "[127.0.0.1 ::1]"},
+		"0.0.0.0":     {[]string{"localhost"}, "[127.0.0.1 ::1]"},
+		"::":          {[]string{"localhost"}, "[127.0.0.1 ::1]"},
+		"192.0.2.1":   {[]string{"localhost"}, "[127.0.0.1 ::1 192.0.2.1]"},
+		"box.example": {[]string{"localhost", "box.example"}, "[127.0.0.1 ::1]"},
+	} {
+		made, err := makeCertificate(host, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := x509.ParseCertificate(made.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(c.DNSNames, want.names) || fmt.Sprint(c.IPAddresses) != want.addresses {
+			t.Errorf("%q is listened on: %v, %v, want %v", host, c.DNSNames, c.IPAddresses, want)
+		}
 	}
 }
 
@@ -80,7 +108,7 @@ func TestBadCertificates(t *testing.T) {
 // certificateFiles makes a certificate of our own, in files.
 func certificateFiles(t *testing.T) (cert, key string, der []byte) {
 	t.Helper()
-	made, err := makeCertificate(time.Now())
+	made, err := makeCertificate("", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"sync"
@@ -24,7 +25,7 @@ const memoryMB = 256
 // this machine.
 type environments struct {
 	functions map[function]*lambdaenv.Function
-	store     *service       // a slow one; nil: there is none
+	store     *service       // one with faults; nil: there is none
 	faults    *faults.Faults // nil: none
 	log       *slog.Logger
 }
@@ -36,7 +37,7 @@ func newEnvironments(ctx context.Context, o options, a *api, logs io.Writer) (*e
 	if err != nil {
 		return nil, err
 	}
-	if _, err := newStore(ctx, o); err != nil {
+	if _, err := newStore(ctx, o, nil); err != nil {
 		return nil, err
 	}
 	e := &environments{functions: make(map[function]*lambdaenv.Function), faults: a.faults, log: a.log}
@@ -53,15 +54,15 @@ func newEnvironments(ctx context.Context, o options, a *api, logs io.Writer) (*e
 	return e, nil
 }
 
-// serve serves @connections, and a slow store if there is to be one. It returns
+// serve serves @connections, and a store with faults if there is to be one. It returns
 // what the functions' configurations have in common.
 func (e *environments) serve(ctx context.Context, o options, a *api) (config lambdaenv.Config, err error) {
 	if err := a.serveManagement(o); err != nil {
 		return config, err
 	}
 	database := o.dynamodb
-	if o.faults != nil && o.faults.SlowStore > 0 {
-		if err := e.serveSlowly(database); err != nil {
+	if o.faults != nil && (o.faults.SlowStore > 0 || o.faults.KeyLimit > 0) {
+		if err := e.serveStore(database); err != nil {
 			return config, err
 		}
 		database = e.store.url()
@@ -95,17 +96,18 @@ func (e *environments) serve(ctx context.Context, o options, a *api) (config lam
 	}, nil
 }
 
-// serveSlowly serves a DynamoDB with the faults of the store. A local one does
+// serveStore serves a DynamoDB with the faults of the store. A local one does
 // not mind that requests were signed for another address; AWS's would refuse
 // them.
-func (e *environments) serveSlowly(endpoint string) error {
+func (e *environments) serveStore(endpoint string) error {
 	target, err := url.Parse(endpoint)
 	if err != nil {
 		return err
 	}
 	proxy := &httputil.ReverseProxy{
-		Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport: e.faults.Table(http.DefaultTransport.RoundTrip),
+		ErrorLog:  slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
 	}
 	e.store, err = serve("127.0.0.1:0", e.faults.StoreAPI(proxy), e.log)
 	return err

@@ -76,6 +76,29 @@ func TestOrderUnderFaults(t *testing.T) {
 	}
 }
 
+// TestKeyLimit has the keys of a DynamoDB serve two write units a second, of which a
+// burst needs many more.
+func TestKeyLimit(t *testing.T) {
+	for name, flags := range map[string]func(*testing.T) []string{
+		"in this process": func(*testing.T) []string { return nil },
+		"in functions":    func(t *testing.T) []string { return []string{"-functions", lay(t, "make build")} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, append(flags(t), "-dynamodb", engine(t), "-faults", "key-limit=2")...)
+			alice := s.join(t, "alice")
+			for id := range 30 {
+				say(t, alice, `{"type":"message","id":%d,"to":"alice","data":%d}`, id+1, id)
+			}
+			for !strings.HasPrefix(next(t, alice), `{"type":"message"`) {
+			}
+			eventually(t, "a key that is throttled", func() bool {
+				return strings.Contains(s.stderr.String(), `"msg":"key throttled","write":true`)
+			})
+		})
+	}
+}
+
 // TestEndUnderFaults sees that what is late ends with the server, as soon as
 // without faults; what it leaves running the leak check finds.
 func TestEndUnderFaults(t *testing.T) {

@@ -32,7 +32,7 @@ func newInvokeAPI(ctx context.Context, o options, a *api) (*invokeAPI, error) {
 		return nil, fmt.Errorf("use Lambda at %s: %w", o.lambda, err)
 	}
 	if o.dynamodb != "" {
-		if _, err := newStore(ctx, o); err != nil {
+		if _, err := newStore(ctx, o, nil); err != nil {
 			return nil, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ type options struct {
 	concurrency   int
 	lambda        string // endpoint of an Invoke API; empty: as above
 	management    string // address
+	admission     gateway.Limits
 	auth          auth.Config
 	limits        limits.Config
 	environment   map[string]string // both, for functions in other processes
@@ -65,6 +67,12 @@ func parse(args []string, out io.Writer) (options, error) {
 	fs.IntVar(&o.concurrency, "concurrency", lambdaenv.DefaultMaxConcurrency, "largest `number` of processes that a function may have at a time; with -functions")
 	fs.StringVar(&o.lambda, "lambda-endpoint", "", "invoke the functions by the Lambda API at this `URL`, such as sam local start-lambda serves; see docs/local.md")
 	fs.StringVar(&o.management, "management", "127.0.0.1:0", "`address` of @connections for -functions and -lambda-endpoint; whoever reaches it can post to every client")
+	fs.Func("max-connections", fmt.Sprintf("`number` of connections at a time (default %d)", gateway.DefaultConnections),
+		setting.Number(&o.admission.Connections, 1, maxConnections))
+	fs.Func("max-per-address", fmt.Sprintf("`number` of connections at a time from one address (default %d)", gateway.DefaultPerAddress),
+		setting.Number(&o.admission.PerAddress, 1, maxConnections))
+	fs.Func("trusted-proxies", "`list` of the addresses, or networks such as 10.0.0.0/8, of proxies in front: their X-Forwarded-For says where a client is (default none)",
+		setting.Parsed(&o.admission.Proxies, proxies))
 	addFlags(fs, o.environment, o.auth.Settings())
 	addFlags(fs, o.environment, o.limits.Settings())
 	addFlags(fs, o.timing, o.timers.Settings())
@@ -84,8 +92,8 @@ func parse(args []string, out io.Writer) (options, error) {
 	if err != nil {
 		return o, fmt.Errorf("%w (see -help)", err)
 	}
-	if o.auth.SecretFile != "" { // wherever they run
-		o.environment["JWT_SECRET_FILE"] = o.auth.SecretFile
+	if err := o.setSecrets(); err != nil {
+		return o, err
 	}
 	given := make(map[string]bool)
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -106,6 +114,25 @@ func addFlags(fs *flag.FlagSet, environment map[string]string, settings []settin
 			})
 		}
 	}
+}
+
+// maxConnections is more than a machine has ports.
+const maxConnections = 1_000_000
+
+// proxies reads a list of addresses and networks.
+func proxies(v string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range setting.List(v) {
+		network, err := netip.ParsePrefix(text)
+		if address, e := netip.ParseAddr(text); e == nil {
+			network, err = netip.PrefixFrom(address, address.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a network such as 10.0.0.0/8", text)
+		}
+		all = append(all, network.Masked())
+	}
+	return all, nil
 }
 
 // isQuick reports whether messages are handled within this process: then they
@@ -149,8 +176,10 @@ func (o options) checkFunctions(given map[string]bool) error {
 	case elsewhere && len(o.environment) > 0:
 		return fmt.Errorf("with -lambda-endpoint, set who may connect, and how much, in the functions' environment: %s",
 			strings.Join(slices.Sorted(maps.Keys(o.environment)), ", "))
-	case elsewhere && o.faults != nil && (o.faults.Crash > 0 || o.faults.SlowStore > 0):
-		return errors.New("-faults: crash and slow-store are not to be had with -lambda-endpoint, whose functions run elsewhere")
+	case elsewhere && o.faults != nil && (o.faults.Crash > 0 || o.faults.SlowStore > 0 || o.faults.KeyLimit > 0):
+		return errors.New("-faults: crash, slow-store and key-limit are not to be had with -lambda-endpoint, whose functions run elsewhere")
+	case o.faults != nil && o.faults.KeyLimit > 0 && o.dynamodb == "":
+		return errors.New("-faults: key-limit needs -dynamodb: records in memory are in no table")
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ func TestHelpPrintsTheFlags(t *testing.T) {
 		}
 		for _, name := range []string{
 			"plain address", "secure address", "cert file", "key file", "stage name", "dynamodb URL", "table name", "versions list",
-			"functions folder", "concurrency number", "lambda-endpoint URL", "management address",
+			"functions folder", "concurrency number", "max-connections number", "max-per-address number", "trusted-proxies list", "lambda-endpoint URL", "management address",
 			"ping-interval duration", "ping-timeout duration", "idle-timeout duration", "max-duration duration", "log level",
 			"auth mode", "anonymous allow", "token-sources list", "jwt-secret-file file", "jwks URL", "jwt-issuer URL", "jwt-audience list",
 			"jwt-algorithms list", "jwt-claim name", "jwt-skew duration", "jwt-outlive true", "auth-function name", "auth-headers list", "auth-timeout duration",
@@ -64,8 +65,10 @@ func TestBadCommandLines(t *testing.T) {
 		{"connections of nobody", []string{"-management", "127.0.0.1:0"}, "-management goes with"},
 		{"versions of functions elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-versions", "5.x"}, "ACCEPTED_VERSIONS"},
 		{"heartbeat of functions elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-ping-timeout", "5s"}, "PING_TIMEOUT"},
-		{"crashes elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-faults", "crash=0.1"}, "crash and slow-store"},
-		{"slow store elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-faults", "slow-store=1ms"}, "crash and slow-store"},
+		{"crashes elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-faults", "crash=0.1"}, "crash, slow-store and key-limit"},
+		{"slow store elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-faults", "slow-store=1ms"}, "crash, slow-store and key-limit"},
+		{"limit of keys elsewhere", []string{"-lambda-endpoint", "http://127.0.0.1:1", "-dynamodb", "http://127.0.0.1:1", "-faults", "key-limit=1"}, "crash, slow-store and key-limit"},
+		{"limit of keys in memory", []string{"-faults", "key-limit=1000"}, "key-limit needs -dynamodb"},
 		{"version", []string{"-versions", "4.x.1, any"}, `"any"`},
 		{"range", []string{"-versions", ">=6.x"}, `">=6.x"`},
 		{"mode", []string{"-auth", "oauth"}, "-auth"},
@@ -78,6 +81,11 @@ func TestBadCommandLines(t *testing.T) {
 		{"skew", []string{"-jwt-skew", "1h"}, "-jwt-skew"},
 		{"source", []string{"-token-sources", "cookie"}, "-token-sources"},
 		{"function missing", []string{"-auth", "lambda"}, "-auth-function"},
+		{"connections", []string{"-max-connections", "0"}, "-max-connections"},
+		{"too many connections", []string{"-max-connections", "1000001"}, "-max-connections"},
+		{"connections of an address", []string{"-max-per-address", "x"}, "-max-per-address"},
+		{"proxies", []string{"-trusted-proxies", "10.0.0.1, proxy.example"}, `"proxy.example"`},
+		{"network of proxies", []string{"-trusted-proxies", "10.0.0.0/33"}, `"10.0.0.0/33"`},
 		{"header with a token", []string{"-auth-headers", "Cookie"}, "-auth-headers"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -126,5 +134,18 @@ func TestDefaults(t *testing.T) {
 	}
 	if _, err := parse([]string{"-stage", strings.Repeat("x", 128)}, io.Discard); err != nil {
 		t.Errorf("longest stage: %v", err)
+	}
+}
+
+func TestTrustedProxies(t *testing.T) {
+	o, err := parse([]string{"-trusted-proxies", "10.1.2.3/8, 192.0.2.1 2001:db8::1", "-max-connections", "1000000", "-max-per-address", "1"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(o.admission.Proxies); got != "[10.0.0.0/8 192.0.2.1/32 2001:db8::1/128]" {
+		t.Errorf("proxies %s", got)
+	}
+	if o.admission.Connections != 1_000_000 || o.admission.PerAddress != 1 {
+		t.Errorf("%+v", o.admission)
 	}
 }

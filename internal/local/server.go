@@ -22,6 +22,10 @@ const (
 	lastWork    = time.Second // of that, for the work that is under way when they have gone
 )
 
+// maxHeader is how long a request's headers may be, in bytes: room for a token
+// (signal.MaxToken) and what browsers say of themselves.
+const maxHeader = 16 << 10
+
 // Run serves what the arguments ask for until ctx ends. It writes to stdout what
 // is served, and the log to stderr. For -help it returns [flag.ErrHelp].
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -62,8 +66,12 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 	s.http = &http.Server{
 		ReadTimeout: readRequest,
 		IdleTimeout: readRequest,
+		ConnState:   a.gateway.ConnState,
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+
+		MaxHeaderBytes: maxHeader,
 	}
+	o.warnOfReadable(log)
 	err = s.listen(o)
 	if err == nil {
 		s.http.Handler, err = newPage(s.api.gateway, o, s.listeners)
@@ -89,7 +97,7 @@ func (s *server) listen(o options) error {
 	if o.secure == "" {
 		return nil
 	}
-	certificate, err := loadCertificate(o.cert, o.key)
+	certificate, err := loadCertificate(o)
 	if err != nil {
 		return err
 	}

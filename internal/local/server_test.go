@@ -178,3 +178,46 @@ func TestBusyPortFreesTheOther(t *testing.T) {
 		wantRefused(t, []string{"-plain", free, "-secure", taken}, taken, "in use")
 	}
 }
+
+// A limit of this machine is the client's answer, and a count in the log.
+func TestLimitsOfTheMachine(t *testing.T) {
+	s := start(t, "-max-connections", "2", "-max-per-address", "1", "-trusted-proxies", "127.0.0.1", "-ping-interval", "20ms")
+	dial := func(from string) int {
+		conn, answer, err := websocket.Dial(t.Context(), "ws://"+s.plain+"/prod", &websocket.DialOptions{HTTPHeader: http.Header{"X-Forwarded-For": {from}}})
+		if err == nil {
+			t.Cleanup(func() { _ = conn.CloseNow() })
+		}
+		if answer == nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode
+	}
+	for _, test := range []struct {
+		from   string
+		status int
+	}{{"192.0.2.1", 101}, {"192.0.2.1", 429}, {"192.0.2.2", 101}, {"192.0.2.3", 503}, {"192.0.2.3", 503}} {
+		if got := dial(test.from); got != test.status {
+			t.Errorf("from %s: %d, want %d", test.from, got, test.status)
+		}
+	}
+	eventually(t, "the counts in the log", func() bool {
+		return strings.Contains(s.stderr.String(), `"refused":{"connections":2,"perAddress":1,"sockets":0,"unfinished":0},"forgotten":{"names":0,"sessions":0,"ended":0}`)
+	})
+	if n := strings.Count(s.stderr.String(), "limits reached"); n > 3 { // once for each change at most
+		t.Errorf("logged %d times", n)
+	}
+}
+
+// The headers of a request are bounded.
+func TestLongHeaders(t *testing.T) {
+	s := start(t)
+	for length, want := range map[int]int{maxHeader - 1000: http.StatusSwitchingProtocols, maxHeader + 8192: http.StatusRequestHeaderFieldsTooLarge} {
+		conn, answer, err := websocket.Dial(t.Context(), "ws://"+s.plain+"/prod", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {"http://" + s.plain}, "X": {strings.Repeat("x", length)}}})
+		if err == nil {
+			t.Cleanup(func() { _ = conn.CloseNow() })
+		}
+		if answer == nil || answer.StatusCode != want {
+			t.Errorf("%d bytes: %v, %v, want %d", length, answer, err, want)
+		}
+	}
+}

@@ -8,17 +8,18 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/dynamo"
+	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
-// newStore is the store that the options ask for.
-func newStore(ctx context.Context, o options) (signal.Store, error) {
+// newStore is the store that the options ask for, with the faults of a table.
+func newStore(ctx context.Context, o options, f *faults.Faults) (signal.Store, error) {
 	if o.dynamodb == "" {
 		return memory.New(), nil
 	}
-	client := dynamodb.NewFromConfig(awsenv.ConfigOr("us-east-1", "local"), func(d *dynamodb.Options) {
-		d.BaseEndpoint = &o.dynamodb
+	client := dynamodb.NewFromConfig(awsenv.ConfigOr("us-east-1", "local"), dynamo.Retry, func(d *dynamodb.Options) {
+		d.BaseEndpoint, d.HTTPClient = &o.dynamodb, f.Table(d.HTTPClient.Do)
 	})
 	store := dynamo.New(client, o.table)
 	if err := store.EnsureTable(ctx); err != nil {

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// TestUnreachableDynamoDB: the SDK tries three times, with pauses of up to 20 s
-// (aws/retry, DefaultMaxAttempts and DefaultMaxBackoff). Somebody waits.
+// TestUnreachableDynamoDB: the store is tried three times. Somebody waits.
 func TestUnreachableDynamoDB(t *testing.T) {
 	const bound = time.Minute // only ends a hang
 	answering := func(status int) string {

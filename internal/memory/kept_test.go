@@ -150,9 +150,66 @@ func TestEndedConnections(t *testing.T) {
 		visitor(n).come("e")
 		visitor(n).leave(0)
 	}
+	if got := store.Forgotten(); got != (memory.Forgotten{Sessions: 1}) {
+		t.Errorf("forgotten %+v", got)
+	}
 	for n, want := range map[int]error{0: signal.ErrNoConnection, 1: nil, memory.MaxEnded: nil} {
 		if _, err := store.GetEnded(t.Context(), visitor(n).id(), began.Add(time.Minute)); !errors.Is(err, want) {
 			t.Errorf("connection %d of %d: %v", n, memory.MaxEnded+1, err)
+		}
+	}
+}
+
+// later is when all who came when it began have left.
+var later = began.Add(signal.ConnectionLife + time.Minute)
+
+// Names whose bucket is full go before those whose is not, as long as that is so.
+func TestNamesWithAFullBucketGoFirst(t *testing.T) {
+	store := memory.New()
+	name := func(n int) guest { return guest{T: t, store: store, name: signal.UserName(fmt.Sprint(n))} }
+	visit := func(n int, tat lane.TAT) {
+		name(n).come("first")
+		name(n).leave(tat)
+	}
+	fullLater := lane.TAT(later) * 1000
+	visit(0, fullLater) // the oldest
+	for n := range memory.MaxReleased {
+		visit(n+1, 0)
+	}
+	if got := store.Forgotten().Names; got != 1 {
+		t.Errorf("forgotten %d names, want 1", got)
+	}
+	if c := name(0).come("second"); c.Epoch != "first" || c.TAT != fullLater {
+		t.Errorf("the oldest, whose bucket is not full: %+v", c)
+	}
+	if c := name(1).come("second"); c.Epoch != "second" {
+		t.Errorf("the oldest whose bucket is full: %+v", c)
+	}
+	name(0).leave(fullLater)
+	name(1).leave(0)
+	if _, err := store.Get(t.Context(), "nobody", later); !errors.Is(err, signal.ErrNoConnection) { // time passes
+		t.Fatal(err)
+	}
+	for n := range memory.MaxReleased + 1 {
+		visit(n+memory.MaxReleased+1, 0)
+	}
+	if c := name(0).come("second"); c.Epoch != "second" {
+		t.Errorf("the bucket has filled, and is kept for ever: %+v", c)
+	}
+}
+
+// If all have spent something, the oldest goes.
+func TestNamesWithoutAFullBucketAreBounded(t *testing.T) {
+	store := memory.New()
+	for n := range memory.MaxReleased + 1 {
+		g := guest{T: t, store: store, name: signal.UserName(fmt.Sprint(n))}
+		g.come("first")
+		g.leave(lane.TAT(later) * 1000)
+	}
+	for n, want := range map[int]string{0: "second", 1: "first"} {
+		g := guest{T: t, store: store, name: signal.UserName(fmt.Sprint(n))}
+		if c := g.come("second"); c.Epoch != want {
+			t.Errorf("name %d: %+v, want the %s epoch", n, c, want)
 		}
 	}
 }

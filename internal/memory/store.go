@@ -24,6 +24,7 @@ type Store struct {
 	users       table[signal.UserName, *user]
 	kept        kept
 	seed        maphash.Seed // of what divides the keys into segments
+	latest      lane.Instant // that a caller has said
 }
 
 var _ signal.Store = (*Store)(nil)
@@ -96,6 +97,11 @@ func (s *Store) Update(_ context.Context, id signal.ConnectionID, u signal.Updat
 	return copied(c), true, nil
 }
 
+// Fetch implements [signal.ConnectionStore]: nothing is apart.
+func (s *Store) Fetch(_ context.Context, _ signal.ConnectionID, run []lane.Numbered) ([]lane.Numbered, error) {
+	return run, nil
+}
+
 // End implements [signal.ConnectionStore].
 func (s *Store) End(_ context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	s.mu.Lock()
@@ -159,6 +165,7 @@ func (s *Store) within(of signal.Segment, key string) bool {
 // connection returns the record of a connection, unless its time has passed. The
 // lock is held.
 func (s *Store) connection(id signal.ConnectionID, now lane.Instant) (*signal.Connection, bool) {
+	s.latest = max(s.latest, now)
 	c, ok := s.connections.rows[id]
 	if ok && c.Expires <= now {
 		s.connections.remove(id)

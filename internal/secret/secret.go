@@ -1,12 +1,14 @@
-// Package secret reads secrets from AWS Secrets Manager and Systems Manager
-// Parameter Store.
+// Package secret reads secrets from files, AWS Secrets Manager and Systems
+// Manager Parameter Store.
 package secret
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -33,6 +35,18 @@ func Fetch(ctx context.Context, config aws.Config, id string) (s []byte, err err
 		return nil, fmt.Errorf("get secret %s: %w", id, err)
 	}
 	return s, nil
+}
+
+// ReadFile reads a secret from a file. A line break at its end is the editor's.
+func ReadFile(name string) ([]byte, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read secret: %w", err)
+	}
+	if len(b) > MaxSize {
+		return nil, fmt.Errorf("read secret %s: more than %d bytes", name, MaxSize)
+	}
+	return bytes.TrimRight(b, "\r\n"), nil
 }
 
 // CheckID reports why id cannot name a secret; nil if it can.

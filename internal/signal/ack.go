@@ -62,7 +62,7 @@ func (v *invocation) ackExpired(ctx context.Context, before lane.Lane) {
 // postToSender posts to the connection of a lane, and reports false if that is
 // gone; then it posts no more.
 func (s *Service) postToSender(ctx context.Context, c Connection, events ...Event) bool {
-	for _, e := range events {
+	for _, e := range c.batched(events) {
 		s.countAnswer(e)
 		err := s.Pusher.Post(ctx, c.Peer, e)
 		if errors.Is(err, ErrGone) {

@@ -25,6 +25,7 @@ type Peer struct {
 	ID       ConnectionID
 	Endpoint string // of the API it is connected to, as the Pusher knows it
 	Protocol Protocol
+	Batches  bool // its client takes several events in a frame ([Batch])
 }
 
 // ConnectionLife is how long the record of a connection is valid: API
@@ -76,11 +77,12 @@ func (c Connection) mayHaveCome() bool { return c.Session != "" && !c.Lane.Opene
 // lane, and what the record itself asks and changes besides.
 type Update struct {
 	lane.Move
-	Ended      bool        // asks that the connection has ended; otherwise, that it has not
-	NotRevoked bool        // asks that the connection is not revoked
-	Opening    *Opening    // nil: stays
-	Revocation *Revocation // nil: stays
-	Succession *Succession // nil: none
+	Ended      bool            // asks that the connection has ended; otherwise, that it has not
+	NotRevoked bool            // asks that the connection is not revoked
+	Opening    *Opening        // nil: stays
+	Revocation *Revocation     // nil: stays
+	Succession *Succession     // nil: none
+	Spent      []lane.Numbered // frames that were fetched: what a store keeps apart of them is not needed any more
 }
 
 // Succession makes a connection the next one of its session: it asks that the

@@ -44,6 +44,8 @@ func codeOf(err error) lane.Code {
 	switch {
 	case err == nil:
 		return lane.OK
+	case errors.Is(err, errNotKnown):
+		return lane.CodeUnavailable
 	case errors.Is(err, ErrNoConnection), errors.Is(err, errNoToken):
 		return lane.CodeUnknownUser
 	case errors.Is(err, ErrOffline), errors.Is(err, ErrGone):

@@ -14,6 +14,15 @@ const NoNumber int64 = math.MinInt64
 // every JavaScript client can count to (Number.MAX_SAFE_INTEGER).
 const MaxNumber int64 = 1<<53 - 1
 
+// What goes together in one frame, where the client's protocol has it.
+const (
+	// MaxBatch is how many messages, or events.
+	MaxBatch = 32
+	// MaxBatchBytes is how large a frame of several events is at most, in bytes: API
+	// Gateway meters every 32 KB as a message. One event may be larger by itself.
+	MaxBatchBytes = 32 << 10
+)
+
 // Event is what the server tells a client. Each protocol has its own form for
 // it, possibly none.
 type Event interface{ event() }
@@ -82,6 +91,9 @@ type (
 	RequestFailed struct{ Code lane.Code }
 	// Ping keeps a connection alive whose client waits for the server's.
 	Ping struct{}
+	// Batch is several events in one frame, for a client that takes them
+	// ([Peer.Batches]): at most [MaxBatch], and [MaxBatchBytes].
+	Batch []Event
 )
 
 func (Opened) event()               {}
@@ -98,6 +110,7 @@ func (AuthenticationDenied) event() {}
 func (Presence) event()             {}
 func (RequestFailed) event()        {}
 func (Ping) event()                 {}
+func (Batch) event()                {}
 
 // Input is what a client asks of the server, read from a frame by its
 // protocol.
@@ -120,7 +133,7 @@ type (
 		Session   *Session   // nil: none
 	}
 	// Send is a message for another user, or, with Frame.Code, something that
-	// has a number and cannot be understood.
+	// cannot be understood, and has a number or came among others.
 	Send struct {
 		Number int64 // or NoNumber
 		Frame  lane.Frame
@@ -128,6 +141,9 @@ type (
 		// invocation for it; empty: not known.
 		ID string
 	}
+	// Sends is several messages of one frame, at most [MaxBatch]. Each has its own
+	// answer.
+	Sends []Send
 	// Query asks for the presence of a user.
 	Query struct{ User UserName }
 	// Leave ends the connection at its client's wish.
@@ -140,6 +156,7 @@ type (
 func (Join) input()         {}
 func (Authenticate) input() {}
 func (Send) input()         {}
+func (Sends) input()        {}
 func (Query) input()        {}
 func (Leave) input()        {}
 func (Unreadable) input()   {}

@@ -3,49 +3,49 @@ package signal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // Nothing is answered that is not known, so a call of the store whose outcome is
-// not known is made again, for knownWithin at most; retryFirst and retryMost are
-// the pauses before the tries.
+// not known is made again, for knownWithin at most. One that the store has refused,
+// because a key is written or read too much, is made again for busyWithin: half as
+// long as a lease lasts, so that its holder, if refused elsewhere, still has it.
+// retryFirst and retryMost are the pauses before the tries.
 const (
 	knownWithin = 5 * time.Second
+	busyWithin  = lane.LeaseTimeout / 2
 	retryFirst  = 20 * time.Millisecond
 	retryMost   = 250 * time.Millisecond
 )
 
-// tries are those of a call of the store, which is made until its outcome is
-// known, for [knownWithin] at most. The call must do no harm if it is made again.
-type tries struct {
-	clock Clock
-	began lane.Instant
-	pause time.Duration
-}
+// errNotKnown: a call was refused, but it was made before, and it is not known how
+// that ended.
+var errNotKnown = errors.New("outcome is not known")
 
-func (s *Service) tries() tries { return tries{s.Clock, s.Clock.Now(), retryFirst} }
-
-// another reports, after a pause, whether the call that has ended with err is to be
-// made again.
-func (t *tries) another(ctx context.Context, err error) bool {
-	if err == nil || codeOf(err) != lane.CodeUnavailable || errors.Is(err, ErrNewerClaim) {
-		return false
-	}
-	if t.clock.Now().Sub(t.began) >= knownWithin || t.clock.Sleep(ctx, t.pause) != nil {
-		return false
-	}
-	t.pause = min(2*t.pause, retryMost)
-	return true
-}
-
-// untilKnown makes a call of the store until its outcome is known.
+// untilKnown makes a call of the store until its outcome is known, for [knownWithin]
+// at most, and [busyWithin] if it is only refused. The call must do no harm if it
+// is made again.
 func (s *Service) untilKnown(ctx context.Context, call func() error) error {
-	for t := s.tries(); ; {
-		if err := call(); !t.another(ctx, err) {
+	began, pause, within := s.Clock.Now(), retryFirst, busyWithin
+	for {
+		err := call()
+		switch {
+		case err == nil, errors.Is(err, ErrNewerClaim):
+			return err
+		case codeOf(err) == lane.CodeUnavailable:
+			within = knownWithin
+		case !errors.Is(err, ErrBusy):
+			return err
+		case within == knownWithin:
+			err = fmt.Errorf("%w: %w", errNotKnown, err)
+		}
+		if s.Clock.Now().Sub(began) >= within || s.Clock.Sleep(ctx, pause) != nil {
 			return err
 		}
+		pause = min(2*pause, retryMost)
 	}
 }
 

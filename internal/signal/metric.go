@@ -50,6 +50,11 @@ func (s *Service) countAnswer(e Event) {
 	}
 	var code lane.Code
 	switch e := e.(type) {
+	case Batch:
+		for _, one := range e {
+			s.countAnswer(one)
+		}
+		return
 	case Ack:
 		code = e.Code
 	case AuthenticationDenied:

@@ -106,7 +106,7 @@ func TestExpiredLeaseCounts(t *testing.T) {
 	})
 	inWorld(t, func(w *world) { // of the connection that a session goes on with
 		w.session("a1", "alice", signal.Session{ID: "s"})
-		take := lane.Take(1, lane.Frame{To: "alice"}, "dead", w.Clock.Now())
+		take := lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{To: "alice"}}}, "dead", w.Clock.Now())
 		if _, made, err := w.Store.Update(t.Context(), "a1", signal.Update{Move: take}, w.Clock.Now()); !made || err != nil {
 			t.Fatal(made, err)
 		}

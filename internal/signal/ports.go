@@ -10,7 +10,9 @@ import (
 // Store keeps the records of connections and users. Its reads and conditions
 // are strongly consistent; a record whose time has passed counts as absent,
 // whether or not it was deleted yet. Its methods may be called concurrently.
-// Errors other than the named ones mean that the outcome is not known.
+// [ErrBusy] means that a call was refused because there are too many for a record,
+// and has changed nothing. Errors other than the named ones mean that the outcome is
+// not known.
 type Store interface {
 	ConnectionStore
 	UserStore
@@ -28,8 +30,14 @@ type ConnectionStore interface {
 	// Update makes a conditional write on a record, if [Connection.Allows] it. It
 	// returns the record as it is after the write, and true; or, where it is not
 	// allowed, the record that does not allow it, and false. [ErrNoConnection] if
-	// there is none.
+	// there is none. A store may keep what held frames say apart from the record,
+	// as long as it is held or in a run that is not finished: then the frames of
+	// records have a [lane.Body] instead.
 	Update(ctx context.Context, id ConnectionID, u Update, now lane.Instant) (Connection, bool, error)
+	// Fetch returns a run with To and Data of the frames whose [lane.Body] it
+	// keeps. One whose body is not there has [lane.CodeBusy]: there was no room for
+	// it, but the write that was refused took effect late.
+	Fetch(ctx context.Context, id ConnectionID, run []lane.Numbered) ([]lane.Numbered, error)
 	// End ends a connection and returns its record as it was; [ErrNoConnection] if
 	// there is none. The record becomes [Connection.EndedAt]: to all but GetEnded,
 	// and updates with [Update.Ended], it is absent.
@@ -39,7 +47,7 @@ type ConnectionStore interface {
 	// Scan calls f with every connection of a segment of the records that has not
 	// ended, and with those that have expired, in no order and without the lane,
 	// what is known of the client and the attributes, until that is done or ctx
-	// ends. What it reads may be a little old, unlike all other reads: a connection
+	// ends. It deletes bodies that nobody needs, which a crash has left behind. What it reads may be a little old, unlike all other reads: a connection
 	// that came or went just before may be missed or still be there.
 	Scan(ctx context.Context, s Segment, now lane.Instant, f func(Connection)) error
 }

@@ -33,29 +33,31 @@ func (s *Service) rejectEnded(ctx context.Context, p Peer) Reply {
 	return Reply{}
 }
 
-// rejectNumber answers a number that comes on a connection that has ended. It may
-// have come before; if an invocation has it, that is waited for. A number that no
+// rejectRun answers numbers that come on a connection that has ended. They may have
+// come before; if an invocation has them, that is waited for. A number that no
 // invocation had taken by the connection's end is never posted; but one of a
 // session may come again where that goes on, and is answered there.
-func (v *invocation) rejectNumber(p Peer, n int64) Reply {
+func (v *invocation) rejectRun(p Peer, run []lane.Numbered) Reply {
 	return Reply{After: func(ctx context.Context) {
-		code := lane.CodeServer
 		err := v.awaitIdle(ctx)
-		switch c := v.conn; {
-		case err != nil: // it ended too long ago, or this is not known
-		case n <= c.Lane.Done:
-			code = c.Lane.Outcome(n)
-			if v.answeredByAnother(code) {
-				v.rejectEnded(ctx, p)
-				return
+		var acks []Event
+		for _, f := range run {
+			code := lane.CodeServer
+			switch c := v.conn; {
+			case err != nil: // it ended too long ago, or this is not known
+			case f.N <= c.Lane.Done:
+				code = c.Lane.Outcome(f.N)
+				if v.answeredByAnother(f.N, code) {
+					continue
+				}
+			case c.Session != "":
+				continue
+			case c.Ended:
+				code = lane.CodeUnknownUser
 			}
-		case c.Session != "":
-			v.rejectEnded(ctx, p)
-			return
-		case c.Ended:
-			code = lane.CodeUnknownUser
+			acks = append(acks, Ack{f.N, code})
 		}
-		v.post(ctx, p, Ack{n, code})
+		v.post(ctx, v.conn.Peer, acks...)
 		v.rejectEnded(ctx, p)
 	}}
 }

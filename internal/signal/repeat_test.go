@@ -55,7 +55,7 @@ func TestNumberComesAgainAtATakeover(t *testing.T) {
 
 // die takes a number, and nothing more.
 func (w *world) die(id signal.ConnectionID, n int64) {
-	take := signal.Update{Move: lane.Take(n, lane.Frame{To: "bob"}, "dead", w.Clock.Now())}
+	take := signal.Update{Move: lane.Take([]lane.Numbered{{N: n, Frame: lane.Frame{To: "bob"}}}, "dead", w.Clock.Now())}
 	if _, made, err := w.Store.Update(w.t.Context(), id, take, w.Clock.Now()); !made || err != nil {
 		w.t.Error(made, err)
 	}

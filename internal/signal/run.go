@@ -14,7 +14,7 @@ const (
 	receiversAtOnce = 8
 	// maxRouted is how many messages are routed at once. A receiver that orders what
 	// it gets by its numbers holds what others send until they are posted.
-	maxRouted = 32
+	maxRouted = MaxBatch
 	// routeTries is how often a message is routed: once more if the receiver's
 	// connection is found gone, for it may have come back on another.
 	routeTries = 2
@@ -23,7 +23,8 @@ const (
 // posted is a run that was posted, and is to be finished.
 type posted struct {
 	run         []lane.Numbered
-	codes       []lane.Code // how each frame ended
+	fetched     []lane.Numbered // the same, until the store is told of it
+	codes       []lane.Code     // how each frame ended
 	undelivered []lane.Undelivered
 	spent       int         // messages to take from the bucket
 	taken       int64       // where the lane stood
@@ -57,23 +58,51 @@ type stream struct {
 
 // frame returns the next frame, and its place in the run.
 func (st *stream) frame() (int, lane.Numbered) {
-	for !st.run[st.next].Posts() || st.run[st.next].To != string(st.to) {
+	for !st.has(st.run[st.next]) {
 		st.next++
 	}
 	return st.next, st.run[st.next]
 }
 
-// ended notes how the next frame ended.
-func (st *stream) ended(code lane.Code) {
-	i, _ := st.frame()
-	st.codes[i] = code
-	st.next, st.left, st.tries = i+1, st.left-1, 0
+func (st *stream) has(f lane.Numbered) bool { return f.Posts() && f.To == string(st.to) }
+
+// ended notes how the next n frames ended.
+func (st *stream) ended(n int, code lane.Code) {
+	for range n {
+		i, _ := st.frame()
+		st.codes[i] = code
+		st.next, st.left, st.tries = i+1, st.left-1, 0
+	}
 }
 
-// postRun posts a run: to one receiver frame by frame, to several side by side.
+// event returns what goes into the next post, and of how many frames that is: of
+// one, or of several where the receiver's client takes that.
+func (st *stream) event(from Connection) (Event, int) {
+	i, f := st.frame()
+	first := st.delivery(f, 0, from)
+	if !st.route.Peer.Batches || st.routed == 1 {
+		return first, 1
+	}
+	events := []Event{first}
+	for _, f := range st.run[i+1:] {
+		if len(events) < st.routed && st.has(f) {
+			events = append(events, st.delivery(f, len(events), from))
+		}
+	}
+	n := together(events)
+	return batch(events[:n]), n
+}
+
+// delivery returns a frame as it is delivered, so many after the next.
+func (st *stream) delivery(f lane.Numbered, after int, from Connection) Event {
+	return Delivery{from.User, f.Data, st.route.Epoch, st.route.Seq + int64(after), from.Session, f.N}
+}
+
+// postRun posts a run: to one receiver one after the other, to several side by side.
 // Whenever the lease is too old to start a post all wait for it to be renewed.
 func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
-	p := posted{run: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
+	run = v.fetch(ctx, run)
+	p := posted{run: run, fetched: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
 	for open := v.streams(&p); len(open) > 0 && v.mayPost(ctx); {
 		if len(open) == 1 {
 			v.postStream(ctx, v.conn, &open[0], v.conn.Lane.LeasedAt)
@@ -141,42 +170,38 @@ func (s *Service) postStream(ctx context.Context, from Connection, st *stream, l
 	for st.left > 0 {
 		if st.routed == 0 || !s.mayStart(st.routedAt) {
 			if err := s.routeStream(ctx, st); err != nil {
-				for st.left > 0 {
-					st.ended(codeOf(err))
-				}
+				st.ended(st.left, codeOf(err))
 				return
 			}
 		}
 		if !s.mayStart(leasedAt) {
 			return
 		}
-		to := st.route
-		_, f := st.frame()
-		st.route.Seq, st.routed = to.Seq+1, st.routed-1
-		err := s.Pusher.Post(ctx, to.Peer, Delivery{from.User, f.Data, to.Epoch, to.Seq, from.Session, f.N})
+		to := st.route.Peer
+		e, n := st.event(from)
+		st.route.Seq, st.routed = st.route.Seq+int64(n), st.routed-n
+		err := s.Pusher.Post(ctx, to, e)
 		switch {
 		case errors.Is(err, ErrGone):
-			s.endGone(ctx, st.to, to.Peer.ID)
+			s.endGone(ctx, st.to, to.ID)
 			st.routed = 0
 			if st.tries++; st.tries < routeTries {
 				continue
 			}
 		case err != nil:
-			s.Log.WarnContext(ctx, "delivery failed", "user", st.to, "connection", to.Peer.ID, "error", err)
+			s.Log.WarnContext(ctx, "delivery failed", "user", st.to, "connection", to.ID, "error", err)
 		}
-		st.ended(codeOf(err))
+		st.ended(n, codeOf(err))
 	}
 }
 
 // routeStream routes the next frames of a stream.
 func (s *Service) routeStream(ctx context.Context, st *stream) (err error) {
 	st.routed = min(st.left, maxRouted)
-	for t := s.tries(); ; {
+	err = s.untilKnown(ctx, func() error {
 		st.route, err = s.Store.Route(ctx, st.to, st.routed, s.Clock.Now())
-		if !t.another(ctx, err) {
-			break
-		}
-	}
+		return err
+	})
 	if err != nil && !errors.Is(err, ErrOffline) {
 		s.Log.ErrorContext(ctx, "route failed", "user", st.to, "error", err)
 	}

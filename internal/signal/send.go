@@ -3,6 +3,7 @@ package signal
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -35,27 +36,44 @@ const (
 // is answered only if it fails.
 func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	if in.Number == NoNumber {
-		return s.sendUnnumbered(ctx, p, in)
+		return s.sendUnnumbered(ctx, p, Sends{in})
 	}
+	return s.sendRun(ctx, p, []lane.Numbered{{N: in.Number, Frame: in.Frame}})
+}
+
+// sendRun sends messages with consecutive numbers.
+func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered) Reply {
 	v := s.invocation(Connection{Peer: p, Lane: lane.New()})
-	run, decision, err := v.submit(ctx, in.Number, in.Frame)
+	a, err := v.submit(ctx, run)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return v.rejectNumber(p, in.Number)
+		return v.rejectRun(p, run)
 	case errors.Is(err, errRevoked):
-		return v.endRevoked(ctx, v.conn, closing, lane.Numbered{N: in.Number, Frame: in.Frame})
+		return v.endRevoked(ctx, v.conn, closing, run...)
 	case err != nil:
 		s.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
-		return v.giveUp(in, codeOf(err))
-	case decision.Action == lane.Finished:
-		if v.conn.mayHaveCome() {
-			decision.Code = lane.CodeServer // not known
-		}
-		return reply(v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, decision.Code))
-	case len(run) == 0:
-		return v.stored(in.Number)
+		return v.giveUp(run, codeOf(err))
 	}
-	return v.postFirstRun(ctx, run, in.Number)
+	r := v.finished(a.Finished)
+	switch {
+	case len(a.Move.Run) > 0:
+		r = r.and(v.postFirstRun(ctx, a.Move.Run, run))
+	case len(a.Pending) > 0:
+		r = r.and(v.stored(a.Pending))
+	}
+	return r
+}
+
+// finished answers frames of which the lane knows how they ended.
+func (v *invocation) finished(frames []lane.Finished) Reply {
+	r := v.reply()
+	for _, f := range frames {
+		if v.conn.mayHaveCome() {
+			f.Code = lane.CodeServer // not known
+		}
+		r.Events = append(r.Events, v.ack(f.Numbered, f.Code))
+	}
+	return r
 }
 
 // invocation is what one invocation of a function does on the lane of one
@@ -68,65 +86,70 @@ type invocation struct {
 	expired  bool          // its lease may have expired: it posts no more
 	lost     bool          // another invocation has expired its lease, and answers
 	lingered bool          // it has stayed to watch over a held frame
-	mayHold  bool          // a hold of its frame may have been made, unknown to it
 	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
 	one      [1]stream     // room for those of most runs
+	mayHold  []int64       // frames that it may have held, unknown to it
 }
 
 func (s *Service) invocation(c Connection) *invocation {
 	return &invocation{Service: s, id: s.randomID(), conn: c}
 }
 
-// submit brings frame n to the lane. It returns the run that is now this
-// invocation's to post, or, if there is none, the decision that says why.
-func (v *invocation) submit(ctx context.Context, n int64, f lane.Frame) ([]lane.Numbered, lane.Decision, error) {
-	m := lane.Take(n, f, v.id, v.Clock.Now())
-	var takes []lane.Move
+// submit brings frames with consecutive numbers to the lane. It returns what was
+// decided about them, with the move that was made for it; if that has a run, it is
+// now this invocation's to post.
+func (v *invocation) submit(ctx context.Context, run []lane.Numbered) (lane.Arrival, error) {
+	a := lane.Arrival{Move: lane.Take(run, v.id, v.Clock.Now())}
+	var takes []lane.Arrival
 	for range decideTries {
-		before := v.conn.Lane
-		made, err := v.update(ctx, updateBy(m))
+		if a.Move.Kind == "" {
+			return a, nil
+		}
+		before, kind := v.conn.Lane, a.Move.Kind
+		made, err := v.update(ctx, updateBy(a.Move))
 		if err != nil && !errors.Is(err, errRevoked) {
-			return nil, lane.Decision{}, err
+			return lane.Arrival{}, err
 		}
 		for _, take := range takes { // one may have taken effect late, after it was refused
-			if !made && take.Made(v.conn.Lane) {
-				return take.Run, lane.Decision{}, nil
+			if !made && take.Move.Made(v.conn.Lane) {
+				return take, nil
 			}
 		}
-		if err != nil {
-			return nil, lane.Decision{}, err
+		switch {
+		case err != nil:
+			return lane.Arrival{}, err
+		case kind == lane.KindTake && !made:
+			takes = append(takes, a)
+		case made && kind == lane.KindExpire:
+			v.ackExpired(ctx, before)
+		case made:
+			v.Count(MetricHeld, len(a.Move.Change.Hold))
+			return a, nil
 		}
-		if m.Kind == lane.KindTake && !made {
-			takes = append(takes, m)
-		}
-		if made {
-			switch m.Kind {
-			case lane.KindTake:
-				return m.Run, lane.Decision{}, nil
-			case lane.KindHold:
-				v.Count(MetricHeld, 1)
-				return nil, lane.Decision{Action: lane.Pending}, nil
-			case lane.KindExpire:
-				v.ackExpired(ctx, before)
-			}
-		}
-		d := v.decideArrival(n, f)
-		if d.Action == lane.Finished && v.answeredByAnother(d.Code) {
-			d = lane.Decision{Action: lane.Pending}
-		}
-		if d.Action != lane.MakeMove {
-			return nil, d, nil
-		}
-		m = *d.Move
+		a = v.arrival(run)
 	}
-	return nil, lane.Decision{Action: lane.Finished, Code: lane.CodeBusy}, nil
+	return lane.Arrival{}, ErrContended
 }
 
-// answeredByAnother reports whether the frame that this invocation submits, which
-// has ended with code, is acknowledged by another: by whoever took it from the
-// lane, where this one may have held it. A number that was given up is acknowledged by nobody.
-func (v *invocation) answeredByAnother(code lane.Code) bool {
-	return v.mayHold && code != lane.CodeServer
+// arrival decides about frames that this invocation submits. Those that others
+// acknowledge are pending.
+func (v *invocation) arrival(run []lane.Numbered) lane.Arrival {
+	a := v.conn.Lane.DecideArrival(run, v.id, v.observed, v.Clock.Now())
+	a.Finished = slices.DeleteFunc(a.Finished, func(f lane.Finished) bool {
+		others := f.N <= v.conn.Lane.Taken && v.answeredByAnother(f.N, f.Code)
+		if others {
+			a.Pending = append(a.Pending, f.Numbered)
+		}
+		return others
+	})
+	return a
+}
+
+// answeredByAnother reports whether a frame that this invocation submits, which has
+// ended with code, is acknowledged by another: by whoever took it from the lane,
+// where this one may have held it. A number that was given up is acknowledged by nobody.
+func (v *invocation) answeredByAnother(n int64, code lane.Code) bool {
+	return code != lane.CodeServer && n <= v.conn.Lane.Taken && slices.Contains(v.mayHold, n)
 }
 
 // update makes an update, once, even if an answer is lost. Either way conn is
@@ -134,22 +157,25 @@ func (v *invocation) answeredByAnother(code lane.Code) bool {
 // more; any error but the store's named ones means that after [knownWithin] it is
 // not known whether the update was made.
 func (v *invocation) update(ctx context.Context, u Update) (made bool, err error) {
-	for t := v.tries(); ; {
-		c, ok, err := v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
-		switch {
-		case t.another(ctx, err):
-			v.mayHold = v.mayHold || u.Change.Hold != nil
-			continue
-		case err != nil:
-			return false, err
+	var c Connection
+	err = v.untilKnown(ctx, func() (err error) {
+		c, made, err = v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
+		if codeOf(err) == lane.CodeUnavailable {
+			for _, f := range u.Change.Hold {
+				v.mayHold = append(v.mayHold, f.N)
+			}
 		}
-		v.see(c)
-		made = ok || u.Made(c.Lane)
-		if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
-			return false, errRevoked
-		}
-		return made, nil
+		return err
+	})
+	if err != nil {
+		return false, err
 	}
+	v.see(c)
+	made = made || u.Made(c.Lane)
+	if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
+		return false, errRevoked
+	}
+	return made, nil
 }
 
 // see takes in the record as it was read.
@@ -158,42 +184,41 @@ func (v *invocation) see(c Connection) {
 	v.observed = v.observed.Look(c.Lane, v.Clock.Now())
 }
 
-func (v *invocation) decideArrival(n int64, f lane.Frame) lane.Decision {
-	return v.conn.Lane.DecideArrival(n, f, v.id, v.observed, v.Clock.Now())
-}
-
 func (v *invocation) decideWatch(n int64) lane.Decision {
 	return v.conn.Lane.DecideWatch(n, v.id, v.observed, v.Clock.Now())
 }
 
-// giveUp answers a frame of which it is not known whether the lane has it. It
-// may still be delivered; but it is not answered otherwise, for the connection
+// giveUp answers frames of which it is not known whether the lane has them. They
+// may still be delivered; but they are not answered otherwise, for the connection
 // ends with that: its client connects again.
-func (v *invocation) giveUp(in Send, code lane.Code) Reply {
-	r := reply(v.ack(lane.Numbered{N: in.Number, Frame: in.Frame}, code))
+func (v *invocation) giveUp(run []lane.Numbered, code lane.Code) Reply {
+	r := v.reply()
+	for _, f := range run {
+		r.Events = append(r.Events, v.ack(f, code))
+	}
 	if code == lane.CodeUnavailable {
 		r.After = func(ctx context.Context) { v.close(ctx, v.conn.Peer) }
 	}
 	return r
 }
 
-// postFirstRun posts the run that submitting frame own has given to this
-// invocation. The ack of own is the answer; those of all others are posted, and
-// so is its own if it takes longer than an answer may until it is known.
-func (v *invocation) postFirstRun(ctx context.Context, run []lane.Numbered, own int64) Reply {
+// postFirstRun posts the run that submitting its own frames has given to this
+// invocation. The acks of those are the answer; those of all others are posted,
+// and so are its own if it takes longer than an answer may until they are known.
+func (v *invocation) postFirstRun(ctx context.Context, run, own []lane.Numbered) Reply {
 	p := v.postRun(ctx, run)
 	next, ok, err := v.finish(ctx, &p, true)
 	if err != nil {
 		return v.answerLater(p)
 	}
-	var r Reply
+	r := v.reply()
 	if p.answered {
 		return r
 	}
 	var others posted
 	for i, f := range run {
-		if f.N == own {
-			r.Events = []Event{v.ack(f, p.codes[i])}
+		if own[0].N <= f.N && f.N <= own[len(own)-1].N {
+			r.Events = append(r.Events, v.ack(f, p.codes[i]))
 			continue
 		}
 		others.run, others.codes = append(others.run, f), append(others.codes, p.codes[i])
@@ -271,7 +296,7 @@ func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []l
 		now := v.Clock.Now()
 		m := v.conn.Lane.Spending(v.conn.Lane.Finish(p.undelivered, more, v.id, now), v.Rate, p.spent, now)
 		u := updateBy(m)
-		u.Ended = v.conn.Ended
+		u.Ended, u.Spent, p.fetched = v.conn.Ended, p.fetched, nil
 		made, err := v.update(ctx, u)
 		switch {
 		case errors.Is(err, ErrNoConnection) && !u.Ended:
@@ -348,15 +373,21 @@ func (v *invocation) drain(ctx context.Context, run []lane.Numbered) {
 	}
 }
 
-// stored answers for frame n, which is held, or another invocation has it. If
-// this invocation holds it, and it is the lowest, or the lane needs help at once,
-// or whoever holds the lease looks dead, it watches over it; and over one that
-// another has taken, if that looks dead, and nobody watches for the sake of a held
-// frame.
-func (v *invocation) stored(n int64) Reply {
-	r := reply(Stored{n})
+// stored answers for frames that are held, or another invocation has them. If
+// this invocation holds some, and the first of these is the lowest, or the lane
+// needs help at once, or whoever holds the lease looks dead, it watches over it;
+// and over one that another has taken, if that looks dead, and nobody watches for
+// the sake of a held frame.
+func (v *invocation) stored(frames []lane.Numbered) Reply {
+	r, n, holds := v.reply(), frames[0].N, false
+	for _, f := range frames {
+		r.Events = append(r.Events, Stored{f.N})
+		if mine := v.conn.Lane.Held[f.N].By == v.id; mine && (!holds || f.N < n) {
+			n, holds = f.N, true
+		}
+	}
 	lowest, some := v.conn.Lane.Lowest()
-	holds, dead := v.conn.Lane.Held[n].By == v.id, v.conn.Lane.LooksExpired(v.Clock.Now())
+	dead := v.conn.Lane.LooksExpired(v.Clock.Now())
 	if holds && (lowest == n || dead || v.decideWatch(n).Action == lane.MakeMove) || !some && dead {
 		r.After = v.after(func(ctx context.Context) {
 			if run := v.watch(ctx, n); len(run) > 0 {
@@ -374,7 +405,7 @@ func (v *invocation) watch(ctx context.Context, n int64) []lane.Numbered {
 	for ctx.Err() == nil {
 		d := v.decideWatch(n)
 		switch d.Action {
-		case lane.Pending, lane.Finished:
+		case lane.Pending:
 			return nil
 		case lane.MakeMove:
 			run, done, err := v.help(ctx, *d.Move)
@@ -427,55 +458,4 @@ func (v *invocation) reload(ctx context.Context) error {
 		v.see(c)
 	}
 	return err
-}
-
-// sendUnnumbered sends a message without a place in any order.
-func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Send) Reply {
-	c, err := s.get(ctx, p.ID)
-	switch {
-	case errors.Is(err, ErrNoConnection):
-		return s.rejectEnded(ctx, p)
-	case err != nil:
-		return reply(RequestFailed{codeOf(err)})
-	case c.Revoked(s.Clock.Now()):
-		return s.endRevoked(ctx, c, closing)
-	case c.User == "":
-		return reply(RequestFailed{lane.CodeUnknownUser})
-	}
-	v := s.invocation(c)
-	taken, err := v.takeUnnumbered(ctx, in.ID)
-	switch {
-	case errors.Is(err, errRevoked):
-		return s.endRevoked(ctx, v.conn, closing)
-	case err != nil:
-		return reply(RequestFailed{codeOf(err)})
-	case !taken:
-		return Reply{} // a repeated invocation was first, and answers
-	}
-	if code := s.postUnnumbered(ctx, c, in.Frame); code != lane.OK {
-		return reply(RequestFailed{code})
-	}
-	return Reply{}
-}
-
-// takeUnnumbered takes a message without a number, and from the sender's bucket.
-// It reports false if another invocation for the same message has taken it;
-// [ErrBusy] if the bucket is empty.
-func (v *invocation) takeUnnumbered(ctx context.Context, id string) (bool, error) {
-	for range decideTries {
-		l, now := v.conn.Lane, v.Clock.Now()
-		taken, mine := l.TookUnnumbered(id, v.id)
-		switch {
-		case taken:
-			return mine, nil
-		case !v.Rate.Allows(l.TAT, 0, now):
-			return false, ErrBusy
-		case id == "" && !v.Rate.Limited():
-			return true, nil
-		}
-		if made, err := v.update(ctx, updateBy(l.TakeUnnumbered(id, v.id, v.Rate, now))); err != nil || made {
-			return made, err
-		}
-	}
-	return false, ErrContended
 }

@@ -40,14 +40,38 @@ type After func(ctx context.Context)
 type Reply struct {
 	Events []Event
 	After  After
+	to     Peer // as the record has it; zero: not known
 }
 
 func reply(events ...Event) Reply { return Reply{Events: events} }
+
+// reply returns the answer to whom the lane belongs, with nothing in it yet.
+func (v *invocation) reply() Reply { return Reply{to: v.conn.Peer} }
+
+// and returns both answers in one.
+func (r Reply) and(o Reply) Reply {
+	if len(r.Events) == 0 {
+		r.Events = o.Events
+	} else {
+		r.Events = append(r.Events, o.Events...)
+	}
+	if r.to.ID == "" {
+		r.to = o.to
+	}
+	switch first := r.After; {
+	case first == nil:
+		r.After = o.After
+	case o.After != nil:
+		r.After = func(ctx context.Context) { first(ctx); o.After(ctx) }
+	}
+	return r
+}
 
 // Receive does what a client asks. It never fails: what goes wrong becomes
 // part of the answer. The peer's protocol may be a guess by the frame's form.
 func (s *Service) Receive(ctx context.Context, p Peer, in Input) Reply {
 	r := s.receive(ctx, p, in)
+	r.Events = r.to.batched(r.Events)
 	for _, e := range r.Events {
 		s.countAnswer(e)
 	}
@@ -59,6 +83,9 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 	case Send:
 		s.Count(MetricMessages, 1)
 		return s.send(ctx, p, in)
+	case Sends:
+		s.Count(MetricMessages, len(in))
+		return s.sendBatch(ctx, p, in)
 	case Join:
 		return s.join(ctx, p)
 	case Authenticate:
@@ -74,13 +101,23 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 	}
 }
 
-// Failure returns the answer to an input that the server could not deal with for a
+// Failure returns the answers to an input that the server could not deal with for a
 // fault of its own. The input is nil if it could not even be read.
-func (s *Service) Failure(in Input) Event {
+func (s *Service) Failure(in Input) []Event {
 	s.Count(MetricFailures, 1)
-	e := failure(in)
-	s.countAnswer(e)
-	return e
+	each := []Input{in}
+	if batch, ok := in.(Sends); ok {
+		each = each[:0]
+		for _, m := range batch {
+			each = append(each, m)
+		}
+	}
+	answers := make([]Event, len(each))
+	for i, in := range each {
+		answers[i] = failure(in)
+		s.countAnswer(answers[i])
+	}
+	return answers
 }
 
 func failure(in Input) Event {
@@ -104,11 +141,13 @@ func (s *Service) randomID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// post sends an event whose failure changes nothing.
-func (s *Service) post(ctx context.Context, p Peer, e Event) {
-	s.countAnswer(e)
-	if err := s.Pusher.Post(ctx, p, e); err != nil {
-		s.Log.InfoContext(ctx, "post failed", "connection", p.ID, "error", err)
+// post sends events whose failure changes nothing.
+func (s *Service) post(ctx context.Context, p Peer, events ...Event) {
+	for _, e := range p.batched(events) {
+		s.countAnswer(e)
+		if err := s.Pusher.Post(ctx, p, e); err != nil {
+			s.Log.InfoContext(ctx, "post failed", "connection", p.ID, "error", err)
+		}
 	}
 }
 

@@ -119,6 +119,12 @@ func line(e signal.Event) string {
 		return fmt.Sprintf("refused %d", int(e.Code))
 	case signal.RequestFailed:
 		return "failed"
+	case signal.Batch:
+		var lines []string
+		for _, one := range e {
+			lines = append(lines, line(one))
+		}
+		return "[" + strings.Join(lines, ", ") + "]"
 	default:
 		return strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", e), "signal."))
 	}

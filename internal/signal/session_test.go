@@ -181,7 +181,7 @@ func TestSessionWithAnExpiredLease(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("b", "bob")
 		w.session("a1", "alice", signal.Session{ID: "s"})
-		if _, made, err := w.Store.Update(t.Context(), "a1", signal.Update{Move: lane.Take(1, lane.Frame{To: "bob"}, "dead", w.Clock.Now())}, w.Clock.Now()); !made || err != nil {
+		if _, made, err := w.Store.Update(t.Context(), "a1", signal.Update{Move: lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{To: "bob"}}}, "dead", w.Clock.Now())}, w.Clock.Now()); !made || err != nil {
 			t.Fatal(made, err)
 		}
 		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -33,6 +34,8 @@ type client struct {
 	left   bool       // does not come back
 	queue  []*message // emitted while it was offline
 
+	batches bool // it sends several messages in a frame, and takes several
+
 	session    string // generationSession: its name
 	resume     signal.ConnectionID
 	unanswered []*message
@@ -51,6 +54,7 @@ type socket struct {
 	shutAt    time.Duration
 	auth      int64 // the number of its authentication
 	told      map[string]bool
+	frame     []*message // emitted on it at this time, and not sent yet
 }
 
 // message is one that a client sent.
@@ -62,7 +66,9 @@ type message struct {
 	arrived  time.Duration // when an invocation first had it; 0: never
 	lost     bool
 	accepted []acceptance
-	acks     []ack
+	// invocations is how often it came to one.
+	invocations int
+	acks        []ack
 }
 
 type acceptance struct {
@@ -79,6 +85,9 @@ func (s *Sim) newClient(user signal.UserName, kind generation) *client {
 	c := &client{sim: s, user: user, kind: kind}
 	if kind == generationSession {
 		c.session, c.next = "session"+strconv.Itoa(len(s.clients)), 1
+	}
+	if s.batches && (kind == generationJSON || kind == generationSession) {
+		c.batches = s.chance(0.7)
 	}
 	s.clients = append(s.clients, c)
 	return c
@@ -115,7 +124,7 @@ func (c *client) connect() {
 
 // handshake is what a client says when it connects.
 func (c *client) handshake(token *string) signal.Handshake {
-	h := signal.Handshake{Peer: signal.Peer{ID: c.socket.id, Protocol: c.socket.protocol}, Token: token}
+	h := signal.Handshake{Peer: signal.Peer{ID: c.socket.id, Protocol: c.socket.protocol, Batches: c.batches}, Token: token}
 	switch c.kind {
 	case generationJSON:
 		h.Start = lane.StartAfter(0)
@@ -252,7 +261,30 @@ func (c *client) keep(to signal.UserName) {
 func (c *client) emit(m *message) {
 	m.from, m.arrived = c.socket, 0
 	c.sim.tracef("%s sends %d to %s: message %d", m.from.id, m.n, m.to, m.id)
-	c.sim.message(m.from, "message "+strconv.Itoa(m.id), m.input())
+	if !c.batches {
+		c.sim.message(m.from, "message "+strconv.Itoa(m.id), m.input(c.sim.units))
+		return
+	}
+	if k := m.from; len(k.frame) == 0 {
+		c.sim.after(0, k.send)
+	}
+	m.from.frame = append(m.from.frame, m)
+}
+
+// send sends what was emitted at this time, in as few frames as may be.
+func (k *socket) send() {
+	frame, s := k.frame, k.client.sim
+	k.frame = nil
+	for some := range slices.Chunk(frame, s.units.together()) {
+		var in signal.Sends
+		for _, m := range some {
+			in = append(in, m.input(s.units))
+		}
+		if len(in) > 1 {
+			s.count("several in a frame")
+		}
+		s.message(k, fmt.Sprintf("messages %d to %d", some[0].id, some[len(some)-1].id), in)
+	}
 }
 
 // again sends the last numbers of a connection once more.
@@ -267,13 +299,14 @@ func (c *client) again() {
 		}
 		if m.n != signal.NoNumber {
 			c.sim.count("repeated numbers")
-			c.sim.message(k, "message "+strconv.Itoa(m.id)+" again", m.input())
+			c.sim.message(k, "message "+strconv.Itoa(m.id)+" again", m.input(c.sim.units))
 		}
 	}
 }
 
-func (m *message) input() signal.Send {
-	in := signal.Send{Number: m.n, Frame: lane.Frame{To: string(m.to), Data: []byte(strconv.Itoa(m.id))}}
+// input returns what the service gets. The data is the message's id.
+func (m *message) input(u *units) signal.Send {
+	in := signal.Send{Number: m.n, Frame: lane.Frame{To: string(m.to), Data: fmt.Appendf(nil, "%0*d", u.dataBytes(), m.id)}}
 	if m.n == signal.NoNumber {
 		in.ID = "message " + strconv.Itoa(m.id)
 	}

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -31,20 +32,33 @@ const (
 	Traceless  Mutation = "traceless"   // nothing is kept of a connection that has ended
 	Heirless   Mutation = "heirless"    // the store forgets which connection has resumed a session
 	Deaf       Mutation = "deaf"        // the store forgets the messages without a number
+	Denier     Mutation = "denier"      // the store says of a call whose answer is lost that it has refused it
 	TooFew     Mutation = "too few"     // a route reserves one number less than it is asked for
+	Curtailed  Mutation = "curtailed"   // of several messages in a post the last is lost
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
-	if send, ok := in.(signal.Send); ok && m == LaneOff {
-		send.Number = signal.NoNumber
-		return send
+	if m != LaneOff {
+		return in
 	}
-	return in
+	switch in := in.(type) {
+	case signal.Send:
+		in.Number = signal.NoNumber
+		return in
+	case signal.Sends:
+		in = slices.Clone(in)
+		for i := range in {
+			in[i].Number = signal.NoNumber
+		}
+		return in
+	default:
+		return in
+	}
 }
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Denier:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -57,6 +71,8 @@ func (m Mutation) pusher(p signal.Pusher) signal.Pusher {
 		return liar{p}
 	case Eager:
 		return eager{p}
+	case Curtailed:
+		return curtailed{p}
 	default:
 		return p
 	}
@@ -87,6 +103,9 @@ func (s mutatedStore) Update(ctx context.Context, id signal.ConnectionID, u sign
 		if c, err := s.Store.(store).Store.GetEnded(ctx, id, now); err == nil { //nolint:forcetypeassert // it is that under every mutation
 			return c.Applied(u), true, nil
 		}
+	}
+	if s.mutation == Denier && errors.Is(err, errUnknown) {
+		err = signal.ErrBusy
 	}
 	if s.mutation == Deaf {
 		c.Lane.Unnumbered = nil
@@ -181,4 +200,16 @@ func (l liar) Post(ctx context.Context, p signal.Peer, e signal.Event) error {
 		return nil
 	}
 	return l.Pusher.Post(ctx, p, e)
+}
+
+// curtailed posts all but the last of several deliveries.
+type curtailed struct{ signal.Pusher }
+
+func (c curtailed) Post(ctx context.Context, p signal.Peer, e signal.Event) error {
+	if batch, ok := e.(signal.Batch); ok {
+		if _, ok := batch[0].(signal.Delivery); ok {
+			e = batch[:len(batch)-1]
+		}
+	}
+	return c.Pusher.Post(ctx, p, e)
 }

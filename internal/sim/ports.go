@@ -46,14 +46,22 @@ func (s *Sim) step() {
 
 // call makes a store call: it takes time before and after its effect, and may
 // fail in every way.
-func (s *Sim) call(name string, effect func()) error {
+func (s *Sim) call(name string, it item, effect func()) error {
 	s.step()
-	if writes(name) {
+	write := writes(name)
+	if write {
 		s.count("writes")
 	} else {
 		s.count("reads")
 	}
 	s.wait(s.latency(s.faults.Store) / 2)
+	if !s.units.serves(it.key, write, s.now) {
+		s.count("throttled calls")
+		s.tracef("%s of %s is throttled", name, it.key)
+		s.wait(s.latency(s.faults.Store) / 2)
+		return signal.ErrBusy
+	}
+	effect = s.charged(it, write, effect)
 	if s.outage.has(s.now) {
 		return s.out(name, effect)
 	}
@@ -117,12 +125,12 @@ type store struct {
 
 // Create implements [signal.ConnectionStore].
 func (s store) Create(ctx context.Context, c signal.Connection) (err error) {
-	return errors.Join(s.call("create", func() { err = s.Store.Create(ctx, c) }), err)
+	return errors.Join(s.call("create", s.connectionItem(c.ID), func() { err = s.Store.Create(ctx, c) }), err)
 }
 
 // Get implements [signal.ConnectionStore].
 func (s store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
-	if failed := s.call("get", func() { c, err = s.Store.Get(ctx, id, now) }); failed != nil {
+	if failed := s.call("get", s.connectionItem(id), func() { c, err = s.Store.Get(ctx, id, now) }); failed != nil {
 		return signal.Connection{}, failed
 	}
 	return c, err
@@ -130,10 +138,21 @@ func (s store) Get(ctx context.Context, id signal.ConnectionID, now lane.Instant
 
 // Update implements [signal.ConnectionStore].
 func (s store) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (c signal.Connection, made bool, err error) {
-	failed := s.call(string(u.Kind), func() {
+	if n := len(u.Change.Hold); n > 0 && s.bodies != nil {
+		s.counts["bodies"] += n
+		s.counts["writes"] += n - 1 // in one call
+		s.units.charge("", true, n, s.units.body(), s.now)
+		if failed := s.call("keep", item{}, func() { u = s.bodies.keep(id, u) }); failed != nil {
+			return signal.Connection{}, false, failed
+		}
+	}
+	spent := s.bodies.of(u.Spent) // which are deleted beside the update
+	s.counts["writes"] += spent
+	s.units.charge("", true, spent, s.units.body(), s.now)
+	s.bodies.drop(id, u.Spent)
+	failed := s.call(string(u.Kind), s.connectionItem(id), func() {
 		c, made, err = s.Store.Update(ctx, id, u, now)
 		s.tracef("%s %s: made %v, done %d turn %d held %d %v", u.Kind, id, made, c.Lane.Done, c.Lane.Taken, len(c.Lane.Held), err)
-		s.weigh(c, u.Move, made)
 		if made {
 			s.moved(c, u)
 		}
@@ -146,7 +165,7 @@ func (s store) Update(ctx context.Context, id signal.ConnectionID, u signal.Upda
 
 // GetEnded implements [signal.ConnectionStore].
 func (s store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
-	if failed := s.call("get ended", func() { c, err = s.Store.GetEnded(ctx, id, now) }); failed != nil {
+	if failed := s.call("get ended", s.connectionItem(id), func() { c, err = s.Store.GetEnded(ctx, id, now) }); failed != nil {
 		return signal.Connection{}, failed
 	}
 	return c, err
@@ -154,7 +173,7 @@ func (s store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.In
 
 // End implements [signal.ConnectionStore].
 func (s store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
-	failed := s.call("end", func() {
+	failed := s.call("end", s.connectionItem(id), func() {
 		c, err = s.Store.End(ctx, id, now)
 		s.tracef("end %s: %v", id, err)
 	})
@@ -166,7 +185,7 @@ func (s store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant
 
 // Claim implements [signal.UserStore].
 func (s store) Claim(ctx context.Context, c signal.Claim) (claimed signal.Claimed, err error) {
-	failed := s.call("claim", func() {
+	failed := s.call("claim", s.userItem(c.User), func() {
 		claimed, err = s.Store.Claim(ctx, c)
 		s.tracef("claim %s by %s expecting %q: %s %v", c.User, c.Peer.ID, c.Expect, claimed.Owner.ID, err)
 		if err == nil && claimed.Owner.ID == c.Peer.ID {
@@ -184,7 +203,7 @@ func (s store) Claim(ctx context.Context, c signal.Claim) (claimed signal.Claime
 
 // Release implements [signal.UserStore].
 func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (released bool, err error) {
-	failed := s.call("release", func() {
+	failed := s.call("release", s.userItem(user), func() {
 		released, err = s.Store.Release(ctx, user, id, tat)
 		s.tracef("release %s by %s: %v", user, id, released)
 	})
@@ -196,7 +215,7 @@ func (s store) Release(ctx context.Context, user signal.UserName, id signal.Conn
 
 // Route implements [signal.UserStore].
 func (s store) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (r signal.Route, err error) {
-	failed := s.call("route", func() {
+	failed := s.call("route", s.userItem(user), func() {
 		r, err = s.Store.Route(ctx, user, messages, now)
 		if err == nil {
 			s.routed(user, r, messages)
@@ -210,7 +229,7 @@ func (s store) Route(ctx context.Context, user signal.UserName, messages int, no
 
 // Owner implements [signal.UserStore].
 func (s store) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (p signal.Peer, err error) {
-	if failed := s.call("owner", func() { p, err = s.Store.Owner(ctx, user, now) }); failed != nil {
+	if failed := s.call("owner", s.userItem(user), func() { p, err = s.Store.Owner(ctx, user, now) }); failed != nil {
 		return signal.Peer{}, failed
 	}
 	return p, err

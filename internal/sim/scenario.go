@@ -157,7 +157,10 @@ func (s *Sim) drawFaults() {
 	if s.outages {
 		s.drawOutage()
 	}
-	s.faulty = f.Crash+f.StoreFails+f.StoreLate+f.StoreLost+f.Busy+f.PostLost+f.PostFails > 0
+	if s.units != nil {
+		s.gentle, s.prompt = false, false
+	}
+	s.faulty = s.units != nil || f.Crash+f.StoreFails+f.StoreLate+f.StoreLost+f.Busy+f.PostLost+f.PostFails > 0
 }
 
 // drawOutage draws how far clocks are apart, and perhaps one outage of the store.

@@ -28,11 +28,14 @@ type Sim struct {
 	messages []*message
 	tokens   *tokens
 	checker
-	spent
+	units    *units        // nil: not reckoned
+	busy     time.Duration // of all invocations together
 	counts   map[string]int
+	bodies   bodies
 	sessions bool // there are clients with sessions
 	outages  bool // the store may be out, and clocks are apart
 	repeats  bool // clients say things twice
+	batches  bool // JSON clients send and take several messages in a frame
 }
 
 // FirstWithSessions is the first seed of a world in which clients may have
@@ -48,6 +51,15 @@ const FirstWithOutages = 1 << 40
 // send numbers again at takeovers, send in their sessions before they are
 // welcome, and send messages without a number.
 const FirstWithRepeats = 1 << 41
+
+// FirstWithBodies is the first seed of a world whose store keeps what held frames
+// say apart from its records, and, in one of four, serves of a record only so much
+// in a second.
+const FirstWithBodies = 1 << 42
+
+// FirstWithBatches is the first seed of a world in which JSON clients may send
+// several messages in a frame, and take several.
+const FirstWithBatches = 1 << 43
 
 // Report is what came of a world.
 type Report struct {
@@ -86,6 +98,13 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	}
 	s.trace, s.sessions, s.outages = trace, seed >= FirstWithSessions, seed >= FirstWithOutages
 	s.repeats = seed >= FirstWithRepeats && seed%2 == 1
+	s.batches = seed >= FirstWithBatches
+	if seed >= FirstWithBodies {
+		s.bodies = make(bodies)
+		if seed%4 == 2 {
+			s.units = newUnits(0, 5+int(seed>>2%36))
+		}
+	}
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},
@@ -143,7 +162,8 @@ func (s *Sim) message(k *socket, name string, in signal.Input) {
 		s.count("repeated invocations")
 		times = 2
 	}
-	p := signal.Peer{ID: k.id, Protocol: k.protocol}
+	s.count("frames")
+	p := signal.Peer{ID: k.id, Protocol: k.protocol, Batches: k.client.batches}
 	s.invoke(name, times, func() {
 		s.arrived(in, k)
 		reply := s.service.Receive(context.Background(), p, s.mutation.input(in))
@@ -228,6 +248,9 @@ func (s *Sim) calmDown() {
 		p.frail = false
 	}
 	s.tokens.end = false
+	if s.units != nil {
+		s.units.limit = 0
+	}
 	s.calm = true
 }
 

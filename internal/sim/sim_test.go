@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 200
 	}
-	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats} {
+	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
 		t.Log("\n" + r.String())
 		if len(r.Failures) > 0 {
@@ -27,8 +28,17 @@ func TestWorlds(t *testing.T) {
 		if sessions := r.Counts["renewals"] > 0; sessions != (first >= sim.FirstWithSessions) {
 			t.Errorf("worlds from %d on: sessions %v", first, sessions)
 		}
+		if bodies := r.Counts["bodies"] > 0; bodies != (first >= sim.FirstWithBodies) {
+			t.Errorf("worlds from %d on: bodies apart %v", first, bodies)
+		}
 		if outages := r.Counts["calls in an outage"] > 0; outages != (first >= sim.FirstWithOutages) {
 			t.Errorf("worlds from %d on: outages %v", first, outages)
+		}
+		if batches := r.Counts["several in a frame"] > 0 && r.Counts["several in a post"] > 0; batches != (first >= sim.FirstWithBatches) {
+			t.Errorf("worlds from %d on: several in a frame %v", first, batches)
+		}
+		if throttled := r.Counts["throttled calls"] > 0; throttled != (first >= sim.FirstWithBodies) {
+			t.Errorf("worlds from %d on: throttled calls %v", first, throttled)
 		}
 		for _, what := range []string{"repeated numbers", "cut before welcome", "resume", "spend"} {
 			if some := r.Counts[what] > 0; !some && first == sim.FirstWithRepeats {
@@ -62,7 +72,7 @@ func TestMutations(t *testing.T) {
 		sim.NoFence: "owner", sim.Clinging: "online", sim.Blind: "stall",
 		sim.Amnesia: "once", sim.Hasty: "once", sim.Undying: "expiry",
 		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
-		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq",
+		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq", sim.Denier: "truth", sim.Curtailed: "truth",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
@@ -70,10 +80,12 @@ func TestMutations(t *testing.T) {
 			switch mutation {
 			case sim.Amnesia, sim.Hasty:
 				first = sim.FirstWithSessions
-			case sim.AckFirst, sim.OtherClock, sim.WildClocks:
+			case sim.AckFirst, sim.OtherClock, sim.WildClocks, sim.Denier:
 				first = sim.FirstWithOutages
 			case sim.Traceless, sim.Heirless, sim.Deaf:
 				first = sim.FirstWithRepeats
+			case sim.Curtailed:
+				first = sim.FirstWithBatches
 			}
 			r := sim.Search{First: first, Seeds: 4000, Mutation: mutation, Workers: 1}.Run(t.Context())
 			for _, f := range r.Failures {
@@ -121,33 +133,57 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// TestCallsPerMessage: an undisturbed message costs three writes and one post.
-func TestCallsPerMessage(t *testing.T) {
-	one := sim.MeasureBurst(1, 200)
-	if one.Writes != 3 || one.Reads != 0 || one.Posts != 1 {
-		t.Errorf("an undisturbed message: %v", one)
+// TestBursts: an undisturbed message costs three writes and one post, and nobody
+// has to wait for it; many at once cost what is held besides.
+func TestBursts(t *testing.T) {
+	for _, b := range []sim.Bursts{{}, {JSON: true}} {
+		b.Worlds, b.Bytes = 100, 3000
+		b.Messages = 1
+		one := b.Measure()
+		t.Log(one)
+		if one.Writes != 3 || one.Reads != 0 || one.Posts != 1 || one.WriteUnits != 3 || one.ReadUnits != 0 || one.Delivered != 1 {
+			t.Errorf("an undisturbed message: %+v", one)
+		}
+		b.Messages = 20
+		many := b.Measure()
+		t.Log(many)
+		// Each body of 3 KB is three units to write and three to delete.
+		if many.WriteUnits <= many.Writes+1 || many.WriteUnits >= 3*many.Writes || many.ReadUnits <= 0 || many.Delivered != 1 || many.P50 <= one.P50 {
+			t.Errorf("many at once: %+v", many)
+		}
+		if one.Busy <= 0 || many.Busy <= one.Busy || many.Busy > time.Second {
+			t.Errorf("busy for %v and %v", one.Busy, many.Busy)
+		}
 	}
-	t.Logf("\n%v\n%v", one, sim.MeasureBurst(20, 200))
 }
 
-// TestHeldFrames: what a burst's writes cost besides their number. Whoever is
-// alone has nothing to wait for, and holds nothing.
-func TestHeldFrames(t *testing.T) {
-	one := sim.MeasureBurst(1, 50)
-	if len(one.Held) != 1 || one.Held[0] != 2 { // take and finish; route is of the receiver
-		t.Errorf("an undisturbed message: writes by held frames %v", one.Held)
+// TestBurstInAFrame: what is sent in one frame, and taken in one, costs what a
+// message does.
+func TestBurstInAFrame(t *testing.T) {
+	b := sim.Bursts{JSON: true, Batches: true, Messages: 20, Worlds: 200, Bytes: 600}.Measure()
+	t.Log(b)
+	if took := fmt.Sprintf("%.2f %.2f %.2f %.2f", 20*b.Writes, 20*b.WriteUnits, 20*b.Reads, 20*b.Posts); took != "3.00 3.00 0.00 1.00" || b.Delivered != 1 {
+		t.Errorf("%s: %+v", took, b)
 	}
-	many := sim.MeasureBurst(20, 50)
-	var writes, frames float64
-	for held, n := range many.Held {
-		writes += n
-		frames += n * float64(held)
+}
+
+// TestLargeBurstInFrames: a frame has 32 KB at most.
+func TestLargeBurstInFrames(t *testing.T) {
+	b := sim.Bursts{JSON: true, Batches: true, Messages: 20, Worlds: 100, Bytes: 3000}.Measure()
+	t.Log(b)
+	if b.Writes < 6./20 || b.Writes > 30./20 || b.Posts < 2./20 || b.Posts > 4./20 || b.Delivered != 1 {
+		t.Errorf("%+v", b)
 	}
-	if writes <= 2 || writes >= many.Writes || frames/writes < 1 || frames/writes > 20 {
-		t.Errorf("20 at once: %v writes, of them %v of the sender's record, with %v frames on average", many.Writes, writes, frames/writes)
+}
+
+// TestThrottledBurst: a burst that a key does not serve at once takes longer.
+func TestThrottledBurst(t *testing.T) {
+	b := sim.Bursts{Messages: 20, Worlds: 50, Bytes: 600}
+	free := b.Measure()
+	b.KeyLimit = 20
+	limited := b.Measure()
+	t.Logf("\n%v\n%v", free, limited)
+	if free.Throttled != 0 || limited.Throttled == 0 || limited.P50 <= free.P50 {
+		t.Errorf("%+v\n%+v", free, limited)
 	}
-	if one.Busy <= 0 || many.Busy <= 0 || one.Busy > time.Second || many.Busy > time.Second {
-		t.Errorf("busy for %v and %v", one.Busy, many.Busy)
-	}
-	t.Logf("alone %v, %v; 20 at once %v, %v", one.Busy, one.Held, many.Busy, many.Held)
 }

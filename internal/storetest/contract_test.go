@@ -39,6 +39,7 @@ func contract(t *testing.T, store signal.Store) {
 		{"an update is made or hands back the record", s.updates},
 		{"any update does what the pure record does", s.updatesAsPure},
 		{"held frames come back as they were", s.frames},
+		{"a run is fetched until it is finished", s.runs},
 		{"what can be held is bounded", s.bounds},
 		{"hold against finish loses no frame", s.holdAgainstFinish},
 		{"what is known of a client comes back as it was", s.clients},
@@ -178,7 +179,7 @@ func (s *suite) ended(t *testing.T, session string) signal.Connection {
 		t.Fatal(err)
 	}
 	c = s.open(t, c)
-	take := lane.Take(1, lane.Frame{To: "bob"}, "me", now)
+	take := lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{To: "bob"}}}, "me", now)
 	c, _ = s.move(t, c.ID, take)
 	c, _ = s.hold(t, c, 3, lane.Held{Frame: lane.Frame{To: "bob", Data: []byte("x")}, At: now})
 	got, err := s.GetEnded(ctx, c.ID, now)
@@ -240,7 +241,7 @@ func (s *suite) wantAbsent(t *testing.T, id signal.ConnectionID) {
 		func() error { _, err := s.End(ctx, id, now); return err },
 		func() error { _, err := s.Get(ctx, id, now); return err },
 		func() error {
-			_, _, err := s.Update(ctx, id, signal.Update{Move: lane.Take(1, lane.Frame{}, "me", now)}, now)
+			_, _, err := s.Update(ctx, id, signal.Update{Move: lane.Take([]lane.Numbered{{N: 1}}, "me", now)}, now)
 			return err
 		},
 	} {
@@ -256,7 +257,7 @@ func (s *suite) expiry(t *testing.T) {
 		lane.Instant
 		want error
 	}{{c.Expires - 1, nil}, {c.Expires, signal.ErrNoConnection}} {
-		take := lane.Take(c.Lane.Taken+1, lane.Frame{}, "me", now)
+		take := lane.Take([]lane.Numbered{{N: c.Lane.Taken + 1}}, "me", now)
 		take.Guard.Holder = lane.Is("nobody") // does not hold: nothing changes
 		if _, _, err := s.Update(ctx, c.ID, signal.Update{Move: take}, at.Instant); !errors.Is(err, at.want) {
 			t.Errorf("update at %d: %v, want %v", at.Instant, err, at.want)
@@ -285,12 +286,12 @@ func (s *suite) expiry(t *testing.T) {
 
 func (s *suite) updates(t *testing.T) {
 	c := s.open(t, s.create(t))
-	first := lane.Take(1, lane.Frame{To: "bob"}, "me", now)
+	first := lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{To: "bob"}}}, "me", now)
 	c, made := s.move(t, c.ID, first)
 	if !made || c.Lane.Taken != 1 || c.Lane.Done != 0 || c.Lane.Holder != "me" || c.Lane.LeasedAt != now || c.User != "alice" {
 		t.Fatalf("take: made %v, %+v", made, c)
 	}
-	back, made := s.move(t, c.ID, lane.Take(1, lane.Frame{To: "bob"}, "you", now))
+	back, made := s.move(t, c.ID, lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{To: "bob"}}}, "you", now))
 	if made {
 		t.Fatal("the same number was taken twice")
 	}
@@ -298,7 +299,7 @@ func (s *suite) updates(t *testing.T) {
 	if !first.Made(back.Lane) {
 		t.Error("one's own move is not recognised")
 	}
-	if _, made = s.move(t, c.ID, lane.Take(2, lane.Frame{}, "you", now)); made {
+	if _, made = s.move(t, c.ID, lane.Take([]lane.Numbered{{N: 2}}, "you", now)); made {
 		t.Error("a number was taken while an owner is at work")
 	}
 }
@@ -308,9 +309,12 @@ func (s *suite) updates(t *testing.T) {
 func (s *suite) updatesAsPure(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		want := s.create(t)
+		got := want
 		for range rapid.IntRange(1, 12).Draw(r, "updates") {
-			u := drawUpdate(r, want.Lane)
-			got, made, err := s.Update(ctx, want.ID, u, now)
+			u := drawUpdate(r, got.Lane, s.unique())
+			var made bool
+			var err error
+			got, made, err = s.Update(ctx, want.ID, u, now)
 			if err != nil {
 				r.Fatalf("%+v: %v", u, err)
 			}
@@ -322,6 +326,10 @@ func (s *suite) updatesAsPure(t *testing.T) {
 			}
 			if !reflect.DeepEqual(normal(got), normal(want)) {
 				r.Fatalf("after %+v\n got %+v\nwant %+v", u, got, want)
+			}
+			fetched, err := s.Fetch(ctx, want.ID, heldBy(got))
+			if said, wanted := says(fetched), says(heldBy(want)); err != nil || !slices.Equal(said, wanted) {
+				r.Fatalf("after %+v\nheld %q\nwant %q, %v", u, said, wanted, err)
 			}
 		}
 	})
@@ -340,6 +348,9 @@ func drawGuard(r *rapid.T, l lane.Lane) lane.Guard {
 	}
 	if !asks("nothing of taken", 5) {
 		g.Taken = lane.Is(near("taken", l.Taken))
+	}
+	if asks("what is below", 4) {
+		g.TakenBelow = lane.Is(l.Taken + rapid.Int64Range(0, 2).Draw(r, "below"))
 	}
 	if asks("holder", 2) {
 		g.Holder = lane.Is(rapid.SampledFrom([]string{l.Holder, "", "a", "b"}).Draw(r, "holder"))
@@ -362,7 +373,8 @@ func drawGuard(r *rapid.T, l lane.Lane) lane.Guard {
 	return g
 }
 
-func drawUpdate(r *rapid.T, l lane.Lane) signal.Update {
+// drawUpdate draws an update, by an invocation of that name if it holds a frame.
+func drawUpdate(r *rapid.T, l lane.Lane, by string) signal.Update {
 	holder := rapid.SampledFrom([]string{"", "a", "b"})
 	u := signal.Update{Move: lane.Move{Kind: "random", Guard: drawGuard(r, l)}}
 	u.NotRevoked = rapid.Bool().Draw(r, "ask validity")
@@ -380,16 +392,18 @@ func drawUpdate(r *rapid.T, l lane.Lane) signal.Update {
 			Attributes: rapid.SampledFrom([]map[string]string{nil, {"role": "doctor", "empty": ""}}).Draw(r, "attributes"),
 		}
 	case 1:
-		hold := lane.HeldFrame{N: rapid.Int64Range(0, 9).Draw(r, "hold"), Held: lane.Held{
-			Frame: lane.Frame{
-				To:      rapid.String().Draw(r, "to"),
-				Data:    rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(r, "data"),
-				Code:    lane.Code(rapid.IntRange(0, 1).Draw(r, "code")),
-				Confirm: rapid.Bool().Draw(r, "confirm"),
-			},
-			By: holder.Draw(r, "by"), At: now,
-		}}
-		c.Hold, u.Guard.Vacant = &hold, append(u.Guard.Vacant, hold.N)
+		for _, n := range rapid.SliceOfNDistinct(rapid.Int64Range(0, 9), 1, 3, rapid.ID).Draw(r, "hold") {
+			c.Hold = append(c.Hold, lane.HeldFrame{N: n, Held: lane.Held{
+				Frame: lane.Frame{
+					To:      rapid.String().Draw(r, "to"),
+					Data:    rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(r, "data"),
+					Code:    lane.Code(rapid.IntRange(0, 1).Draw(r, "code")),
+					Confirm: rapid.Bool().Draw(r, "confirm"),
+				},
+				By: by, At: now,
+			}})
+			u.Guard.Vacant = append(u.Guard.Vacant, n)
+		}
 	case 2:
 		for _, n := range slices.Sorted(maps.Keys(l.Held)) {
 			if rapid.Bool().Draw(r, "unhold") {
@@ -419,18 +433,88 @@ func (s *suite) frames(t *testing.T) {
 		if !made {
 			t.Fatalf("frame %d was not held", n)
 		}
-		if got := c.Lane.Held[n]; !bytes.Equal(got.Data, data) || got.To != frame.To || got.By != "me" || got.At != now {
+		if got := c.Lane.Held[n]; got.By != "me" || got.At != now || got.Len() != frame.Len() {
 			t.Fatalf("held %+v, came back %+v", frame, got)
+		}
+		got := s.fetch(t, c.ID, heldBy(c)...)
+		if last := got[len(got)-1]; !bytes.Equal(last.Data, data) || last.To != frame.To {
+			t.Fatalf("held %+v, came back %+v", frame, last)
 		}
 	}
 }
 
+// runs: what was held is fetched by who has taken it, in order and byte for byte,
+// as often as that takes until it is finished.
+func (s *suite) runs(t *testing.T) {
+	const frames = lane.MaxHeld // more than DynamoDB reads, and deletes, at once
+	c := s.open(t, s.create(t))
+	c, _ = s.move(t, c.ID, lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{Data: []byte("1")}}}, "owner", now))
+	for n := int64(frames) + 1; n > 1; n-- {
+		f := lane.Frame{To: "bob", Data: fmt.Appendf(nil, "data %d", n)}
+		if n%10 == 0 {
+			f = lane.Frame{Confirm: true} // says nothing
+		}
+		c, _ = s.hold(t, c, n, lane.Held{Frame: f, By: s.unique(), At: now})
+	}
+	m := c.Lane.Finish(nil, true, "owner", now)
+	c, made := s.move(t, c.ID, m)
+	if !made || len(m.Run) != frames {
+		t.Fatalf("made %v with %d of %d frames", made, len(m.Run), frames)
+	}
+	for range 2 {
+		for i, f := range s.fetch(t, c.ID, m.Run...) {
+			want := fmt.Sprintf("%d bob data %[1]d", i+2)
+			if f.Confirm {
+				want = fmt.Sprintf("%d  ", i+2)
+			}
+			if got := says([]lane.Numbered{f})[0]; got != want {
+				t.Errorf("fetched %q, want %q", got, want)
+			}
+		}
+	}
+	u := signal.Update{Move: c.Lane.Finish(nil, true, "owner", now), Spent: m.Run}
+	if c, made = s.update(t, c.ID, u); !made || c.Lane.Size != 0 {
+		t.Errorf("finished %v, %d bytes are held", made, c.Lane.Size)
+	}
+}
+
+// fetch fetches frames.
+func (s *suite) fetch(t testing.TB, id signal.ConnectionID, frames ...lane.Numbered) []lane.Numbered {
+	t.Helper()
+	fetched, err := s.Fetch(ctx, id, frames)
+	if err != nil || len(fetched) != len(frames) {
+		t.Fatalf("%d of %d frames fetched, %v", len(fetched), len(frames), err)
+	}
+	return fetched
+}
+
+// heldBy is what a connection holds, in order.
+func heldBy(c signal.Connection) (frames []lane.Numbered) {
+	for _, n := range slices.Sorted(maps.Keys(c.Lane.Held)) {
+		frames = append(frames, lane.Numbered{N: n, Frame: c.Lane.Held[n].Frame})
+	}
+	return frames
+}
+
+// says is what frames say.
+func says(frames []lane.Numbered) (all []string) {
+	for _, f := range frames {
+		all = append(all, fmt.Sprintf("%d %s %s", f.N, f.To, f.Data))
+	}
+	return all
+}
+
 func (s *suite) hold(t testing.TB, c signal.Connection, n int64, h lane.Held) (signal.Connection, bool) {
-	return s.move(t, c.ID, lane.Move{
+	return s.move(t, c.ID, holding(n, h))
+}
+
+// holding is the move that holds a frame.
+func holding(n int64, h lane.Held) lane.Move {
+	return lane.Move{
 		Kind:   lane.KindHold,
-		Guard:  lane.Guard{Done: lane.Is(c.Lane.Done), Taken: lane.Is(c.Lane.Taken), Vacant: []int64{n}},
-		Change: lane.Change{Done: c.Lane.Done, Taken: c.Lane.Taken, Hold: &lane.HeldFrame{N: n, Held: h}},
-	})
+		Guard:  lane.Guard{TakenBelow: lane.Is(n), Vacant: []int64{n}},
+		Change: lane.Change{Hold: []lane.HeldFrame{{N: n, Held: h}}},
+	}
 }
 
 func (s *suite) bounds(t *testing.T) {
@@ -461,22 +545,23 @@ func (s *suite) bounds(t *testing.T) {
 func (s *suite) holdAgainstFinish(t *testing.T) {
 	const frames = 40
 	c := s.open(t, s.create(t))
-	c, _ = s.move(t, c.ID, lane.Take(1, lane.Frame{Data: []byte("1")}, "owner", now))
+	c, _ = s.move(t, c.ID, lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{Data: []byte("1")}}}, "owner", now))
 
 	var wg sync.WaitGroup
 	for n := int64(2); n <= frames; n++ {
 		wg.Go(func() {
-			id, f := strconv.FormatInt(n, 10), lane.Frame{Data: []byte(strconv.FormatInt(n, 10))}
+			id := strconv.FormatInt(n, 10)
+			frame := []lane.Numbered{{N: n, Frame: lane.Frame{Data: []byte(id)}}}
 			l := c.Lane
 			for {
-				d := l.DecideArrival(n, f, id, lane.Observed{}, now)
-				if d.Action != lane.MakeMove {
-					if d.Action == lane.Finished {
-						t.Errorf("frame %d: finished with %v before it was posted", n, d.Code)
+				d := l.DecideArrival(frame, id, lane.Observed{}, now)
+				if d.Move.Kind == "" {
+					if len(d.Finished) > 0 {
+						t.Errorf("frame %d: finished with %v before it was posted", n, d.Finished[0].Code)
 					}
 					return
 				}
-				after, made := s.move(t, c.ID, *d.Move)
+				after, made := s.move(t, c.ID, d.Move)
 				if made && d.Move.Kind == lane.KindTake {
 					t.Errorf("frame %d was taken while another invocation holds the lease", n)
 				}
@@ -713,11 +798,18 @@ func equal(t *testing.T, got, want signal.Connection, err error) {
 	}
 }
 
-// normal returns a record in which nothing is told apart that means the same.
+// normal returns a record in which nothing is told apart that means the same. What
+// held frames say is not in it, since a store may keep that apart.
 func normal(c signal.Connection) signal.Connection {
-	if len(c.Lane.Held) == 0 {
-		c.Lane.Held = nil
+	var held map[int64]lane.Held
+	for n, h := range c.Lane.Held {
+		if held == nil {
+			held = make(map[int64]lane.Held)
+		}
+		h.To, h.Data, h.Body = "", nil, lane.Body{Len: h.Len()}
+		held[n] = h
 	}
+	c.Lane.Held = held
 	if len(c.Lane.Undelivered) == 0 {
 		c.Lane.Undelivered = nil
 	}

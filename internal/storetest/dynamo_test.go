@@ -34,6 +34,18 @@ func newDynamo(t *testing.T) *dynamo.Store {
 // a machine under load loses by itself and the SDK hides by its retries.
 func newWatchedDynamo(t *testing.T, loss int, retryer aws.Retryer) *dynamo.Store {
 	t.Helper()
+	config, table := newTable(t)
+	network := &lossyNetwork{network: config.HTTPClient, loss: loss}
+	t.Cleanup(network.late.Wait)
+	return dynamo.New(dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
+		o.HTTPClient, o.Retryer = network, retryer
+		o.APIOptions = append(o.APIOptions, tellLost)
+	}), table)
+}
+
+// newTable makes a table, which ends with the test, and returns how to reach it.
+func newTable(t *testing.T) (aws.Config, string) {
+	t.Helper()
 	endpoint := Engine(t)
 	config := awsenv.ConfigOr("us-east-1", "test")
 	config.BaseEndpoint = &endpoint
@@ -44,17 +56,12 @@ func newWatchedDynamo(t *testing.T, loss int, retryer aws.Retryer) *dynamo.Store
 			t.Fatal(err)
 		}
 	}
-	network := &lossyNetwork{network: config.HTTPClient, loss: loss}
 	t.Cleanup(func() {
-		network.late.Wait()
 		if _, err := client.DeleteTable(context.Background(), &dynamodb.DeleteTableInput{TableName: &table}); err != nil {
 			t.Errorf("delete table: %v", err)
 		}
 	})
-	return dynamo.New(dynamodb.NewFromConfig(config, func(o *dynamodb.Options) {
-		o.HTTPClient, o.Retryer = network, retryer
-		o.APIOptions = append(o.APIOptions, tellLost)
-	}), table)
+	return config, table
 }
 
 // tellLost tells of every attempt without an answer: the step it adds comes

@@ -58,8 +58,8 @@ describe('the address', () => {
       const { url } = sockets.last;
       const { session, ...query } = sockets.last.query;
       assert.match(session, /^[0-9a-f]{32}$/);
-      assert.deepEqual({ ...query, stage: undefined }, { first: '1', stage: undefined });
-      for (const key of ['session', 'first']) url.searchParams.delete(key);
+      assert.deepEqual({ ...query, stage: undefined }, { first: '1', batch: '1', stage: undefined });
+      for (const key of ['session', 'first', 'batch']) url.searchParams.delete(key);
       assert.equal(url.href, opened);
     });
   }
@@ -205,6 +205,7 @@ describe('messages', () => {
     sockets.last.greet();
     assert.deepEqual(sockets.last.saw(), []);
     sockets.last.welcome();
+    await settle();
     assert.deepEqual(sockets.last.saw(), [1]);
     sockets.last.say({ type: 'ack', id: 1 });
     assert.equal(await sent, 'ok');
@@ -326,8 +327,10 @@ describe('renewal', () => {
     assert.ok(clock.now() < 120 * MINUTE);
     assert.deepEqual([b.query.resume, b.query.first], ['c1', '1']);
     const one = send();
+    await settle();
     assert.deepEqual(a.saw(), [1], 'until then the old one is used');
     b.welcome({ seq: 2 });
+    await settle();
     assert.deepEqual(b.saw(), [1]);
     b.say(message(3));
     a.say(message(1));
@@ -507,6 +510,7 @@ it('every frame can be watched', async () => {
   channel.onFrame = ({ direction, text, connection }) => seen.push([direction, JSON.parse(text).type, connection]);
   const a = await join();
   send();
+  await settle();
   a.say({ type: 'ack', id: 1 });
   assert.deepEqual(seen, [['in', 'open', undefined], ['in', 'welcome', 'c1'], ['out', 'message', 'c1'], ['in', 'ack', 'c1']]);
 });

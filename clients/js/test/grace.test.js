@@ -26,7 +26,7 @@ function back(...to) {
       return online.has(user);
     },
   });
-  const connection = { maxInFlight: 100, send: (text) => sent.push(JSON.parse(text).id) };
+  const connection = { maxInFlight: 100, post: (text) => sent.push(JSON.parse(text).id) };
   outbox.attach(connection, { resumed: true, first: 1, grace });
 }
 

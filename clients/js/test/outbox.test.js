@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
-import { MAX_BYTES_IN_FLIGHT, MAX_FRAME, MAX_SPREAD, Outbox } from '../outbox.js';
+import { MAX_FRAME } from '../connection.js';
+import { MAX_BYTES_IN_FLIGHT, MAX_SPREAD, Outbox } from '../outbox.js';
 import { Clock, settle } from './clock.js';
 
 const ACK = 5000;
@@ -17,7 +18,8 @@ beforeEach(() => {
 function attach(how = {}, maxInFlight = 4) {
   const connection = {
     sent: [], frames: [], maxInFlight,
-    send(text) {
+    post(text, bytes) {
+      assert.ok(Buffer.byteLength(text) <= bytes);
       const { type, id, to } = JSON.parse(text);
       assert.equal(type, 'message');
       this.sent.push(to === undefined ? `+${id}` : id);

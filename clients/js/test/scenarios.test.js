@@ -8,7 +8,7 @@ import { Clock, settle } from './clock.js';
 import { Sockets } from './sockets.js';
 
 const FOLDER = new URL('../../scenarios/', import.meta.url);
-const STEPS = ['connect', 'send', 'presence', 'disconnect', 'network', 'pass', 'welcome', 'says', 'lost', 'dials', 'sent', 'dropped', 'told'];
+const STEPS = ['connect', 'send', 'sends', 'presence', 'disconnect', 'network', 'pass', 'welcome', 'says', 'lost', 'dials', 'sent', 'dropped', 'told'];
 
 const files = readdirSync(FOLDER).filter((name) => name.endsWith('.json'));
 assert.ok(files.length > 0, 'no scenarios');
@@ -71,6 +71,9 @@ class Stage {
         break;
       case 'send':
         this.answer('answers', ++this.sends, this.channel.send(...what));
+        break;
+      case 'sends':
+        for (const message of what) this.answer('answers', ++this.sends, this.channel.send(...message));
         break;
       case 'presence':
         this.answer('presence', what, this.channel.presence(what));

@@ -3,6 +3,7 @@ package socket
 import (
 	"bufio"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ const closeWait = 5 * time.Second
 type Conn struct {
 	engine  *Engine
 	handler Handler
+	source  netip.Prefix
 	created time.Time
 	wire    *wire        // nil until Start
 	active  atomic.Int64 // when the last message went either way, in nanoseconds since created
@@ -29,9 +31,9 @@ type Conn struct {
 	closing chan struct{} // non-nil if a close frame is to be sent; closed when it is, or cannot be
 }
 
-// NewConn returns a connection that accepts messages for its client, and writes them once it is started.
-func (e *Engine) NewConn(handler Handler) *Conn {
-	c := &Conn{engine: e, handler: handler, created: time.Now()}
+// NewConn returns a connection from a source that accepts messages for its client, and writes them once it is started.
+func (e *Engine) NewConn(handler Handler, source netip.Prefix) *Conn {
+	c := &Conn{engine: e, handler: handler, source: source, created: time.Now()}
 	c.queue.room.L = &c.mu
 	c.queue.flushing = true // nothing is written before Start
 	return c

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -15,7 +16,7 @@ func TestWhatTheClientSaidIsTheBetterReason(t *testing.T) {
 		{GoingAway, bye, GoingAway},
 		{GoingAway, Abnormal, GoingAway},
 	} {
-		c := (&Engine{}).NewConn(nil)
+		c := (&Engine{}).NewConn(nil, netip.Prefix{})
 		c.End(test.first)
 		c.conclude(test.second)
 		if c.why != test.want {

@@ -4,6 +4,7 @@ package socket
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -18,6 +19,10 @@ type Config struct {
 	// Idle closes a connection on which no message went either way for so long, Duration one that has lasted so long,
 	// both with GoingAway.
 	Idle, Duration time.Duration
+
+	// MaxUnfinished bounds what is kept of messages that have not come to their end, on all connections, in bytes. Past it
+	// one is closed without a close frame: of the source for which most is kept the one that has waited for longest.
+	MaxUnfinished int
 
 	// Cork makes what is sent to a client wait while a reader is at work on its connection: if the Handler sends its
 	// answers before it returns, they are written together.
@@ -41,6 +46,8 @@ type Engine struct {
 
 	unread chan *Conn    // taken by a reader that is idle
 	idle   chan struct{} // an element for each that is
+
+	unfinished unfinished
 }
 
 // New returns an Engine whose idle readers end with ctx. It counts its connections and their writers in work.
@@ -48,5 +55,6 @@ func New(ctx context.Context, work *sync.WaitGroup, config Config) *Engine {
 	return &Engine{
 		config: config, ctx: ctx, work: work,
 		unread: make(chan *Conn), idle: make(chan struct{}, maxIdleReaders),
+		unfinished: unfinished{max: config.MaxUnfinished, from: make(map[netip.Prefix]int)},
 	}
 }

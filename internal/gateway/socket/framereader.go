@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -49,6 +50,7 @@ func (r *frameReader) next(pong func(payload []byte)) (body string, complete boo
 	if len(r.message)+int(h.Length) > r.maxMessage {
 		return "", false, errMessageTooLarge
 	}
+	r.message = slices.Grow(r.message, int(h.Length)) // seen by who counts what is held, while it comes
 	if r.message, err = r.payload(r.message, h); err != nil {
 		return "", false, err
 	}

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"bufio"
+	"container/list"
 	"runtime"
 )
 
@@ -23,6 +24,10 @@ type reader struct {
 	c      *Conn // the present one
 	input  *bufio.Reader
 	frames frameReader
+	waits  bool // perhaps among the unfinished
+
+	place *list.Element // among the unfinished, which protect it; nil: it is not
+	held  int           // bytes, as they count them
 }
 
 // read has what the client sends read by a reader, until it sends no more for now.
@@ -69,9 +74,11 @@ func (r *reader) serve(c *Conn) {
 		if refused {
 			r.frames.drain()
 		}
+		r.done()
 		go c.finish()
 		return
 	}
+	r.done()
 	// Those who write what was posted go first: the scheduler would prefer the goroutine that is started here, and the
 	// one that it wakes in turn, for the rest of their time slice.
 	if messages > 1 {
@@ -88,6 +95,7 @@ func (r *reader) readAll() (messages int, err error) {
 			return messages, err
 		}
 		if complete {
+			r.done()
 			messages++
 			if !r.c.Ended() {
 				r.c.touch()
@@ -107,5 +115,15 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 	r.c.uncork()
 	defer r.c.cork()
+	r.waits = true
+	r.c.engine.unfinished.wait(r)
 	return r.c.wire.Read(p)
+}
+
+// done notes that no message of the present connection is unfinished.
+func (r *reader) done() {
+	if r.waits {
+		r.c.engine.unfinished.done(r)
+		r.waits = false
+	}
 }

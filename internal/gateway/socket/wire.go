@@ -74,3 +74,12 @@ func (w *wire) Write(p []byte) (n int, err error) {
 	}
 	return n, nil
 }
+
+// abort closes the socket at once: TLS would wait for the peer to take its last record.
+func (w *wire) abort() {
+	conn := w.Conn
+	if encrypted, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = encrypted.NetConn()
+	}
+	_ = conn.Close()
+}

@@ -29,8 +29,10 @@ export class Panel {
     } catch {
       return;
     }
-    if (direction === 'out') this.#out(frame);
-    else this.#in(frame);
+    for (const one of [frame].flat()) {
+      if (direction === 'out') this.#out(one);
+      else this.#in(one);
+    }
   }
 
   #out(frame) {

@@ -19,6 +19,9 @@ type Rate struct {
 // Zero, or any time that has passed: it is full.
 type TAT int64
 
+// FullBy reports whether the bucket is full at a time.
+func (t TAT) FullBy(now Instant) bool { return t <= micros(now) }
+
 // MaxPerSecond is the highest rate.
 const MaxPerSecond = 10_000
 

@@ -5,11 +5,10 @@ import (
 	"time"
 )
 
-// Decision is what an invocation does next about a frame.
+// Decision is what an invocation does next that answers for a frame.
 type Decision struct {
 	Action Action
 	Move   *Move         // of MakeMove
-	Code   Code          // of Finished
 	Wait   time.Duration // of LookAgain
 }
 
@@ -19,42 +18,75 @@ type Action int
 // The actions that there are.
 const (
 	Pending   Action = iota // nothing: another invocation has the frame, and acknowledges it
-	Finished                // acknowledge the frame with Code
 	LookAgain               // look at the lane again after Wait
 	MakeMove                // make Move
 )
 
-func makeMove(m Move) Decision    { return Decision{Action: MakeMove, Move: &m} }
-func finished(code Code) Decision { return Decision{Action: Finished, Code: code} }
+func makeMove(m Move) Decision { return Decision{Action: MakeMove, Move: &m} }
 func lookAgain(until time.Duration) Decision {
 	return Decision{Action: LookAgain, Wait: until + time.Millisecond}
 }
 
-// DecideArrival decides what invocation id, which submits frame n and has
-// observed o, does on a lane that has refused a move for it.
-func (l Lane) DecideArrival(n int64, f Frame, id string, o Observed, now Instant) Decision {
-	_, held := l.Held[n]
-	switch {
-	case held:
-		return Decision{Action: Pending} // submitted before, by a repeated invocation
-	case n <= l.Done:
-		return finished(l.Outcome(n))
-	case l.Opened() && o.expired(l, now):
-		return makeMove(l.Expire(id))
-	case n <= l.Taken && l.undelivered(n) != OK:
-		return finished(l.undelivered(n)) // left out of the run that is under way: too late
-	case n <= l.Taken:
-		return Decision{Action: Pending}
-	}
-	if l.Opened() && l.Idle() {
-		if run, end := l.with(n, f).run(l.Taken); contains(run, n) {
-			return makeMove(l.take(KindTake, run, end, id, now))
+// Arrival is what an invocation does about frames that it submits.
+type Arrival struct {
+	// Move is to be made before anything is answered; without a Kind: none is. If it
+	// takes a lease, the frames that are in neither list below are in its run.
+	Move     Move
+	Finished []Finished // to be acknowledged
+	Pending  []Numbered // whoever takes them acknowledges them: they are held, or another invocation has them
+}
+
+// Finished is a frame that has ended, and how.
+type Finished struct {
+	Numbered
+	Code Code
+}
+
+// DecideArrival decides what invocation id, which submits frames with consecutive
+// numbers and has observed o, does on a lane that has refused a move for them.
+func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) Arrival {
+	var a Arrival
+	var fresh []Numbered
+	for _, f := range run {
+		_, held := l.Held[f.N]
+		switch {
+		case held: // submitted before, by a repeated invocation
+			a.Pending = append(a.Pending, f)
+		case f.N <= l.Done:
+			a.Finished = append(a.Finished, Finished{f, l.Outcome(f.N)})
+		case l.Opened() && o.expired(l, now):
+			return Arrival{Move: l.Expire(id)}
+		case f.N <= l.Taken && l.undelivered(f.N) != OK: // left out of the run that is under way: too late
+			a.Finished = append(a.Finished, Finished{f, l.undelivered(f.N)})
+		case f.N <= l.Taken:
+			a.Pending = append(a.Pending, f)
+		default:
+			fresh = append(fresh, f)
 		}
 	}
-	if !l.room(f) {
-		return finished(CodeBusy)
+	if len(fresh) == 0 {
+		return a
 	}
-	return makeMove(l.hold(n, f, id, now))
+	if l.Opened() && l.Idle() {
+		if run, end := l.with(fresh).run(l.Taken); contains(run, fresh[0].N) {
+			a.Move, a.Pending = l.take(KindTake, run, end, id, now), nil // what is held lies between
+			return a
+		}
+	}
+	l.arriveEarly(&a, fresh, id, now)
+	return a
+}
+
+// arriveEarly has as many frames held as there is room for.
+func (l Lane) arriveEarly(a *Arrival, frames []Numbered, id string, now Instant) {
+	n := l.room(frames)
+	if n > 0 {
+		a.Move = hold(frames[:n], id, now)
+	}
+	a.Pending = append(a.Pending, frames[:n]...)
+	for _, f := range frames[n:] {
+		a.Finished = append(a.Finished, Finished{f, CodeBusy})
+	}
 }
 
 // DecideWatch decides what invocation id does that answers for frame n and has

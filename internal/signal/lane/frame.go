@@ -6,6 +6,9 @@ type Frame struct {
 	// To is the receiver's name and Data the message, exactly as it came.
 	To   string
 	Data []byte
+	// Body, if not zero, says that a store keeps both apart from the lane: of a
+	// frame in a record they are to be fetched before it is posted.
+	Body Body
 	// Code, if not OK, is how the frame ends once it is taken: it cannot be
 	// delivered, and still has its place in the order.
 	Code Code
@@ -14,8 +17,22 @@ type Frame struct {
 	Confirm bool
 }
 
+// Body is where a store keeps what a held frame says.
+type Body struct {
+	Name string // which no other try to hold a frame has
+	Len  int    // of To and Data together, in bytes
+}
+
 // Len returns how much the frame counts toward [MaxHeldBytes], in bytes.
-func (f Frame) Len() int { return len(f.To) + len(f.Data) }
+func (f Frame) Len() int {
+	if f.Apart() {
+		return f.Body.Len
+	}
+	return len(f.To) + len(f.Data)
+}
+
+// Apart reports whether a store keeps what the frame says apart from the lane.
+func (f Frame) Apart() bool { return f.Body.Name != "" }
 
 // Posts reports whether there is something to post; otherwise the frame ends with
 // its Code.

@@ -175,11 +175,13 @@ func (l Lane) past(n int64) int64 {
 	return n
 }
 
-// with returns the lane as if n were held, too.
-func (l Lane) with(n int64, f Frame) Lane {
-	held := make(map[int64]Held, len(l.Held)+1)
+// with returns the lane as if frames were held, too.
+func (l Lane) with(frames []Numbered) Lane {
+	held := make(map[int64]Held, len(l.Held)+len(frames))
 	maps.Copy(held, l.Held)
-	held[n] = Held{Frame: f}
+	for _, f := range frames {
+		held[f.N] = Held{Frame: f.Frame}
+	}
 	l.Held = held
 	return l
 }
@@ -193,9 +195,15 @@ func (l Lane) without(frames []Numbered) map[int64]Held {
 	return held
 }
 
-// room reports whether f can be held.
-func (l Lane) room(f Frame) bool {
-	return len(l.Held) < MaxHeld && l.Size+f.Len() <= MaxHeldBytes
+// room returns how many of the frames can be held, in their order.
+func (l Lane) room(frames []Numbered) int {
+	size := l.Size
+	for i, f := range frames {
+		if size += f.Len(); size > MaxHeldBytes || len(l.Held)+i >= MaxHeld {
+			return i
+		}
+	}
+	return len(frames)
 }
 
 // outcomes returns what the lane remembers once more numbers were finished

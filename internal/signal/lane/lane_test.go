@@ -12,6 +12,13 @@ const start = Instant(1_000_000)
 
 func frameOf(n int64) Frame { return Frame{To: "bob", Data: fmt.Append(nil, n)} }
 
+func framesOf(ns ...int64) (frames []Numbered) {
+	for _, n := range ns {
+		frames = append(frames, Numbered{n, frameOf(n)})
+	}
+	return frames
+}
+
 // pending: another invocation has the frame.
 var pending = Decision{Action: Pending}
 
@@ -20,14 +27,14 @@ var pending = Decision{Action: Pending}
 func opened(at Start, before ...int64) (Lane, []Numbered) {
 	l := New()
 	for _, n := range before {
-		l.Apply(l.hold(n, frameOf(n), "early", start))
+		l.Apply(hold(framesOf(n), "early", start))
 	}
 	m := l.Start(at.Lane(), "opener", start)
 	l.Apply(m)
 	return l, m.Run
 }
 
-func numbers(run []Numbered) string {
+func listed(run []Numbered) string {
 	var s []string
 	for _, f := range run {
 		if string(f.Data) != fmt.Sprint(f.N) {
@@ -38,30 +45,41 @@ func numbers(run []Numbered) string {
 	return strings.Join(s, " ")
 }
 
+// rest is why an invocation has nothing to post of a frame that it brought: another
+// one has it, or it has ended.
+type rest struct {
+	ended bool
+	code  Code
+}
+
 // arrive brings a frame to the lane as an invocation does: blindly first, then
-// as the lane says. It returns what has to be posted, or the step that says
-// why nothing has.
-func arrive(t *testing.T, l *Lane, n int64, me string, now Instant) ([]Numbered, Decision) {
+// as the lane says. It returns what has to be posted, or why nothing has.
+func arrive(t *testing.T, l *Lane, n int64, me string, now Instant) ([]Numbered, rest) {
 	t.Helper()
-	m := Take(n, frameOf(n), me, now)
-	for range 10 {
-		if l.Allows(m) {
-			l.Apply(m)
-			if m.Kind == KindTake {
-				return m.Run, Decision{}
-			}
-			if m.Kind == KindHold {
-				return nil, pending
-			}
-		}
-		step := l.DecideArrival(n, frameOf(n), me, Observed{}, now)
-		if step.Action != MakeMove {
-			return nil, step
-		}
-		m = *step.Move
+	run, a := arriveTogether(t, l, me, now, n)
+	if len(a.Finished) > 0 {
+		return nil, rest{true, a.Finished[0].Code}
 	}
-	t.Fatalf("frame %d does not come to rest on %+v", n, l)
-	return nil, Decision{}
+	return run, rest{}
+}
+
+// arriveTogether brings several frames in one.
+func arriveTogether(t *testing.T, l *Lane, me string, now Instant, ns ...int64) ([]Numbered, Arrival) {
+	t.Helper()
+	a := Arrival{Move: Take(framesOf(ns...), me, now)}
+	for range 10 {
+		if a.Move.Kind == "" {
+			return nil, a
+		}
+		if l.Allows(a.Move) {
+			if l.Apply(a.Move); a.Move.Kind != KindExpire {
+				return a.Move.Run, a
+			}
+		}
+		a = l.DecideArrival(framesOf(ns...), me, Observed{}, now)
+	}
+	t.Fatalf("frames %v do not come to rest on %+v", ns, l)
+	return nil, Arrival{}
 }
 
 // seen is what an invocation has observed that has looked at the lane at a time.
@@ -95,7 +113,7 @@ func TestOpening(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, run := opened(c.at, c.before...)
-			if got := numbers(run); got != c.run {
+			if got := listed(run); got != c.run {
 				t.Errorf("run %q, want %q", got, c.run)
 			}
 			finish(&l, "opener", start)
@@ -103,12 +121,12 @@ func TestOpening(t *testing.T) {
 				t.Errorf("lane stands at %d, want %d", l.Taken, c.turn)
 			}
 			for _, n := range c.late {
-				if _, step := arrive(t, &l, n, "late", start); step.Action != Finished || step.Code == OK {
+				if _, step := arrive(t, &l, n, "late", start); !step.ended || step.code == OK {
 					t.Errorf("late frame %d: %+v", n, step)
 				}
 			}
 			for _, f := range run {
-				if _, step := arrive(t, &l, f.N, "again", start); step.Action != Finished || step.Code != OK {
+				if _, step := arrive(t, &l, f.N, "again", start); !step.ended || step.code != OK {
 					t.Errorf("repeated frame %d: %+v", f.N, step)
 				}
 			}
@@ -121,17 +139,17 @@ func TestOpening(t *testing.T) {
 func TestStragglerAfterOpening(t *testing.T) {
 	l, _ := opened(StartAt(424), 421)
 	finish(&l, "opener", start)
-	if run, _ := arrive(t, &l, 423, "a", start); numbers(run) != "423" {
-		t.Fatalf("423 came to %q", numbers(run))
+	if run, _ := arrive(t, &l, 423, "a", start); listed(run) != "423" {
+		t.Fatalf("423 came to %q", listed(run))
 	}
 	finish(&l, "a", start)
-	if _, step := arrive(t, &l, 422, "b", start); step.Action != Finished || step.Code != CodeServer {
+	if _, step := arrive(t, &l, 422, "b", start); !step.ended || step.code != CodeServer {
 		t.Errorf("422, when 423 has been posted: %+v", step)
 	}
-	if run, _ := arrive(t, &l, 425, "c", start); numbers(run) != "425" {
-		t.Errorf("425 came to %q", numbers(run))
+	if run, _ := arrive(t, &l, 425, "c", start); listed(run) != "425" {
+		t.Errorf("425 came to %q", listed(run))
 	}
-	if _, step := arrive(t, &l, 424, "d", start); step.Action == Finished && step.Code == OK {
+	if _, step := arrive(t, &l, 424, "d", start); step.ended && step.code == OK {
 		t.Error("a message with the authentication's number counts as delivered")
 	}
 }
@@ -140,10 +158,10 @@ func TestStragglerAfterOpening(t *testing.T) {
 // the run does not know of it.
 func TestTooLateForTheRunUnderWay(t *testing.T) {
 	l, run := opened(StartAt(7), 1, 3)
-	if numbers(run) != "1 3" {
-		t.Fatalf("run %q", numbers(run))
+	if listed(run) != "1 3" {
+		t.Fatalf("run %q", listed(run))
 	}
-	if _, step := arrive(t, &l, 2, "late", start); step.Action != Finished || step.Code != CodeServer {
+	if _, step := arrive(t, &l, 2, "late", start); !step.ended || step.code != CodeServer {
 		t.Errorf("2, while 1 and 3 are being posted: %+v", step)
 	}
 }
@@ -155,16 +173,16 @@ func TestHeldFrameIsNotTakenBlindly(t *testing.T) {
 	arrive(t, &l, 2, "a", start)
 	late := start.Add(LeaseTimeout) + 1
 	l.Apply(*l.DecideWatch(2, "a", seen(l, start), late).Move)
-	if run, step := arrive(t, &l, 2, "again", late); len(run) > 0 || step != pending {
-		t.Errorf("taken again: %q, %+v", numbers(run), step)
+	if run, step := arrive(t, &l, 2, "again", late); len(run) > 0 || step != (rest{}) {
+		t.Errorf("taken again: %q, %+v", listed(run), step)
 	}
 }
 
 func TestInOrder(t *testing.T) {
 	l, _ := opened(StartAt(0))
 	for n := int64(1); n <= 3; n++ {
-		if run, _ := arrive(t, &l, n, "me", start); numbers(run) != fmt.Sprint(n) {
-			t.Fatalf("frame %d came to %q", n, numbers(run))
+		if run, _ := arrive(t, &l, n, "me", start); listed(run) != fmt.Sprint(n) {
+			t.Fatalf("frame %d came to %q", n, listed(run))
 		}
 		finish(&l, "me", start)
 	}
@@ -177,20 +195,20 @@ func TestEarlyFramesAreTakenAlong(t *testing.T) {
 	l, _ := opened(StartAt(0))
 	arrive(t, &l, 1, "holder", start)
 	for _, n := range []int64{4, 2, 3, 6} {
-		if run, step := arrive(t, &l, n, "holder", start); len(run) > 0 || step.Action == Finished {
-			t.Fatalf("frame %d: run %q, %+v", n, numbers(run), step)
+		if run, step := arrive(t, &l, n, "holder", start); len(run) > 0 || step.ended {
+			t.Fatalf("frame %d: run %q, %+v", n, listed(run), step)
 		}
 	}
-	if got := numbers(finish(&l, "holder", start)); got != "2 3 4" {
+	if got := listed(finish(&l, "holder", start)); got != "2 3 4" {
 		t.Fatalf("taken along: %q", got)
 	}
 	if next := finish(&l, "holder", start); len(next) > 0 || l.Done != 4 {
-		t.Fatalf("beyond the gap: %q, lane %+v", numbers(next), l)
+		t.Fatalf("beyond the gap: %q, lane %+v", listed(next), l)
 	}
-	if run, _ := arrive(t, &l, 5, "filler", start); numbers(run) != "5" {
-		t.Fatalf("the gap's filler comes to %q", numbers(run))
+	if run, _ := arrive(t, &l, 5, "filler", start); listed(run) != "5" {
+		t.Fatalf("the gap's filler comes to %q", listed(run))
 	}
-	if got := numbers(finish(&l, "filler", start)); got != "6" {
+	if got := listed(finish(&l, "filler", start)); got != "6" {
 		t.Fatalf("the gap's filler takes along %q", got)
 	}
 	if len(l.Held) != 0 || l.Size != 0 {
@@ -201,20 +219,20 @@ func TestEarlyFramesAreTakenAlong(t *testing.T) {
 func TestRepeats(t *testing.T) {
 	l, _ := opened(StartAt(0))
 	arrive(t, &l, 1, "holder", start)
-	if run, step := arrive(t, &l, 1, "again", start); len(run) > 0 || step != pending {
+	if run, step := arrive(t, &l, 1, "again", start); len(run) > 0 || step != (rest{}) {
 		t.Errorf("while its lease is held: %+v", step)
 	}
 	arrive(t, &l, 3, "holder", start)
-	if run, step := arrive(t, &l, 3, "again", start); len(run) > 0 || step != pending {
+	if run, step := arrive(t, &l, 3, "again", start); len(run) > 0 || step != (rest{}) {
 		t.Errorf("while it is held: %+v", step)
 	}
 	finish(&l, "holder", start, Undelivered{1, 1, CodeUnreachable})
-	if _, step := arrive(t, &l, 1, "again", start); step.Action != Finished || step.Code != CodeUnreachable {
+	if _, step := arrive(t, &l, 1, "again", start); !step.ended || step.code != CodeUnreachable {
 		t.Errorf("after it failed: %+v", step)
 	}
 	arrive(t, &l, 2, "holder", start)
 	finish(&l, "holder", start)
-	if _, step := arrive(t, &l, 2, "again", start); step.Action != Finished || step.Code != OK {
+	if _, step := arrive(t, &l, 2, "again", start); !step.ended || step.code != OK {
 		t.Errorf("after it was delivered: %+v", step)
 	}
 }
@@ -224,7 +242,7 @@ func TestExpiredLease(t *testing.T) {
 	arrive(t, &l, 1, "dead", start)
 	alive := start.Add(LeaseTimeout)
 	if run, _ := arrive(t, &l, 2, "b", alive); len(run) > 0 {
-		t.Fatalf("expired at the end of the timeout, not past it: %q", numbers(run))
+		t.Fatalf("expired at the end of the timeout, not past it: %q", listed(run))
 	}
 	if step := l.DecideWatch(2, "b", seen(l, start), alive); step.Action == MakeMove || step.Wait <= 0 {
 		t.Fatalf("the watcher does not wait: %+v", step)
@@ -243,7 +261,7 @@ func TestExpiredLease(t *testing.T) {
 		t.Errorf("its number ended with %v", l.Outcome(1))
 	}
 	step = l.DecideWatch(2, "b", seen(l, start), dead)
-	if step.Action != MakeMove || step.Move.Kind != KindAdopt || numbers(step.Move.Run) != "2" {
+	if step.Action != MakeMove || step.Move.Kind != KindAdopt || listed(step.Move.Run) != "2" {
 		t.Fatalf("what it left is not adopted: %+v", step)
 	}
 	// A renewed lease is held.
@@ -268,12 +286,12 @@ func TestGap(t *testing.T) {
 		t.Fatalf("past its patience: %+v", step)
 	}
 	l.Apply(*step.Move)
-	if step = l.DecideWatch(3, "holder", seen(l, start), late); step.Action != MakeMove || numbers(step.Move.Run) != "3" {
+	if step = l.DecideWatch(3, "holder", seen(l, start), late); step.Action != MakeMove || listed(step.Move.Run) != "3" {
 		t.Fatalf("after the gap was skipped: %+v", step)
 	}
 	l.Apply(*step.Move)
 	finish(&l, "holder", late)
-	if _, step := arrive(t, &l, 2, "late", late); step.Action != Finished || step.Code == OK {
+	if _, step := arrive(t, &l, 2, "late", late); !step.ended || step.code == OK {
 		t.Errorf("the number that was skipped: %+v", step)
 	}
 	if step := l.DecideWatch(3, "holder", seen(l, start), late); step != pending {
@@ -292,7 +310,7 @@ func TestUnknownStartSettles(t *testing.T) {
 	now := start.Add(ReorderWindow) + 1
 	l.Apply(*l.DecideWatch(7, "b", seen(l, start), now).Move)
 	step := l.DecideWatch(7, "b", seen(l, start), now)
-	if step.Action != MakeMove || numbers(step.Move.Run) != "7 8" {
+	if step.Action != MakeMove || listed(step.Move.Run) != "7 8" {
 		t.Fatalf("when it has settled: %+v", step)
 	}
 }
@@ -304,8 +322,8 @@ func TestKnownStartIsWaitedFor(t *testing.T) {
 	if step := l.DecideWatch(162, "a", seen(l, start), start.Add(LeaseTimeout)); step.Wait <= 0 {
 		t.Errorf("162 does not wait for 161: %+v", step)
 	}
-	if run, _ := arrive(t, &l, 161, "b", start); numbers(run) != "161 162" {
-		t.Errorf("161 came to %q", numbers(run))
+	if run, _ := arrive(t, &l, 161, "b", start); listed(run) != "161 162" {
+		t.Errorf("161 came to %q", listed(run))
 	}
 }
 
@@ -324,11 +342,11 @@ func TestWatchersShareTheWork(t *testing.T) {
 func TestHoldingIsBounded(t *testing.T) {
 	l, _ := opened(StartAt(0))
 	for n := range int64(MaxHeld) {
-		if _, step := arrive(t, &l, n+2, "me", start); step.Action == Finished {
+		if _, step := arrive(t, &l, n+2, "me", start); step.ended {
 			t.Fatalf("frame %d of %d: %+v", n+1, MaxHeld, step)
 		}
 	}
-	if _, step := arrive(t, &l, MaxHeld+2, "me", start); step.Action != Finished || step.Code != CodeBusy {
+	if _, step := arrive(t, &l, MaxHeld+2, "me", start); !step.ended || step.code != CodeBusy {
 		t.Errorf("one more than %d: %+v", MaxHeld, step)
 	}
 	arrive(t, &l, 1, "me", start)
@@ -379,8 +397,8 @@ func TestMade(t *testing.T) {
 		name string
 		move func() Move
 	}{
-		{"take", func() Move { return Take(1, frameOf(1), "me", start) }},
-		{"hold", func() Move { return l.hold(3, frameOf(3), "me", start) }},
+		{"take", func() Move { return Take(framesOf(1), "me", start) }},
+		{"hold", func() Move { return hold(framesOf(3), "me", start) }},
 		{"renew", func() Move { return l.Renew("me", start+1) }},
 		{"finish", func() Move { return l.Finish(nil, true, "me", start) }},
 		{"skip", func() Move { return l.skip(3, "me") }},
@@ -396,9 +414,8 @@ func TestMade(t *testing.T) {
 		if c := m.Change; c.Hold == nil {
 			m.Change.Holder = "you"
 		} else {
-			h := *c.Hold
-			h.By = "you"
-			m.Change.Hold = &h
+			m.Change.Hold = slices.Clone(c.Hold)
+			m.Change.Hold[0].By = "you"
 		}
 		if m.Made(l) {
 			t.Errorf("%s of another counts as one's own", step.name)

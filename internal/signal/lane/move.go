@@ -1,13 +1,15 @@
 package lane
 
+import "slices"
+
 // Kind names a move.
 type Kind string
 
 // The moves that there are.
 const (
 	KindOpen   Kind = "open"   // the connection has authenticated
-	KindTake   Kind = "take"   // take the lease for the next number, and held ones that follow it
-	KindHold   Kind = "hold"   // keep a frame that came early
+	KindTake   Kind = "take"   // take the lease for the next numbers, and held ones that follow them
+	KindHold   Kind = "hold"   // keep frames that came early
 	KindAdopt  Kind = "adopt"  // take the lease for held frames when it is free
 	KindFinish Kind = "finish" // finish the numbers taken; take those that follow
 	KindRenew  Kind = "renew"  // renew the lease
@@ -35,14 +37,15 @@ type Move struct {
 // NewWork reports whether the move gives an invocation something to post, or
 // to keep. The connection must not be revoked then.
 func (m Move) NewWork() bool {
-	return len(m.Run) > 0 || m.Change.Hold != nil || m.Kind == KindOpen || m.Kind == KindRenew || m.Kind == KindSpend
+	return len(m.Run) > 0 || len(m.Change.Hold) > 0 || m.Kind == KindOpen || m.Kind == KindRenew || m.Kind == KindSpend
 }
 
 // Guard is what must hold of a lane for a move. The zero value asks for
-// nothing. A move that holds a frame asks, besides, that there is room for it:
+// nothing. A move that holds frames asks, besides, that there is room for them:
 // [MaxHeld] and [MaxHeldBytes].
 type Guard struct {
 	Done, Taken Expected[int64]
+	TakenBelow  Expected[int64] // that is higher than Taken
 	Holder      Expected[string]
 	LeasedAt    Expected[Instant]
 	Held        Expected[int] // how many frames are held
@@ -66,13 +69,14 @@ func (e Expected[T]) Value() (v T, ok bool) { return e.value, e.set }
 // Allows reports whether the value may be v.
 func (e Expected[T]) Allows(v T) bool { return !e.set || e.value == v }
 
-// Change is what a move makes of a lane. Done and Taken are always set.
+// Change is what a move makes of a lane. Done and Taken are always set, but for a
+// move that holds frames: then they stay.
 type Change struct {
 	Done, Taken int64
 	Holder      string       // empty: stays
 	LeasedAt    Instant      // zero: stays
 	Open        *int64       // nil: stays
-	Hold        *HeldFrame   // a frame to hold
+	Hold        []HeldFrame  // frames to hold
 	Unhold      []Numbered   // held frames to take out
 	Outcomes    *Outcomes    // nil: stay
 	TAT         TAT          // zero: stays
@@ -92,18 +96,35 @@ func (l Lane) Allows(m Move) bool {
 		!g.LeasedAt.Allows(l.LeasedAt) || !g.Held.Allows(len(l.Held)) || !g.TAT.Allows(l.TAT) || !g.Unnumbered.Allows(l.newest()) {
 		return false
 	}
+	if n, ok := g.TakenBelow.Value(); ok && l.Taken >= n {
+		return false
+	}
 	for _, n := range g.Vacant {
 		if _, held := l.Held[n]; held {
 			return false
 		}
 	}
-	return m.Change.Hold == nil || l.room(m.Change.Hold.Frame)
+	return len(m.Change.Hold) == 0 || len(l.Held)+len(m.Change.Hold) <= MaxHeld && l.Size+m.Change.Grows() <= MaxHeldBytes
+}
+
+// Grows returns by how many bytes the frames that are held grow.
+func (c Change) Grows() int {
+	n := 0
+	for _, f := range c.Hold {
+		n += f.Len()
+	}
+	for _, f := range c.Unhold {
+		n -= f.Len()
+	}
+	return n
 }
 
 // Apply makes the move on l, in place.
 func (l *Lane) Apply(m Move) {
 	c := m.Change
-	l.Done, l.Taken = c.Done, c.Taken
+	if len(c.Hold) == 0 {
+		l.Done, l.Taken = c.Done, c.Taken
+	}
 	if c.Holder != "" {
 		l.Holder = c.Holder
 	}
@@ -113,17 +134,16 @@ func (l *Lane) Apply(m Move) {
 	if c.Open != nil {
 		l.Open = *c.Open
 	}
-	if c.Hold != nil {
-		if l.Held == nil {
-			l.Held = make(map[int64]Held)
-		}
-		l.Held[c.Hold.N] = c.Hold.Held
-		l.Size += c.Hold.Len()
+	if len(c.Hold) > 0 && l.Held == nil {
+		l.Held = make(map[int64]Held, len(c.Hold))
+	}
+	for _, f := range c.Hold {
+		l.Held[f.N] = f.Held
 	}
 	for _, f := range c.Unhold {
 		delete(l.Held, f.N)
-		l.Size -= f.Len()
 	}
+	l.Size += c.Grows()
 	if c.TAT != 0 {
 		l.TAT = c.TAT
 	}
@@ -140,9 +160,8 @@ func (l *Lane) Apply(m Move) {
 // move from the same move of another.
 func (m Move) Made(l Lane) bool {
 	c := m.Change
-	if c.Hold != nil {
-		h, ok := l.Held[c.Hold.N]
-		return ok && h.By == c.Hold.By
+	if len(c.Hold) > 0 { // some may have been taken since
+		return slices.ContainsFunc(c.Hold, func(f HeldFrame) bool { h, ok := l.Held[f.N]; return ok && h.By == f.By })
 	}
 	return c.Holder != "" && l.Holder == c.Holder && l.Done == c.Done && l.Taken == c.Taken &&
 		(c.LeasedAt == 0 || l.LeasedAt == c.LeasedAt)

@@ -18,13 +18,13 @@ func TestLeaseIsJudgedByTheOwnClock(t *testing.T) {
 	l, _ := opened(StartAt(0))
 	arrive(t, &l, 1, "holder", start)
 	ahead := start.Add(LeaseTimeout + within)
-	if d := l.DecideArrival(2, frameOf(2), "b", Observed{}, ahead); d.Action != MakeMove || d.Move.Kind != KindHold {
+	if d := l.DecideArrival(framesOf(2), "b", Observed{}, ahead); d.Move.Kind != KindHold {
 		t.Errorf("an arrival whose clock is within the bound: %+v", d)
 	}
-	if d := l.DecideArrival(1, frameOf(1), "b", Observed{}, ahead); d.Action != Pending || !l.LooksExpired(ahead) {
+	if d := l.DecideArrival(framesOf(1), "b", Observed{}, ahead); d.Move.Kind != "" || len(d.Pending) != 1 || !l.LooksExpired(ahead) {
 		t.Errorf("a repeat whose clock is within the bound: %+v", d)
 	}
-	if d := l.DecideArrival(2, frameOf(2), "b", Observed{}, start.Add(LeaseTimeout+beyond)); d.Action != MakeMove || d.Move.Kind != KindExpire {
+	if d := l.DecideArrival(framesOf(2), "b", Observed{}, start.Add(LeaseTimeout+beyond)); d.Move.Kind != KindExpire {
 		t.Errorf("beyond the bound: %+v", d)
 	}
 	for _, clock := range []Instant{start.Add(-within), start, ahead} {

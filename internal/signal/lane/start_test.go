@@ -31,11 +31,11 @@ func TestStart(t *testing.T) {
 				t.Errorf("began there: %v", c.start.Began(l))
 			}
 			for _, n := range c.first {
-				if d := l.DecideArrival(n, frameOf(n), "me", Observed{}, start); d.Action != MakeMove || d.Move.Kind != KindTake {
+				if d := l.DecideArrival(framesOf(n), "me", Observed{}, start); d.Move.Kind != KindTake {
 					t.Errorf("frame %d: %+v", n, d)
 				}
 			}
-			l.Apply(l.hold(20, frameOf(20), "me", start))
+			l.Apply(hold(framesOf(20), "me", start))
 			if d := l.DecideWatch(20, "me", seen(l, start), start); d.Action != LookAgain || d.Wait != c.wait+time.Millisecond {
 				t.Errorf("frame 20 waits %v, want %v", d.Wait, c.wait)
 			}

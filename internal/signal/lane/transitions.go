@@ -1,16 +1,26 @@
 package lane
 
-// Take returns the move for number n when nothing is out of the ordinary: the
-// lane is idle just below n, and n not held: a repeated invocation may have
-// held it before a gap below it was skipped. It is made without a look at the
-// lane; if it is refused, the lane comes back and [Lane.DecideArrival] decides.
-func Take(n int64, f Frame, id string, now Instant) Move {
+// Take returns the move for frames with consecutive numbers when nothing is out
+// of the ordinary: the lane is idle just below them, and none is held: a repeated
+// invocation may have held them before a gap below was skipped. It is made without
+// a look at the lane; if it is refused, the lane comes back and
+// [Lane.DecideArrival] decides.
+func Take(run []Numbered, id string, now Instant) Move {
+	below := run[0].N - 1
 	return Move{
 		Kind:   KindTake,
-		Guard:  Guard{Done: Is(n - 1), Taken: Is(n - 1), Vacant: []int64{n}},
-		Change: Change{Done: n - 1, Taken: n, Holder: id, LeasedAt: now},
-		Run:    []Numbered{{n, f}},
+		Guard:  Guard{Done: Is(below), Taken: Is(below), Vacant: numbers(run)},
+		Change: Change{Done: below, Taken: run[len(run)-1].N, Holder: id, LeasedAt: now},
+		Run:    run,
 	}
+}
+
+func numbers(run []Numbered) []int64 {
+	all := make([]int64, len(run))
+	for i, f := range run {
+		all[i] = f.N
+	}
+	return all
 }
 
 // unmoved returns the guard that the lane stands where l does.
@@ -51,11 +61,14 @@ func (l Lane) Finish(undelivered []Undelivered, more bool, id string, now Instan
 	return m
 }
 
-// hold keeps frame n. Nothing but where the lane stands is asked, so that
-// frames held at the same time do not hinder each other.
-func (l Lane) hold(n int64, f Frame, id string, now Instant) Move {
-	m := Move{Kind: KindHold, Guard: l.unmoved(), Change: Change{Done: l.Done, Taken: l.Taken, Hold: &HeldFrame{n, Held{Frame: f, By: id, At: now}}}}
-	m.Guard.Vacant = []int64{n}
+// hold keeps frames. It asks only that they have not been taken, so that nothing that
+// happens on the lane meanwhile hinders it; if that is idle by then, they are
+// adopted.
+func hold(frames []Numbered, id string, now Instant) Move {
+	m := Move{Kind: KindHold, Guard: Guard{TakenBelow: Is(frames[0].N), Vacant: numbers(frames)}}
+	for _, f := range frames {
+		m.Change.Hold = append(m.Change.Hold, HeldFrame{f.N, Held{Frame: f.Frame, By: id, At: now}})
+	}
 	return m
 }
 

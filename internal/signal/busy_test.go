@@ -1,0 +1,131 @@
+package signal_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+)
+
+// busy is a store that refuses to write the records of connections, or those of
+// users, for a while, because they are written too much.
+type busy struct {
+	signal.Store
+	connections, users time.Time // until when
+	lose               int       // so many calls before end without an answer
+}
+
+func (b *busy) refuses(until time.Time) error {
+	switch {
+	case !time.Now().Before(until):
+		return nil
+	case b.lose > 0:
+		b.lose--
+		return errOut
+	default:
+		return fmt.Errorf("write: %w", signal.ErrBusy)
+	}
+}
+
+func (b *busy) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
+	if err := b.refuses(b.connections); err != nil {
+		return signal.Connection{}, false, err
+	}
+	return b.Store.Update(ctx, id, u, now)
+}
+
+func (b *busy) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
+	if err := b.refuses(b.users); err != nil {
+		return signal.Route{}, err
+	}
+	return b.Store.Route(ctx, user, messages, now)
+}
+
+func inBusyWorld(t *testing.T, test func(*world, *busy)) {
+	inWorld(t, func(w *world) {
+		b := &busy{Store: w.Store}
+		w.Store = b
+		w.json("b", "bob")
+		w.json("a", "alice")
+		test(w, b)
+	})
+}
+
+// How long a refused call is made again.
+const within, beyond = 1500 * time.Millisecond, 1600 * time.Millisecond
+
+// A sender whose record is written too much waits, and is then told so. The number is
+// not taken, nothing is known of it, and the connection goes on.
+func TestSenderIsThrottled(t *testing.T) {
+	inBusyWorld(t, func(w *world, b *busy) {
+		b.connections = time.Now().Add(within)
+		w.send("a", 1, "bob")
+		w.expect("a", "opened", "admitted", "welcome alice", "ack 1 0")
+	})
+	inBusyWorld(t, func(w *world, b *busy) {
+		b.connections = time.Now().Add(beyond)
+		w.send("a", 1, "bob")
+		w.expect("a", "opened", "admitted", "welcome alice", "ack 1 2102")
+		if w.closed["a"] {
+			t.Error("the connection is closed")
+		}
+		time.Sleep(beyond)
+		w.send("a", 1, "bob")
+		w.expect("a", "opened", "admitted", "welcome alice", "ack 1 2102", "ack 1 0")
+		w.expect("b", "opened", "admitted", "welcome bob", "1 from alice")
+	})
+}
+
+// A call whose outcome is not known, and is then refused, is not known.
+func TestRefusalAfterALostAnswer(t *testing.T) {
+	inBusyWorld(t, func(w *world, b *busy) {
+		b.connections, b.lose = time.Now().Add(time.Minute), 1
+		w.send("a", 1, "bob")
+		w.expect("a", "opened", "admitted", "welcome alice", "ack 1 2101")
+		if !w.closed["a"] {
+			t.Error("the connection stays open")
+		}
+	})
+}
+
+// A receiver whose record is written too much costs the message 2102, in its place
+// in the order; what follows is posted by the same holder of the lease.
+func TestReceiverIsThrottled(t *testing.T) {
+	inBusyWorld(t, func(w *world, b *busy) {
+		b.users = time.Now().Add(beyond)
+		go w.send("a", 1, "bob")
+		time.Sleep(10 * time.Millisecond)
+		go w.send("a", 2, "bob")
+		time.Sleep(time.Minute)
+		w.expect("b", "opened", "admitted", "welcome bob", "2 from alice")
+		if got := w.events("a"); !slices.Contains(got, "ack 1 2102") || !slices.Contains(got, "ack 2 0") {
+			t.Errorf("alice got %q", got)
+		}
+	})
+}
+
+// Whoever has posted and may not finish goes on trying, and is not taken for dead as
+// long as its lease lasts.
+func TestFinishIsThrottled(t *testing.T) {
+	inBusyWorld(t, func(w *world, b *busy) {
+		w.fail = func(_ signal.Peer, e signal.Event) error {
+			if isDelivery(e) {
+				b.connections = time.Now().Add(lane.LeaseTimeout - 500*time.Millisecond)
+				w.fail = nil
+			}
+			return nil
+		}
+		go w.send("a", 1, "bob")
+		time.Sleep(50 * time.Millisecond)
+		go w.send("a", 2, "bob")
+		time.Sleep(time.Minute)
+		got := w.events("a")
+		if !slices.Contains(got, "ack 1 0") || slices.Contains(got, "ack 1 2100") || !slices.ContainsFunc(got, func(e string) bool { return e == "ack 2 0" || e == "ack 2 2102" }) {
+			t.Errorf("alice got %q", got)
+		}
+	})
+}

@@ -522,13 +522,13 @@ func (b *bystanders) handshakes(t *testing.T) {
 		http.StatusUpgradeRequired: {
 			"plain GET":            get("/socket.io/"),
 			"plain GET of a stage": get("/prod"),
-			"polling":              get("/socket.io/?EIO=4&transport=polling&t=abc"),
-			"polling of v2":        get("/socket.io/?EIO=3&transport=polling&b64=1"),
-			"POST of polling":      "POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: owt.test\r\nContent-Length: 2\r\n\r\n40",
-			"OPTIONS":              strings.Replace(get("/socket.io/?EIO=4&transport=polling"), "GET", "OPTIONS", 1),
 			"another upgrade":      without("Upgrade: websocket", "Upgrade: h2c"),
 		},
+		http.StatusNoContent: {
+			"OPTIONS of polling": strings.Replace(get("/socket.io/?EIO=4&transport=polling"), "GET", "OPTIONS", 1),
+		},
 		http.StatusForbidden: {
+			"polling of other":   get("/other?EIO=4&transport=polling"),
 			"unknown path":       upgradeRequest("/other"),
 			"root":               upgradeRequest("/?EIO=4&transport=websocket"),
 			"path below a stage": upgradeRequest("/prod/socket.io/"),
@@ -538,8 +538,13 @@ func (b *bystanders) handshakes(t *testing.T) {
 		},
 		http.StatusOK: {
 			"plain GET of root": get("/"), // the page to try a call on
+			"polling":           get("/socket.io/?EIO=4&transport=polling&t=abc"),
+			"polling of v2":     get("/prod?EIO=3&transport=polling&b64=1"),
 		},
 		http.StatusBadRequest: {
+			"POST of polling":     "POST /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: owt.test\r\nContent-Length: 2\r\n\r\n40",
+			"PUT of polling":      strings.Replace(get("/socket.io/?EIO=4&transport=polling"), "GET", "PUT", 1),
+			"a sid that is none":  upgradeRequest("/socket.io/?EIO=4&transport=websocket&sid=x"),
 			"EIO=5":               upgradeRequest("/socket.io/?EIO=5&transport=websocket"),
 			"EIO=x":               upgradeRequest("/socket.io/?EIO=x&transport=websocket"),
 			"EIO=":                upgradeRequest("/socket.io/?EIO=&transport=websocket"),

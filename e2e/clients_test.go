@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,18 +20,27 @@ func TestClients(t *testing.T) {
 		name  string
 		flags func(t *testing.T) []string
 		env   []string
+		files []string // nil: all
 	}{
-		{"memory", inMemory, nil},
+		{"memory", inMemory, nil, nil},
 		// The engine is the slower part: it gets fewer of the same messages.
-		{"dynamodb", onEngine, []string{"MESSAGES=100"}},
-		{"functions", onFunctions, []string{"MESSAGES=40", "STRAGGLERS=1"}},
+		{"dynamodb", onEngine, []string{"MESSAGES=100"}, nil},
+		{"functions", onFunctions, []string{"MESSAGES=40", "STRAGGLERS=1"}, nil},
+		{"memory, polling first", inMemory, []string{"MESSAGES=100", "POLLING_FIRST=1"}, nil},
+		{"functions, polling first", onFunctions, []string{"MESSAGES=20", "STRAGGLERS=1", "POLLING_FIRST=1"}, []string{
+			"clients/names.test.mjs", "clients/reconnect.test.mjs", "clients/takeover.test.mjs", "clients/versions.test.mjs",
+		}},
 	} {
 		t.Run(store.name, func(t *testing.T) {
 			s := serve(t, append(store.flags(t), "-log", "debug")...)
 			ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
 			defer cancel()
-			node(ctx, t, append(store.env, "ENDPOINT="+s.Plain+"/socket.io/", "SECURE_ENDPOINT="+s.Secure+"/socket.io/"), clients(t)...)
-			if store.name == "functions" {
+			files := store.files
+			if files == nil {
+				files = clients(t)
+			}
+			node(ctx, t, append(store.env, "ENDPOINT="+s.Plain+"/socket.io/", "SECURE_ENDPOINT="+s.Secure+"/socket.io/"), files...)
+			if strings.HasPrefix(store.name, "functions") {
 				wantEnvironments(t, s)
 			}
 		})

@@ -30,6 +30,8 @@ func TestFaults(t *testing.T) {
 		{name: "late, without numbers", faults: late, file: "unordered"},
 		{name: "crashing", faults: crashing, file: "crash"},
 		{name: "crashing, on functions", faults: killing, file: "crash", env: []string{"MESSAGES=100"}, flags: onFunctions},
+		{name: "crashing, polling first", faults: crashing, file: "crash", env: []string{"MESSAGES=100", "POLLING_FIRST=1"}},
+		{name: "crashing, polling first, on functions", faults: killing, file: "crash", env: []string{"MESSAGES=40", "POLLING_FIRST=1"}, flags: onFunctions},
 		{name: "crashing, on one connection", faults: crashing, file: "lane"},
 		{name: "crashing, on one connection, on functions", faults: killing, file: "lane", env: []string{"MESSAGES=100"}, flags: onFunctions},
 	} {

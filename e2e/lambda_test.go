@@ -98,7 +98,7 @@ func startFunctions(t *testing.T, dir string, env map[string]string) map[string]
 	deployed := make(map[string]*lambdaenv.Function)
 	logs := &lockedBuffer{}
 	for logicalID, name := range map[string]string{
-		"ConnectFunction": "connect", "DisconnectFunction": "disconnect", "MessageFunction": "message", "KeepaliveFunction": "keepalive",
+		"ConnectFunction": "connect", "DisconnectFunction": "disconnect", "MessageFunction": "message", "LobbyFunction": "lobby", "KeepaliveFunction": "keepalive",
 	} {
 		f, err := lambdaenv.New(lambdaenv.Config{
 			Bootstrap: filepath.Join(dir, name, "bootstrap"), Env: env, Timeout: time.Minute, MaxConcurrency: 1000,

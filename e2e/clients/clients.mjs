@@ -1,10 +1,11 @@
 // The kinds of clients that the server has to serve.
 
 import assert from 'node:assert/strict';
+import io1 from 'socket.io-client-1';
 import io2 from 'socket.io-client-2';
 import { io as io3 } from 'socket.io-client-3';
 import { io as io4 } from 'socket.io-client-4';
-import { ENDPOINT } from './endpoint.mjs';
+import { ENDPOINT, TRANSPORTS } from './endpoint.mjs';
 import { JSONClient } from './json.mjs';
 import { SocketIOClient } from './socketio.mjs';
 
@@ -16,9 +17,10 @@ import { SocketIOClient } from './socketio.mjs';
 const socketIOKind = (version, io) => (
   { name: `Socket.IO ${version}`, open: (options) => new SocketIOClient(io, options) });
 
-/** Socket.IO's clients: 2 speaks Engine.IO 3, the others Engine.IO 4. @type {Kind[]} */
-export const socketIOKinds = [socketIOKind(2, io2), socketIOKind(3, io3), socketIOKind(4, io4)];
-export const [two, three, four] = socketIOKinds;
+export const [one, two, three, four] = [io1, io2, io3, io4].map((io, i) => socketIOKind(i + 1, io));
+
+/** Socket.IO's clients: 1 and 2 speak Engine.IO 3, the others Engine.IO 4. @type {Kind[]} */
+export const socketIOKinds = [...(TRANSPORTS[0] === 'polling' ? [one] : []), two, three, four];
 
 /** @type {Kind} */
 export const json = { name: 'JSON', open: (options) => new JSONClient(options) };

@@ -9,6 +9,9 @@ export const ENDPOINT = process.env.ENDPOINT ?? 'http://127.0.0.1:8095/socket.io
 /** The same over TLS with a certificate that nobody knows, if there is such an address. */
 export const SECURE_ENDPOINT = process.env.SECURE_ENDPOINT;
 
+/** What Socket.IO's clients begin with: their default, which is long polling, or WebSocket alone. */
+export const TRANSPORTS = process.env.POLLING_FIRST === undefined ? ['websocket'] : ['polling', 'websocket'];
+
 /** How many messages each of two clients sends the other. */
 export const MESSAGES = Number(process.env.MESSAGES ?? 1000);
 

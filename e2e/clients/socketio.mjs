@@ -1,6 +1,6 @@
 // A client as OWT's SDKs are one, on any of the Socket.IO clients.
 
-import { socketIO } from './endpoint.mjs';
+import { socketIO, TRANSPORTS } from './endpoint.mjs';
 import { subprotocols } from './json.mjs';
 import { Journal, within } from './wait.mjs';
 
@@ -38,7 +38,7 @@ export class SocketIOClient {
     const query = version === undefined ? {} : { clientVersion: version, clientType: type };
     if (how === 'query' && token !== undefined) query.token = token;
     this.socket = io(origin, {
-      path, query, transports: ['websocket'], forceNew: true, reconnectionDelay: 100, reconnectionDelayMax: 200,
+      path, query, transports: TRANSPORTS, forceNew: true, reconnectionDelay: 100, reconnectionDelayMax: 200,
       rejectUnauthorized: !insecure, ...bringing(how, token, headers),
     });
     this.manager = this.socket.io;

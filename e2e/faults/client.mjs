@@ -1,5 +1,6 @@
 // A client as OWT's SDKs are one: it authenticates on every connect, and leaves it to the library to reconnect.
 
+import { TRANSPORTS } from '../clients/endpoint.mjs';
 import io2 from 'socket.io-client-2';
 import { io as io4 } from 'socket.io-client-4';
 
@@ -33,7 +34,7 @@ export class Client {
 
   constructor(kind) {
     this.socket = kinds[kind](SERVER, {
-      transports: ['websocket'], forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 100, timeout: CONNECT,
+      transports: TRANSPORTS, forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 100, timeout: CONNECT,
     });
     this.socket.on('connect', () => {
       const connection = ++this.connects;

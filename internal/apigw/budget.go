@@ -20,6 +20,11 @@ var IdleRate = lane.Rate{PerSecond: 5, Burst: 100}
 // many before them.
 const MaxBudgets = 1 << 16
 
+// MaxUpgrades is how many frames of a connection, in a process, may have its
+// record read to take over from a lobby: a client sends two. Past it they touch no
+// record.
+const MaxUpgrades = 4
+
 // budget is what a process knows of a connection that sends frames that touch no
 // record. A record for that would cost what it is to save: on Lambda each
 // environment has its own, and one machine has one.
@@ -30,6 +35,7 @@ type budget struct {
 	// zero: ever.
 	verified bool
 	until    lane.Instant
+	upgrades int // of MaxUpgrades
 }
 
 // verdict is what comes of a frame that touches no record.
@@ -93,6 +99,12 @@ func (b *budgets) forget(id signal.ConnectionID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.of.Delete(id)
+}
+
+// mayUpgrade reports whether a frame may have the connection's record read to take
+// over from a lobby.
+func (h *Handler) mayUpgrade(id signal.ConnectionID) bool {
+	return h.budgets.change(id, func(b *budget) { b.upgrades = min(b.upgrades, MaxUpgrades) + 1 }).upgrades <= MaxUpgrades
 }
 
 // idle answers a frame that touches no record, if the connection may go on: it

@@ -4,6 +4,7 @@ package apigw
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -27,10 +28,15 @@ type (
 type Handler struct {
 	Service   *signal.Service
 	Protocols Protocols
+	// Connections takes frames that a protocol has answered by itself.
+	Connections Connections
 	// Endpoint is the @connections endpoint of the API that an event is from.
 	Endpoint func(events.APIGatewayWebsocketProxyRequestContext) string
 	// Origins are those that browsers may connect from; nil: any.
 	Origins []string
+	// Edge is by what a distribution in front of the API is known; empty: there is
+	// none.
+	Edge string
 	// Idle is after what silence API Gateway closes a connection.
 	Idle    time.Duration
 	Log     *slog.Logger
@@ -51,7 +57,12 @@ func (h *Handler) Connect(ctx context.Context, ev *request) (response, signal.Af
 		return response{StatusCode: http.StatusBadRequest, Body: err.Error()}, nil
 	}
 	after, err := h.Service.Connect(ctx, hs)
-	if err != nil {
+	switch {
+	case errors.Is(err, signal.ErrNoLobby):
+		h.Log.InfoContext(ctx, "lobby refused", "connection", hs.Peer.ID, "error", err)
+		h.Service.Count(signal.MetricRefusals, 1)
+		return response{StatusCode: http.StatusBadRequest, Body: errSID.body()}, nil
+	case err != nil:
 		h.Log.ErrorContext(ctx, "connect failed", "connection", hs.Peer.ID, "error", err)
 		return response{StatusCode: http.StatusServiceUnavailable}, nil
 	}
@@ -73,14 +84,24 @@ func (h *Handler) Disconnect(ctx context.Context, ev *request) response {
 }
 
 // Message handles $default: one frame of a client.
-func (h *Handler) Message(ctx context.Context, ev *request) (r response, after signal.After) {
+func (h *Handler) Message(ctx context.Context, ev *request) (response, signal.After) {
+	r, posted, after := h.message(ctx, ev)
+	if len(posted) == 0 {
+		return r, after
+	}
+	return h.messages(ctx, ev, posted)
+}
+
+// message handles one frame. What the client has posted before in its lobby is
+// for the caller to handle.
+func (h *Handler) message(ctx context.Context, ev *request) (r response, posted [][]byte, after signal.After) {
 	name := h.Protocols.of(ev.Body)
 	protocol, p := h.Protocols[name], h.peer(ev, name)
 	var in signal.Input
 	defer func() {
 		if failure := recover(); failure != nil {
 			h.Log.ErrorContext(ctx, "message failed", "connection", p.ID, "panic", fmt.Sprint(failure), "stack", string(debug.Stack()))
-			r, after = h.answer(ctx, p, h.Service.Failure(in)), nil
+			r, posted, after = h.answer(ctx, p, h.Service.Failure(in)), nil, nil
 		}
 	}()
 	in, answer, err := protocol.Decode([]byte(ev.Body))
@@ -88,13 +109,19 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 		h.Log.InfoContext(ctx, "frame not understood", "connection", p.ID, "error", err)
 	}
 	if in == nil {
-		return h.idle(ctx, ev, p, answer)
+		r, after = h.idle(ctx, ev, p, answer)
+		return r, nil, after
 	}
 	switch i := in.(type) {
 	case signal.Authenticate:
 		if !h.Service.Access.Sources.Accept(signal.SourceEvent) {
 			i.Token, i.Malformed = "", false // counts as not given
 			in = i
+		}
+	case signal.Probe, signal.Upgrade:
+		if !h.mayUpgrade(p.ID) {
+			r, after = h.idle(ctx, ev, p, protocol.Nothing())
+			return r, nil, after
 		}
 	case signal.Send:
 		if i.Number == signal.NoNumber {
@@ -109,7 +136,7 @@ func (h *Handler) Message(ctx context.Context, ev *request) (r response, after s
 		}
 	}
 	reply := h.Service.Receive(ctx, p, in)
-	return h.answer(ctx, p, reply.Events), reply.After
+	return h.answer(ctx, p, reply.Events), reply.Posted, reply.After
 }
 
 // answer returns the response that carries events. Of several frames only the last

@@ -48,10 +48,11 @@ func (h *Handler) handshake(ev *request) (hs signal.Handshake, subprotocol strin
 	}
 	hs.At = lane.Instant(ev.RequestContext.ConnectedAt)
 	access := h.Service.Access
-	hs.Client = client(ev, access.Needs())
+	hs.Client = h.client(ev, access.Needs())
 	if needs := access.Needs(); needs.Client && hs.Client.Len() > signal.MaxClient {
 		return hs, "", errTooLong
 	}
+	hs.Lobby = lobbyOf(ev, hs.Peer.Protocol)
 	brought := handshakeToken(ev, access.Sources)
 	hs.Token, hs.Malformed = brought.token, brought.malformed
 	if err := h.Protocols[hs.Peer.Protocol].Handshake(query, &hs); err != nil {
@@ -62,12 +63,12 @@ func (h *Handler) handshake(ev *request) (hs signal.Handshake, subprotocol strin
 }
 
 // client returns what a handshake says beside a token, as far as it is needed.
-func client(ev *request, needs signal.Needs) signal.Client {
+func (h *Handler) client(ev *request, needs signal.Needs) signal.Client {
 	c := signal.Client{Type: ev.QueryStringParameters[queryType], Version: ev.QueryStringParameters[queryVersion]}
 	if !needs.Client {
 		return c
 	}
-	c.Address = ev.RequestContext.Identity.SourceIP
+	c.Address = h.source(ev)
 	for _, name := range needs.Headers {
 		if values := headers(ev, name); len(values) > 0 {
 			if c.Headers == nil {

@@ -62,11 +62,13 @@ func New(c Config) *apigw.Handler {
 			Meter:              c.Metrics,
 			Log:                c.Log,
 		},
-		Protocols: protocols,
-		Endpoint:  c.Endpoint,
-		Origins:   c.Limits.Origins,
-		Idle:      c.Timers.Idle,
-		Log:       c.Log,
+		Protocols:   protocols,
+		Connections: c.Connections,
+		Endpoint:    c.Endpoint,
+		Origins:     c.Limits.Origins,
+		Edge:        c.Limits.Edge,
+		Idle:        c.Timers.Idle,
+		Log:         c.Log,
 	}
 }
 

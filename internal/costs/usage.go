@@ -30,7 +30,7 @@ const (
 	worlds  = 200 // simulated ones in which a burst is measured
 
 	// What alarms look at, and all that functions can write, in one dimension.
-	alarmMetrics, customMetrics = 20, 23
+	alarmMetrics, customMetrics = 22, 23
 )
 
 // row is something that happens, and how often.

@@ -27,7 +27,7 @@ func TestArithmetic(t *testing.T) {
 		"invocations of a connection":       {connection[invocations], 4},                //
 		"minutes of a month":                {month[5].work[minutes], 1000 * 240 * 60},   //
 		"rounds of a month":                 {month[3].times, 730 * 12},                  //
-		"custom metrics and alarms":         {month[4].work.dollars(""), 23*0.30 + 20*0.10 + 3},
+		"custom metrics and alarms":         {month[4].work.dollars(""), 23*0.30 + 22*0.10 + 3},
 		"Lambda, a million of 1 s and 1 GB": {Work{invocations: 1e6, busy: 4e9}.dollars("Lambda"), 0.20 + 13.3334},
 		"transfer, a GB":                    {Work{sent: 1e9}.dollars("transfer"), 0.09},
 		"read units, a million":             {Work{reads: 1e6}.dollars("DynamoDB"), 0.125},
@@ -43,7 +43,7 @@ func TestArithmetic(t *testing.T) {
 	if all := month[5].work.dollars(""); math.Abs(sum-all) > 1e-9 {
 		t.Errorf("the month costs %v, what is done in it %v", all, sum)
 	}
-	if nobody := (Usage{Burst: 1, Heartbeat: 5}).month()[4].work; nobody[metrics] != 0 || nobody[alarms] != 20 {
+	if nobody := (Usage{Burst: 1, Heartbeat: 5}).month()[4].work; nobody[metrics] != 0 || nobody[alarms] != 22 {
 		t.Errorf("without users: %v", nobody)
 	}
 }

@@ -30,6 +30,9 @@ func (s *Store) Create(ctx context.Context, c signal.Connection) error {
 		attrSize:      num(0),
 		attrForgotten: num(c.Lane.OutcomesAfter),
 	}
+	if c.Lobby != "" {
+		it[attrLobby] = str(c.Lobby)
+	}
 	if c.Batches {
 		it[attrBatches] = &types.AttributeValueMemberBOOL{Value: true}
 	}
@@ -232,16 +235,21 @@ func (s *Store) End(ctx context.Context, id signal.ConnectionID, now lane.Instan
 
 // Delete implements [signal.ConnectionStore].
 func (s *Store) Delete(ctx context.Context, id signal.ConnectionID, now lane.Instant) error {
+	return s.deleteExpired(ctx, connectionKey(id), now)
+}
+
+// deleteExpired deletes an item, if it has expired.
+func (s *Store) deleteExpired(ctx context.Context, pk string, now lane.Instant) error {
 	e := newExpression()
 	e.require(e.path(attrExpires), "<=", e.value(num(seconds(now))))
 	_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName: &s.table, Key: key(connectionKey(id)),
+		TableName: &s.table, Key: key(pk),
 		ConditionExpression:       aws.String(strings.Join(e.conditions, " AND ")),
 		ExpressionAttributeNames:  e.names,
 		ExpressionAttributeValues: e.values,
 	})
 	if _, ok := refused(err); err != nil && !ok {
-		return fmt.Errorf("delete connection: %w", err)
+		return fmt.Errorf("delete item: %w", err)
 	}
 	return nil
 }
@@ -249,7 +257,7 @@ func (s *Store) Delete(ctx context.Context, id signal.ConnectionID, now lane.Ins
 // Scan implements [signal.ConnectionStore]. A scan reads all that there is, and
 // is charged for the whole items, users' too; only what is asked for of the
 // connections is handed over, not what they hold. It deletes bodies that nobody
-// needs in passing.
+// needs, and lobbies that have expired, in passing.
 func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) error {
 	var unswept error
 	pages := dynamodb.NewScanPaginator(s.client, s.scan(of, now))
@@ -261,7 +269,11 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 		var bodies []string
 		for _, it := range page.Items {
 			var r reader
-			if pk := r.str(it, attrKey); strings.HasPrefix(pk, bodyPrefix) {
+			switch pk := r.str(it, attrKey); {
+			case strings.HasPrefix(pk, lobbyPrefix):
+				unswept = cmp.Or(unswept, s.deleteExpired(ctx, pk, now))
+				continue
+			case strings.HasPrefix(pk, bodyPrefix):
 				bodies = append(bodies, pk)
 				continue
 			}
@@ -280,8 +292,10 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 // visited, and what it sees too late is found gone, which changes nothing.
 func (s *Store) scan(of signal.Segment, now lane.Instant) *dynamodb.ScanInput {
 	e := newExpression()
+	expired := e.path(attrExpires) + " <= " + e.value(num(seconds(now)))
 	e.require("begins_with("+e.path(attrKey)+",", e.value(str(connectionPrefix))+")",
-		"AND (attribute_not_exists("+e.path(attrEnded)+") OR", e.path(attrExpires), "<=", e.value(num(seconds(now)))+")",
+		"AND (attribute_not_exists("+e.path(attrEnded)+") OR", expired+")",
+		"OR begins_with("+e.path(attrKey)+",", e.value(str(lobbyPrefix))+") AND", expired,
 		"OR begins_with("+e.path(attrKey)+",", e.value(str(bodyPrefix))+")",
 		"AND", e.path(attrExpires), "<=", e.value(num(seconds(now.Add(bodyLife-strayAfter)))))
 	var paths []string

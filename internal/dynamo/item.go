@@ -21,6 +21,7 @@ const (
 	attrEndpoint   = "endpoint"
 	attrClient     = "client"
 	attrEarly      = "early"
+	attrLobby      = "lobby"
 	attrUser       = "user"
 	attrBar        = "bar"
 	attrAttributes = "attributes"
@@ -167,6 +168,7 @@ func (r *reader) connection(it item) signal.Connection {
 			Batches:  r.bool(it, attrBatches),
 		},
 		Client:     r.client(r.child(it, attrClient)),
+		Lobby:      signal.LobbyID(r.str(it, attrLobby)),
 		JoinsLate:  r.bool(it, attrEarly),
 		User:       signal.UserName(r.str(it, attrUser)),
 		Until:      lane.Instant(r.num(it, attrUntil)),

@@ -4,9 +4,10 @@
 //
 // The table has a string key, pk, and three kinds of items:
 //
-//	conn#<connectionId>   protocol, endpoint, client, early, user, until, bar, attributes, since, expires, session, kept, ended, next, and the lane:
+//	conn#<connectionId>   protocol, endpoint, client, lobby, early, user, until, bar, attributes, since, expires, session, kept, ended, next, and the lane:
 //	                      open, done, turn, owner, turnAt, held, size, faults, forgotten, fullAt, unnumbered
 //	user#<name>           owner, claimedAt, until, epoch, seq, fullAt, expires
+//	lobby#<sid>           handshake, stage, connection, follows, claimedAt, by, packets, size, polls, expires
 //	held#<connectionId>#<number>#<invocation>  the body of a held frame: to, data, expires
 //
 // Of the lane, turn is [lane.Lane.Taken], owner its Holder, turnAt its LeasedAt,
@@ -16,7 +17,8 @@
 //
 // The attribute expires is DynamoDB's time to live, in seconds since the Unix
 // epoch. DynamoDB deletes expired items late, so every read and condition here
-// judges it for itself.
+// judges it for itself. What was posted in a lobby that nobody came for is deleted
+// by [Store.Scan].
 package dynamo
 
 import (

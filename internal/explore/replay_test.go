@@ -310,11 +310,12 @@ func (h *history) replay() (next []*effect) {
 // replay is the world as the service sees it: its ports, by what was observed.
 type replay struct {
 	*program
-	seen    []*history // the last comes first
-	now     lane.Instant
-	random  byte
-	strands []*strand
-	current *strand
+	signal.LobbyStore            // nil: lobbies are explored by themselves
+	seen              []*history // the last comes first
+	now               lane.Instant
+	random            byte
+	strands           []*strand
+	current           *strand
 }
 
 // strand is what an invocation does one after the other. It runs until it waits.

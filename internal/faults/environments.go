@@ -27,28 +27,35 @@ func (f *Faults) Environments(next Environments) gateway.Function {
 	if f == nil {
 		return next
 	}
-	e := &environments{next: next}
-	e.usual.Store(int64(firstUsual))
-	return e
+	u := newUsual()
+	return gateway.FunctionFunc(func(ctx context.Context, ev *request) (response, error) {
+		return invokeOrKill(ctx, u, ev, next.Invoke, next.InvokeAndKill)
+	})
 }
 
-type environments struct {
-	next  Environments
-	usual atomic.Int64 // how long the last invocations took to their answer, in ns
+// usual is how long the last invocations took to their answer, in ns.
+type usual struct{ atomic.Int64 }
+
+func newUsual() *usual {
+	u := new(usual)
+	u.Store(int64(firstUsual))
+	return u
 }
 
-// Invoke implements [gateway.Function].
-func (e *environments) Invoke(ctx context.Context, ev *request) (response, error) {
+// invokeOrKill makes an invocation, or has it killed if it is doomed.
+func invokeOrKill[E, R any](ctx context.Context, u *usual, ev E,
+	invoke func(context.Context, E) (R, error), kill func(context.Context, E, time.Duration) (R, error),
+) (R, error) {
 	if d := of(ctx); d != nil {
-		after := time.Duration(d.share * float64(e.usual.Load()))
+		after := time.Duration(d.share * float64(u.Load()))
 		d.log.InfoContext(ctx, "invocation to be killed", append(d.note, "after", after.String())...)
-		return e.next.InvokeAndKill(ctx, ev, after)
+		return kill(ctx, ev, after)
 	}
 	began := time.Now()
-	r, err := e.next.Invoke(ctx, ev)
+	r, err := invoke(ctx, ev)
 	if err == nil {
-		usual := e.usual.Load()
-		e.usual.Store(usual + (int64(time.Since(began))-usual)/8) // that one may be lost of two at a time is no harm
+		was := u.Load()
+		u.Store(was + (int64(time.Since(began))-was)/8) // that one may be lost of two at a time is no harm
 	}
 	return r, err
 }

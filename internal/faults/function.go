@@ -76,7 +76,7 @@ func (f *function) Invoke(ctx context.Context, ev *request) (response, error) {
 			return f.twice(ctx, ev)
 		}
 	}
-	return f.once(ctx, ev, f.decide(ev))
+	return once(ctx, ev, f.decide(note(ev)...), f.next.Invoke)
 }
 
 // fate is what is decided about an invocation before it begins.
@@ -85,10 +85,10 @@ type fate struct {
 	doom  *doomed // nil: it lives
 }
 
-func (f *Faults) decide(ev *request) fate {
+func (f *Faults) decide(note ...any) fate {
 	its := fate{delay: f.invocations.upTo(f.spec.Delay)}
 	if dies, share := f.crashes.doom(f.spec.Crash); dies {
-		its.doom = &doomed{share: share, log: f.log, note: note(ev)}
+		its.doom = &doomed{share: share, log: f.log, note: note}
 		its.doom.left.Store(int64(share * meanSteps))
 	}
 	return its
@@ -102,7 +102,7 @@ func (s *source) doom(p float64) (dies bool, share float64) {
 }
 
 // once runs an invocation, in a goroutine that may end before it returns.
-func (f *function) once(ctx context.Context, ev *request, its fate) (r response, err error) {
+func once[E, R any](ctx context.Context, ev E, its fate, invoke func(context.Context, E) (R, error)) (r R, err error) {
 	if err := sleep(ctx, its.delay); err != nil {
 		return r, err
 	}
@@ -118,7 +118,7 @@ func (f *function) once(ctx context.Context, ev *request, its fate) (r response,
 				err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 			}
 		}()
-		r, err = f.next.Invoke(ctx, ev)
+		r, err = invoke(ctx, ev)
 	}()
 	<-ended
 	return r, err
@@ -133,10 +133,10 @@ func (f *function) twice(ctx context.Context, ev *request) (response, error) {
 	}
 	outcomes := make(chan outcome, 2)
 	run := func(ev *request, its fate) {
-		r, err := f.once(ctx, ev, its)
+		r, err := once(ctx, ev, its, f.next.Invoke)
 		outcomes <- outcome{r, err}
 	}
-	again, one, other := *ev, f.decide(ev), f.decide(ev)
+	again, one, other := *ev, f.decide(note(ev)...), f.decide(note(ev)...)
 	go run(ev, one)
 	go run(&again, other)
 	first := <-outcomes

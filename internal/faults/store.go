@@ -84,6 +84,22 @@ func (s *store) Release(ctx context.Context, user signal.UserName, id signal.Con
 	return ask(ctx, s, func() (bool, error) { return s.next.Release(ctx, user, id, tat) })
 }
 
+// CreateLobby implements [signal.LobbyStore].
+func (s *store) CreateLobby(ctx context.Context, l signal.Lobby) error {
+	return s.call(ctx, func() error { return s.next.CreateLobby(ctx, l) })
+}
+
+// GetLobby implements [signal.LobbyStore].
+func (s *store) GetLobby(ctx context.Context, id signal.LobbyID, now lane.Instant) (signal.Lobby, error) {
+	return ask(ctx, s, func() (signal.Lobby, error) { return s.next.GetLobby(ctx, id, now) })
+}
+
+// UpdateLobby implements [signal.LobbyStore].
+func (s *store) UpdateLobby(ctx context.Context, id signal.LobbyID, m signal.LobbyMove, now lane.Instant) (l signal.Lobby, made bool, err error) {
+	err = s.call(ctx, func() error { l, made, err = s.next.UpdateLobby(ctx, id, m, now); return err })
+	return l, made, err
+}
+
 // Route implements [signal.UserStore].
 func (s *store) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
 	return ask(ctx, s, func() (signal.Route, error) { return s.next.Route(ctx, user, messages, now) })

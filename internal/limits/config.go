@@ -38,6 +38,8 @@ type Config struct {
 	// may have come from LogKeyFile; LogKeySecret is the ARN or name of a secret
 	// that has it instead.
 	LogKey, LogKeyFile, LogKeySecret string
+	// Edge is by what a distribution in front is known; empty: there is none.
+	Edge string
 }
 
 // NewConfig is the limits before anything is set.
@@ -59,6 +61,7 @@ func (c *Config) Settings() []setting.Setting {
 		setting.New("LOG_USER_KEY_FILE", "log-user-key-file", "`file` with the secret key by whose hash users are logged instead of by their names; or set LOG_USER_KEY",
 			c.readLogKey),
 		setting.New("LOG_USER_KEY_ARN", "", "", setting.Text(&c.LogKeySecret, secret.CheckID)),
+		setting.New("EDGE_KEY", "", "", setting.Text(&c.Edge)),
 	}
 }
 

@@ -6,10 +6,12 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/auth"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/faults"
@@ -22,11 +24,16 @@ type (
 	response = events.APIGatewayProxyResponse
 )
 
+// mapping is the path of Socket.IO clients, beside that of the stage.
+const mapping = "socket.io"
+
 // backend is what answers behind the gateway: the handlers in this process, or
 // functions built for Lambda.
 type backend interface {
 	// function returns what the gateway invokes.
 	function(f function) gateway.Function
+	// httpFunction returns what requests invoke that are not for a WebSocket.
+	httpFunction(f function) gateway.HTTPFunction
 	// keepalive is one round of pings.
 	keepalive(ctx context.Context) error
 	// close ends what is under way, once the gateway is closed: by itself, if
@@ -37,6 +44,7 @@ type backend interface {
 // api is a local API Gateway with its backend.
 type api struct {
 	gateway    *gateway.Gateway
+	lobby      http.Handler // for clients that begin by long polling
 	backend    backend
 	management *service       // @connections, for functions in other processes; nil: there are none
 	ping       time.Duration  // between two rounds of keepalive
@@ -65,7 +73,7 @@ func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a
 	a.gateway = gateway.New(gateway.Config{
 		Routes:   gateway.Routes{Connect: route(connect), Disconnect: route(disconnect), Default: route(message)},
 		Stage:    o.stage,
-		Mappings: []string{"socket.io"},
+		Mappings: []string{mapping},
 		Idle:     o.timers.Idle,
 		Duration: o.duration,
 		Early:    o.lambda != "",
@@ -73,6 +81,7 @@ func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a
 		Limits:   o.admission,
 		Log:      log,
 	})
+	a.lobby = limited(&gateway.HTTPAPI{Function: a.faults.HTTP(a.backend.httpFunction(lobby)), MaxBody: int64(apigw.MaxPayload), Log: log})
 	return a, nil
 }
 

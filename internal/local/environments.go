@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
@@ -137,14 +138,30 @@ type environment struct{ *lambdaenv.Function }
 
 // Invoke implements [gateway.Function].
 func (e environment) Invoke(ctx context.Context, ev *request) (response, error) {
-	return exchange(ctx, ev, e.Function.Invoke)
+	return exchange[*request, response](ctx, ev, e.Function.Invoke)
+}
+
+// InvokeHTTP implements [gateway.HTTPFunction].
+func (e environment) InvokeHTTP(ctx context.Context, ev *apigw.HTTPRequest) (apigw.HTTPResponse, error) {
+	return exchange[*apigw.HTTPRequest, apigw.HTTPResponse](ctx, ev, e.Function.Invoke)
 }
 
 // InvokeAndKill implements [faults.Environments].
 func (e environment) InvokeAndKill(ctx context.Context, ev *request, after time.Duration) (response, error) {
-	return exchange(ctx, ev, func(ctx context.Context, payload []byte) ([]byte, error) {
+	return exchange[*request, response](ctx, ev, func(ctx context.Context, payload []byte) ([]byte, error) {
 		return e.Function.InvokeAndKill(ctx, payload, after)
 	})
+}
+
+// InvokeHTTPAndKill implements [faults.HTTPEnvironments].
+func (e environment) InvokeHTTPAndKill(ctx context.Context, ev *apigw.HTTPRequest, after time.Duration) (apigw.HTTPResponse, error) {
+	return exchange[*apigw.HTTPRequest, apigw.HTTPResponse](ctx, ev, func(ctx context.Context, payload []byte) ([]byte, error) {
+		return e.Function.InvokeAndKill(ctx, payload, after)
+	})
+}
+
+func (e *environments) httpFunction(f function) gateway.HTTPFunction {
+	return e.faults.HTTPEnvironments(environment{e.functions[f]})
 }
 
 func (e *environments) keepalive(ctx context.Context) error {

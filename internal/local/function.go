@@ -17,13 +17,14 @@ var (
 	connect    = function{"connect", "ConnectFunction", 60 * time.Second}
 	disconnect = function{"disconnect", "DisconnectFunction", 10 * time.Second}
 	message    = function{"message", "MessageFunction", 60 * time.Second}
+	lobby      = function{"lobby", "LobbyFunction", 30 * time.Second}
 	keepalive  = function{"keepalive", "KeepaliveFunction", 240 * time.Second}
 )
 
-var allFunctions = []function{connect, disconnect, message, keepalive}
+var allFunctions = []function{connect, disconnect, message, lobby, keepalive}
 
 // exchange makes an invocation in Lambda's JSON.
-func exchange(ctx context.Context, ev *request, invoke func(context.Context, []byte) ([]byte, error)) (r response, err error) {
+func exchange[E, R any](ctx context.Context, ev E, invoke func(context.Context, []byte) ([]byte, error)) (r R, err error) {
 	payload, err := json.Marshal(ev)
 	if err != nil {
 		return r, fmt.Errorf("encode event: %w", err)

@@ -20,8 +20,8 @@ func (s *server) greeting() string {
 		fmt.Fprintf(&b, "  @connections            %s/%s\n", m.url(), s.stage)
 	}
 	base := s.listeners[0].http + "://" + hostPort(s.listeners[0].Addr()) // there is one
-	fmt.Fprintf(&b, "\nPoint an OWT client, or any Socket.IO client, at %s over WebSocket:\n", base)
-	fmt.Fprintf(&b, "  io('%s', {transports: ['websocket']})\n", base)
+	fmt.Fprintf(&b, "\nPoint an OWT client, or any Socket.IO client, at %s:\n", base)
+	fmt.Fprintf(&b, "  io('%s')\n", base)
 	if s.faults != nil {
 		fmt.Fprintf(&b, "\nIt misbehaves on purpose. The same again: -faults %s\n", s.faults)
 	}

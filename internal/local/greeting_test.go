@@ -14,7 +14,7 @@ func TestGreetingNamesWhatIsServed(t *testing.T) {
 	}{
 		{"both", nil, []string{
 			"http://PLAIN/socket.io/", "ws://PLAIN/prod\n", "https://SECURE/socket.io/", "wss://SECURE/prod\n",
-			"io('http://PLAIN', {transports: ['websocket']})", "http://PLAIN/\n", "https://SECURE/\n",
+			"io('http://PLAIN')", "http://PLAIN/\n", "https://SECURE/\n",
 		}, nil},
 		{"another stage", []string{"-stage", "beta_2"}, []string{"ws://PLAIN/beta_2\n", "wss://SECURE/beta_2\n"}, []string{"/prod"}},
 		{"plain only", []string{"-secure", ""}, []string{"ws://PLAIN/prod\n", "io('http://PLAIN'"}, []string{"https://", "wss://"}},

@@ -60,6 +60,13 @@ func (h *handlers) function(f function) gateway.Function {
 	})
 }
 
+// httpFunction runs the one function for requests in this process.
+func (h *handlers) httpFunction(function) gateway.HTTPFunction {
+	return gateway.HTTPFunctionFunc(func(ctx context.Context, ev *apigw.HTTPRequest) (apigw.HTTPResponse, error) {
+		return h.handler.Lobby(ctx, ev), nil
+	})
+}
+
 func (h *handlers) disconnect(ctx context.Context, ev *request) (response, signal.After) {
 	return h.handler.Disconnect(ctx, ev), nil
 }

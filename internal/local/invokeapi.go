@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/gateway"
 )
@@ -61,7 +62,13 @@ func (i *invokeAPI) reach(ctx context.Context, url string) error {
 
 func (i *invokeAPI) function(f function) gateway.Function {
 	return gateway.FunctionFunc(func(ctx context.Context, ev *request) (response, error) {
-		return exchange(ctx, ev, func(ctx context.Context, payload []byte) ([]byte, error) { return i.invoke(ctx, f, payload) })
+		return exchange[*request, response](ctx, ev, func(ctx context.Context, payload []byte) ([]byte, error) { return i.invoke(ctx, f, payload) })
+	})
+}
+
+func (i *invokeAPI) httpFunction(f function) gateway.HTTPFunction {
+	return gateway.HTTPFunctionFunc(func(ctx context.Context, ev *apigw.HTTPRequest) (apigw.HTTPResponse, error) {
+		return exchange[*apigw.HTTPRequest, apigw.HTTPResponse](ctx, ev, func(ctx context.Context, payload []byte) ([]byte, error) { return i.invoke(ctx, f, payload) })
 	})
 }
 

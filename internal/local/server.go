@@ -74,7 +74,7 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 	o.warnOfReadable(log)
 	err = s.listen(o)
 	if err == nil {
-		s.http.Handler, err = newPage(s.api.gateway, o, s.listeners)
+		s.http.Handler, err = newPage(front{s.api.lobby, s.api.gateway, o.stage}, o, s.listeners)
 	}
 	if err != nil {
 		for _, l := range s.listeners {

@@ -22,6 +22,8 @@ type Store struct {
 	mu          sync.Mutex
 	connections table[signal.ConnectionID, *signal.Connection]
 	users       table[signal.UserName, *user]
+	lobbies     table[signal.LobbyID, *signal.Lobby]
+	inLobby     list.List // of signal.LobbyID, all of lobbies, the oldest first
 	kept        kept
 	seed        maphash.Seed // of what divides the keys into segments
 	latest      lane.Instant // that a caller has said
@@ -45,6 +47,7 @@ func New() *Store {
 	return &Store{
 		connections: newTable[signal.ConnectionID, *signal.Connection](),
 		users:       newTable[signal.UserName, *user](),
+		lobbies:     newTable[signal.LobbyID, *signal.Lobby](),
 		seed:        maphash.MakeSeed(),
 	}
 }
@@ -138,6 +141,7 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 func (s *Store) segment(of signal.Segment, now lane.Instant) []signal.Connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.endLobbies(now, MaxLobbies)
 	all := make([]signal.Connection, 0, len(s.connections.rows)/of.Of)
 	for id := range s.connections.rows {
 		if !s.within(of, string(id)) {

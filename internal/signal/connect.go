@@ -22,6 +22,7 @@ type Handshake struct {
 	JoinsLate bool
 	Start     lane.Start // where its numbers begin, if it authenticates now
 	Session   *Session
+	Lobby     *LobbyHandshake // nil: the client has not been in one
 	// At is since when the connection is, by API Gateway's clock, which is the same
 	// for all of an API's connections; zero: by the clock of this machine.
 	At lane.Instant
@@ -37,9 +38,18 @@ var openPauses = []time.Duration{
 
 // Connect creates the record of a connection. An error means that the handshake
 // must fail; what is wrong with the client itself it is told afterwards, in its
-// protocol, because browsers cannot read the status of a failed handshake.
+// protocol, because browsers cannot read the status of a failed handshake. What
+// follows sends the first frames, once the connection has taken over from its
+// lobby, if it does.
 func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
-	if !s.Access.Versions.Accept(h.Client.Type, h.Client.Version) {
+	accepted := s.Access.Versions.Accept(h.Client.Type, h.Client.Version)
+	follows := h.Token != nil || !accepted
+	switch {
+	case h.Lobby != nil:
+		if err := s.claimLobby(ctx, h, follows); err != nil {
+			return nil, err
+		}
+	case !accepted:
 		return func(ctx context.Context) { s.rejectVersion(ctx, h) }, nil
 	}
 	if h.At == 0 {
@@ -55,20 +65,30 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	if h.Session != nil {
 		c.Session = h.Session.ID
 	}
+	if h.Lobby != nil {
+		c.Lobby, c.JoinsLate = h.Lobby.ID, c.JoinsLate || !accepted
+	}
 	if err := s.Store.Create(ctx, c); err != nil { // not again: it might take effect once the connection has ended
 		s.Count(MetricFailures, 1)
 		return nil, fmt.Errorf("create connection %s: %w", h.Peer.ID, err)
 	}
 	s.Count(MetricConnects, 1)
-	return func(ctx context.Context) { s.afterConnect(ctx, h) }, nil
+	if h.Lobby != nil && !follows {
+		return nil, nil // [Service.upgrade] does
+	}
+	return func(ctx context.Context) { s.afterConnect(ctx, h, accepted) }, nil
 }
 
 // afterConnect sends the first frames on a connection whose socket is just
 // being opened, and authenticates its client if that has sent a token.
-func (s *Service) afterConnect(ctx context.Context, h Handshake) {
-	if !s.sendOpen(ctx, h.Peer) {
+func (s *Service) afterConnect(ctx context.Context, h Handshake, accepted bool) {
+	if !s.begin(ctx, h) {
 		s.close(ctx, h.Peer) // first, lest it is taken for superseded: it is to connect again
 		s.endGone(ctx, "", h.Peer.ID)
+		return
+	}
+	if !accepted {
+		s.refuseVersion(ctx, h)
 		return
 	}
 	s.post(ctx, h.Peer, Admitted{h.Peer.ID})
@@ -84,6 +104,15 @@ func (s *Service) afterConnect(ctx context.Context, h Handshake) {
 	if r.After != nil {
 		r.After(ctx)
 	}
+}
+
+// begin reports whether a connection can be sent to: it has got the first frame,
+// or has taken over from the lobby, where its client got that.
+func (s *Service) begin(ctx context.Context, h Handshake) bool {
+	if h.Lobby != nil {
+		return s.awaitUpgrade(ctx, h)
+	}
+	return s.sendOpen(ctx, h.Peer)
 }
 
 // sendOpen sends the first frame on a connection, and reports whether it was

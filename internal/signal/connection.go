@@ -41,6 +41,7 @@ const EndedLife = time.Minute
 type Connection struct {
 	Peer
 	Client     Client            // what its handshake said, if the authenticator [Needs] it; never the token
+	Lobby      LobbyID           // that it takes over from; empty: none
 	JoinsLate  bool              // its client asks to join, which is answered once the handshake has authenticated it
 	User       UserName          // empty until it has authenticated
 	Until      lane.Instant      // when its token ends, or its time to bring one, if that is before Expires; zero: not before

@@ -12,6 +12,10 @@ var (
 	// ErrNoConnection: there is no record of that connection. It was superseded,
 	// has ended, or was never created.
 	ErrNoConnection = errors.New("no such connection")
+	// ErrNoLobby: there is no lobby of that name that such a client may use.
+	ErrNoLobby = errors.New("no such lobby")
+	// ErrLobbyFull: more was posted in a lobby than it keeps.
+	ErrLobbyFull = errors.New("lobby is full")
 	// ErrOffline: no connection owns that name.
 	ErrOffline = errors.New("user is offline")
 	// ErrNewerClaim: a newer connection owns the name already.
@@ -36,6 +40,8 @@ var (
 	// errNotAuthenticated: the handshake has not authenticated the connection in
 	// time.
 	errNotAuthenticated = errors.New("not authenticated in time")
+	// errPostedLost: the answer was lost that had what was posted in a lobby.
+	errPostedLost = errors.New("what was posted in the lobby is lost")
 )
 
 // codeOf returns what a client is told of an error. It is the one place where
@@ -46,7 +52,7 @@ func codeOf(err error) lane.Code {
 		return lane.OK
 	case errors.Is(err, errNotKnown):
 		return lane.CodeUnavailable
-	case errors.Is(err, ErrNoConnection), errors.Is(err, errNoToken):
+	case errors.Is(err, ErrNoConnection), errors.Is(err, ErrNoLobby), errors.Is(err, errNoToken):
 		return lane.CodeUnknownUser
 	case errors.Is(err, ErrOffline), errors.Is(err, ErrGone):
 		return lane.CodeUnreachable

@@ -89,6 +89,13 @@ type (
 	}
 	// RequestFailed answers what has no number.
 	RequestFailed struct{ Code lane.Code }
+	// LobbyOpened is the first thing that a client is told that begins by long
+	// polling.
+	LobbyOpened struct{ Lobby LobbyID }
+	// Polled answers a poll. Over: the client's time in the lobby is.
+	Polled struct{ Over bool }
+	// Probed answers [Probe].
+	Probed struct{}
 	// Ping keeps a connection alive whose client waits for the server's.
 	Ping struct{}
 	// Batch is several events in one frame, for a client that takes them
@@ -109,6 +116,9 @@ func (ConnectionRefused) event()    {}
 func (AuthenticationDenied) event() {}
 func (Presence) event()             {}
 func (RequestFailed) event()        {}
+func (LobbyOpened) event()          {}
+func (Polled) event()               {}
+func (Probed) event()               {}
 func (Ping) event()                 {}
 func (Batch) event()                {}
 
@@ -146,6 +156,11 @@ type (
 	Sends []Send
 	// Query asks for the presence of a user.
 	Query struct{ User UserName }
+	// Probe tries whether the connection carries frames, before it takes over from a
+	// lobby, if it does.
+	Probe struct{}
+	// Upgrade has the connection take over from its lobby.
+	Upgrade struct{}
 	// Leave ends the connection at its client's wish.
 	Leave struct{}
 	// Unreadable is a frame for which the protocol has no other answer than to end
@@ -158,6 +173,8 @@ func (Authenticate) input() {}
 func (Send) input()         {}
 func (Sends) input()        {}
 func (Query) input()        {}
+func (Probe) input()        {}
+func (Upgrade) input()      {}
 func (Leave) input()        {}
 func (Unreadable) input()   {}
 

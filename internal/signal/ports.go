@@ -16,6 +16,7 @@ import (
 type Store interface {
 	ConnectionStore
 	UserStore
+	LobbyStore
 }
 
 // ConnectionStore keeps a record for each connection.
@@ -74,6 +75,18 @@ type UserStore interface {
 	Route(ctx context.Context, user UserName, messages int, now lane.Instant) (Route, error)
 	// Owner returns which connection owns the name; [ErrOffline] if none does.
 	Owner(ctx context.Context, user UserName, now lane.Instant) (Peer, error)
+}
+
+// LobbyStore keeps a record for each lobby.
+type LobbyStore interface {
+	// CreateLobby writes the record of a new lobby.
+	CreateLobby(ctx context.Context, l Lobby) error
+	// GetLobby reads the record of a lobby; [ErrNoLobby] if there is none.
+	GetLobby(ctx context.Context, id LobbyID, now lane.Instant) (Lobby, error)
+	// UpdateLobby makes a conditional write on a record, if [Lobby.Allows] it. It
+	// returns the record as it was before, and whether the write was made.
+	// [ErrNoLobby] if there is none.
+	UpdateLobby(ctx context.Context, id LobbyID, m LobbyMove, now lane.Instant) (Lobby, bool, error)
 }
 
 // Claim is a connection's claim of a name.

@@ -16,6 +16,12 @@ func (s *Service) rejectVersion(ctx context.Context, h Handshake) {
 	s.close(ctx, h.Peer)
 }
 
+// refuseVersion tells the same to one that has been in a lobby.
+func (s *Service) refuseVersion(ctx context.Context, h Handshake) {
+	s.Log.InfoContext(ctx, "version not supported", "connection", h.Peer.ID, "type", h.Client.Type, "version", h.Client.Version)
+	s.refuse(ctx, h.Peer, "", ConnectionRefused{NoNumber, lane.CodeUnsupported}, lane.CodeUnsupported)
+}
+
 // refuse ends a connection that cannot be served. What is held of it is
 // answered, too. The user is the one whose name it may own already, if any.
 func (s *Service) refuse(ctx context.Context, p Peer, user UserName, last Event, code lane.Code) Reply {

@@ -39,6 +39,9 @@ type After func(ctx context.Context)
 // Reply is the answer to an input.
 type Reply struct {
 	Events []Event
+	// Posted is what the client has sent before, in its lobby, and is to be received
+	// now, in this order.
+	Posted [][]byte
 	After  After
 	to     Peer // as the record has it; zero: not known
 }
@@ -92,6 +95,10 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 		return s.authenticate(ctx, p, in)
 	case Query:
 		return s.query(ctx, p, in)
+	case Probe:
+		return s.probe(ctx, p)
+	case Upgrade:
+		return s.upgrade(ctx, p)
 	case Leave:
 		return s.leave(ctx, p)
 	case Unreadable:

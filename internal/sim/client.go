@@ -54,6 +54,7 @@ type socket struct {
 	shutAt    time.Duration
 	auth      int64 // the number of its authentication
 	told      map[string]bool
+	lobby     *lobby     // nil: it has not been in one
 	frame     []*message // emitted on it at this time, and not sent yet
 }
 
@@ -119,7 +120,7 @@ func (c *client) connect() {
 		k.protocol = signal.EIO3
 	}
 	s.tracef("%s connects as %s, kind %d, next number %d", c.user, k.id, c.kind, c.next)
-	s.connect(k, token)
+	s.begin(k, token)
 }
 
 // handshake is what a client says when it connects.
@@ -318,6 +319,8 @@ func (c *client) receive(k *socket, e signal.Event) {
 	switch e := e.(type) {
 	case signal.Opened:
 		c.greeted(k)
+	case signal.Probed:
+		c.sim.probed(k)
 	case signal.Welcome:
 		if c.socket == k {
 			c.ready, c.resume = true, k.id

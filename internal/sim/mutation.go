@@ -32,6 +32,7 @@ const (
 	Traceless  Mutation = "traceless"   // nothing is kept of a connection that has ended
 	Heirless   Mutation = "heirless"    // the store forgets which connection has resumed a session
 	Deaf       Mutation = "deaf"        // the store forgets the messages without a number
+	Spilling   Mutation = "spilling"    // a lobby loses a packet that was posted
 	Denier     Mutation = "denier"      // the store says of a call whose answer is lost that it has refused it
 	TooFew     Mutation = "too few"     // a route reserves one number less than it is asked for
 	Curtailed  Mutation = "curtailed"   // of several messages in a post the last is lost
@@ -58,7 +59,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Denier:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -81,6 +82,15 @@ func (m Mutation) pusher(p signal.Pusher) signal.Pusher {
 type mutatedStore struct {
 	signal.Store
 	mutation Mutation
+}
+
+// UpdateLobby loses the last packet of a lobby, if the store is spilling.
+func (s mutatedStore) UpdateLobby(ctx context.Context, id signal.LobbyID, m signal.LobbyMove, now lane.Instant) (signal.Lobby, bool, error) {
+	l, made, err := s.Store.UpdateLobby(ctx, id, m, now)
+	if s.mutation == Spilling && m.Empty && len(l.Packets) > 0 {
+		l.Packets = l.Packets[:len(l.Packets)-1]
+	}
+	return l, made, err
 }
 
 // Update takes a lease that is held, if the store is forgetful.

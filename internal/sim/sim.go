@@ -35,6 +35,7 @@ type Sim struct {
 	sessions bool // there are clients with sessions
 	outages  bool // the store may be out, and clocks are apart
 	repeats  bool // clients say things twice
+	lobbies  bool // clients may begin by long polling
 	batches  bool // JSON clients send and take several messages in a frame
 }
 
@@ -105,6 +106,7 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 			s.units = newUnits(0, 5+int(seed>>2%36))
 		}
 	}
+	s.lobbies = seed >= FirstWithLobbies && seed&2 != 0
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},
@@ -168,6 +170,9 @@ func (s *Sim) message(k *socket, name string, in signal.Input) {
 		s.arrived(in, k)
 		reply := s.service.Receive(context.Background(), p, s.mutation.input(in))
 		s.step()
+		if reply.Posted != nil {
+			s.tookOver(k, reply.Posted)
+		}
 		for _, e := range reply.Events {
 			s.answer(k, e)
 		}
@@ -192,6 +197,9 @@ func (s *Sim) answer(k *socket, e signal.Event) {
 func (s *Sim) connect(k *socket, token *string) {
 	s.sockets[k.id] = k
 	h := k.client.handshake(token)
+	if k.lobby != nil {
+		h.Lobby = &signal.LobbyHandshake{ID: k.lobby.id, Handshakes: []string{handshakeOfAll}}
+	}
 	if s.outages {
 		h.At = epoch.Add(s.now)
 	}
@@ -207,13 +215,23 @@ func (s *Sim) connect(k *socket, token *string) {
 				return
 			}
 			k.open, k.opened = true, true
+			if k.lobby != nil {
+				s.message(k, "probe of "+string(k.id), signal.Probe{})
+			}
 		})
 		if after != nil {
 			s.step()
 			after(context.Background())
 		}
 	})
-	s.after(connectTimeout, func() { // as clients do when the first packet does not come
+	if k.lobby == nil {
+		s.timeOut(k)
+	}
+}
+
+// timeOut has a client give up when the first packet does not come.
+func (s *Sim) timeOut(k *socket) {
+	s.after(connectTimeout, func() {
 		if !k.greeted && !k.abandoned {
 			s.shut(k, true)
 		}

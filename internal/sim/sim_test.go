@@ -18,7 +18,7 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 200
 	}
-	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches} {
+	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches, sim.FirstWithLobbies} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
 		t.Log("\n" + r.String())
 		if len(r.Failures) > 0 {
@@ -33,6 +33,9 @@ func TestWorlds(t *testing.T) {
 		}
 		if outages := r.Counts["calls in an outage"] > 0; outages != (first >= sim.FirstWithOutages) {
 			t.Errorf("worlds from %d on: outages %v", first, outages)
+		}
+		if over := r.Counts["taken over"] > 0; over != (first >= sim.FirstWithLobbies) {
+			t.Errorf("worlds from %d on: lobbies %v", first, over)
 		}
 		if batches := r.Counts["several in a frame"] > 0 && r.Counts["several in a post"] > 0; batches != (first >= sim.FirstWithBatches) {
 			t.Errorf("worlds from %d on: several in a frame %v", first, batches)
@@ -72,7 +75,7 @@ func TestMutations(t *testing.T) {
 		sim.NoFence: "owner", sim.Clinging: "online", sim.Blind: "stall",
 		sim.Amnesia: "once", sim.Hasty: "once", sim.Undying: "expiry",
 		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
-		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq", sim.Denier: "truth", sim.Curtailed: "truth",
+		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq", sim.Spilling: "lobby", sim.Denier: "truth", sim.Curtailed: "truth",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
@@ -82,6 +85,8 @@ func TestMutations(t *testing.T) {
 				first = sim.FirstWithSessions
 			case sim.AckFirst, sim.OtherClock, sim.WildClocks, sim.Denier:
 				first = sim.FirstWithOutages
+			case sim.Spilling:
+				first = sim.FirstWithLobbies
 			case sim.Traceless, sim.Heirless, sim.Deaf:
 				first = sim.FirstWithRepeats
 			case sim.Curtailed:

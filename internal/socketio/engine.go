@@ -87,15 +87,20 @@ type Handshake struct {
 	SID          string
 	PingInterval time.Duration
 	PingTimeout  time.Duration
-	MaxPayload   int // bytes in one message; EIO3 clients do not know it; left out if 0
+	MaxPayload   int  // bytes in one message; EIO3 clients do not know it; left out if 0
+	Polling      bool // the client polls, and may upgrade to WebSocket
 }
 
-// Append appends the open packet as it goes over the wire. It offers no upgrades: the connection is a WebSocket already.
+// Append appends the open packet as it goes over the wire. It offers the upgrade to WebSocket to a client that polls.
 func (h Handshake) Append(dst []byte) []byte {
 	dst = append(dst, byte(EngineOpen))
 	dst = append(dst, `{"sid":`...)
 	dst = rawjson.AppendString(dst, h.SID)
-	dst = append(dst, `,"upgrades":[],"pingInterval":`...)
+	dst = append(dst, `,"upgrades":[`...)
+	if h.Polling {
+		dst = append(dst, `"websocket"`...)
+	}
+	dst = append(dst, `],"pingInterval":`...)
 	dst = strconv.AppendInt(dst, h.PingInterval.Milliseconds(), 10)
 	dst = append(dst, `,"pingTimeout":`...)
 	dst = strconv.AppendInt(dst, h.PingTimeout.Milliseconds(), 10)

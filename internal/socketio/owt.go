@@ -25,6 +25,10 @@ const (
 // error after the CONNECT.
 const eventRefused = "server-refused"
 
+// probe is what a client's WebSocket pings with before it takes over from
+// polling (Engine.IO protocol v4, section Upgrade).
+const probe = "probe"
+
 // maxMembers is how many members an object of a client may have. OWT's have
 // two.
 const maxMembers = 16
@@ -75,7 +79,12 @@ func (o OWT) Decode(frame []byte) (signal.Input, []byte, error) {
 	switch engine.Type {
 	case EngineMessage:
 		return o.decodePacket(engine.Data)
+	case EngineUpgrade:
+		return signal.Upgrade{}, nil, nil
 	case EnginePing:
+		if string(engine.Data) == probe {
+			return signal.Probe{}, nil, nil
+		}
 		return nil, EnginePacket{Type: EnginePong, Data: engine.Data}.Append(nil), nil
 	case EngineClose:
 		return signal.Leave{}, nil, nil
@@ -199,9 +208,16 @@ func token(args []json.RawMessage) (string, error) {
 func (o OWT) Encode(e signal.Event) [][]byte {
 	switch e := e.(type) {
 	case signal.Opened:
-		return [][]byte{Handshake{
-			SID: string(e.Connection), PingInterval: o.Heartbeat.Interval, PingTimeout: o.Heartbeat.Timeout, MaxPayload: o.MaxPayload,
-		}.Append(nil)}
+		return [][]byte{o.open(string(e.Connection), false)}
+	case signal.LobbyOpened:
+		return [][]byte{o.open(string(e.Lobby), true)}
+	case signal.Polled:
+		if e.Over {
+			return [][]byte{{byte(EngineClose)}}
+		}
+		return [][]byte{o.Nothing()}
+	case signal.Probed:
+		return [][]byte{EnginePacket{Type: EnginePong, Data: []byte(probe)}.Append(nil)}
 	case signal.Admitted:
 		if o.Version == EIO3 {
 			return [][]byte{Packet{Type: Connect}.Append(nil)}
@@ -228,6 +244,12 @@ func (o OWT) Encode(e signal.Event) [][]byte {
 	default:
 		return nil
 	}
+}
+
+func (o OWT) open(sid string, polling bool) []byte {
+	return Handshake{
+		SID: sid, PingInterval: o.Heartbeat.Interval, PingTimeout: o.Heartbeat.Timeout, MaxPayload: o.MaxPayload, Polling: polling,
+	}.Append(nil)
 }
 
 // Nothing is Engine.IO's no-op packet.

@@ -57,9 +57,9 @@ func TestOWTDecode(t *testing.T) {
 		{frame: `42[7]`, in: signal.Unreadable{Code: lane.CodeClient}, bad: true},
 
 		{frame: `2`, answer: `3`},
-		{frame: `2probe`, answer: `3probe`},
+		{frame: `2probe`, in: signal.Probe{}},
+		{frame: `5`, in: signal.Upgrade{}},
 		{frame: `3`, answer: `6`},
-		{frame: `5`, answer: `6`},
 		{frame: `6`, answer: `6`},
 		{frame: `40`, in: signal.Join{}},
 		{frame: `40{"token":"x"}`, in: signal.Join{}},

@@ -56,6 +56,12 @@ func contract(t *testing.T, store signal.Store) {
 		{"sequence numbers are consecutive under 50 writers", s.sequence},
 		{"epochs", s.epochs},
 		{"awkward names", s.names},
+		{"a lobby, from its opening to the upgrade", s.lobbies},
+		{"an expired lobby is absent", s.lobbiesEnd},
+		{"any move of a lobby does what the pure record does", s.lobbiesAsPure},
+		{"the polls of a lobby are bounded", s.lobbyPolls},
+		{"20 concurrent claims of a lobby have one winner", s.lobbyRace},
+		{"an expired lobby is deleted in passing", s.lobbiesGo},
 	} {
 		t.Run(c.name, c.test)
 	}

@@ -92,6 +92,7 @@ func TestAlarmsFire(t *testing.T) {
 		"ConnectErrors":        minutely(s.during(t, s.dies(t, "connect"), ofFunction("Errors", "ConnectFunction"))),
 		"MessageErrors":        minutely(s.during(t, s.dies(t, "message"), ofFunction("Errors", "MessageFunction"))),
 		"DisconnectErrors":     minutely(s.during(t, s.dies(t, "disconnect"), ofFunction("Errors", "DisconnectFunction"))),
+		"LobbyErrors":          minutely(s.during(t, s.dies(t, "lobby"), ofFunction("Errors", "LobbyFunction"))),
 		"KeepaliveErrors":      inEachPeriod(1, s.during(t, s.failing(down, func(ctx context.Context) { s.keepalive(ctx, t) }), ofFunction("Errors", "KeepaliveFunction"))),
 		"FunctionThrottles":    minutely(s.during(t, s.busy(t), ofFunction("Throttles", "MessageFunction"))),
 		"ApiIntegrationErrors": inEachPeriod(10, s.during(t, s.refused(t, "EIO=5"), ofAPI("IntegrationError"))),
@@ -100,7 +101,7 @@ func TestAlarmsFire(t *testing.T) {
 		"TableThrottles":       minutely(s.during(t, s.failing(s.throttled, s.refused(t, "token=alice")), ofTable("WriteThrottleEvents"))),
 		"SlowAnswers":          minutely(talk(t, faults.Spec{SlowStore: 4 * time.Second, Seed: 1}, 20, 0, 0)),
 		"ConnectDuration":      minutely(talk(t, faults.Spec{SlowStore: 6 * time.Second, Seed: 1}, 20, 0, 0)), // three tries of 2 s
-		"MessageDuration":      minutely(talk(t, faults.Spec{SlowStore: 1500 * time.Millisecond, Seed: 1}, 2, 400, 600*time.Millisecond)),
+		"MessageDuration":      minutely(talk(t, faults.Spec{Delay: 900 * time.Millisecond, SlowStore: time.Second, Seed: 1}, 2, 400, 400*time.Millisecond)),
 		"KeepaliveDuration":    inEachPeriod(1, round(t, 100_000)),
 	}
 	bad["ApiExecutionErrors"] = bad["FunctionThrottles"] // the gateway gets no answer
@@ -250,6 +251,11 @@ func (s *observed) dies(t *testing.T, function string) func(context.Context) {
 		if function == "connect" {
 			s.kill.Store(function)
 			s.refused(t, "token=alice")(ctx)
+			return
+		}
+		if function == "lobby" {
+			s.kill.Store(function)
+			_, _ = s.invoke(ctx, function, []byte(`{"rawQueryString":"EIO=4&transport=polling","requestContext":{"http":{"method":"GET"}}}`))
 			return
 		}
 		alice := s.as(ctx, t, "alice")

@@ -14,6 +14,7 @@ type deployment map[string]string
 var pseudo = map[string]string{
 	"AWS::AccountId": "123456789012", "AWS::Partition": "aws", "AWS::Region": "eu-west-1",
 	"AWS::StackName": "owt-signal", "AWS::URLSuffix": "amazonaws.com",
+	"AWS::StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/owt-signal/0b6b8f6e-0000-11f0-8000-000000000000",
 }
 
 // value is the value of a parameter, given or by default.

@@ -72,7 +72,7 @@ func observe(t *testing.T) *observed {
 	if _, err := built(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"connect", "disconnect", "message", "keepalive"} {
+	for _, name := range []string{"connect", "disconnect", "message", "lobby", "keepalive"} {
 		s.functions[name] = s.function(t, name, map[string]string{
 			"TABLE_NAME":                table,
 			"STACK_NAME":                pseudo["AWS::StackName"],

@@ -110,6 +110,7 @@ var refused = map[string][]string{
 	"AuthHeaders":        {"Authorization", "origin, COOKIE", "proxy-authorization", "Sec-WebSocket-Protocol", "x y:z", "1a", "_a", ",", strings.Repeat("a,", 16) + "a"},
 	"AuthTimeout":        {"30s", "11s", "10001ms", "0s", "0ms", "3", "1m", ""},
 	"AllowedOrigins":     {"example.com", "https://example.com/", "nulls", ",", "https://bücher.example", "https://a.example:65536", "https://a.example:99999", "https://*", "https://*.", "https://*.*.example", "https://a.*", "https://*a.example", "https://u@a.example", "https://a.example:", "*", strings.Repeat("a://b,", 64) + "a://b"},
+	"OneAddress":         {"yes", "True", ""},
 	"MessageRate":        {"-1", "10001", "1.5", "1e3", "", "01", "x"},
 	"MessageBurst":       {"0", "100001", "1.5", "1e3", ""},
 	"PingRate":           {"0", "10001", "1.5", "-1", ""},

@@ -184,7 +184,7 @@ func TestNoRegionIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range regexp.MustCompile(`.*(amazonaws\.|arn:aws).*`).FindAllString(string(source), -1) {
-		if !strings.Contains(m, "Principal: { Service: ") && !strings.Contains(m, "Console: console.") {
+		if !strings.Contains(m, "Principal: ") && !strings.Contains(m, "Console: console.") {
 			t.Errorf("template.yaml names a partition: %s", strings.TrimSpace(m))
 		}
 	}

@@ -1,0 +1,168 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+)
+
+const lobbyPrefix = "lobby#"
+
+// The attributes of a lobby that other items have not.
+const (
+	attrHandshake  = "handshake"
+	attrStage      = "stage"
+	attrConnection = "connection"
+	attrFollows    = "follows"
+	attrPackets    = "packets"
+	attrPolls      = "polls"
+)
+
+func lobbyKey(id signal.LobbyID) string { return lobbyPrefix + string(id) }
+
+// CreateLobby implements [signal.LobbyStore].
+func (s *Store) CreateLobby(ctx context.Context, l signal.Lobby) error {
+	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.table, Item: item{
+		attrKey:       str(lobbyKey(l.ID)),
+		attrHandshake: str(l.Handshake),
+		attrExpires:   num(seconds(l.Expires)),
+		attrStage:     num(l.Stage),
+		attrPackets:   &types.AttributeValueMemberL{},
+		attrSize:      num(l.Size),
+		attrPolls:     num(l.Polls),
+	}})
+	if err != nil {
+		return fmt.Errorf("put lobby: %w", err)
+	}
+	return nil
+}
+
+// GetLobby implements [signal.LobbyStore].
+func (s *Store) GetLobby(ctx context.Context, id signal.LobbyID, now lane.Instant) (signal.Lobby, error) {
+	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
+		TableName: &s.table, Key: key(lobbyKey(id)), ConsistentRead: aws.Bool(true),
+	})
+	if err != nil {
+		return signal.Lobby{}, fmt.Errorf("get lobby: %w", err)
+	}
+	return readLobby(out.Item, now)
+}
+
+// UpdateLobby implements [signal.LobbyStore].
+func (s *Store) UpdateLobby(ctx context.Context, id signal.LobbyID, m signal.LobbyMove, now lane.Instant) (signal.Lobby, bool, error) {
+	e := newExpression()
+	e.require(e.path(attrExpires), ">", e.value(num(seconds(now))))
+	e.guardLobby(m)
+	e.changeLobby(m)
+	in := e.update(s.table, lobbyKey(id))
+	in.ReturnValues = types.ReturnValueAllOld
+	out, err := s.client.UpdateItem(ctx, in)
+	if old, ok := refused(err); ok {
+		l, err := readLobby(old, now)
+		return l, false, err
+	}
+	if err != nil {
+		return signal.Lobby{}, false, fmt.Errorf("update lobby: %w", err)
+	}
+	l, err := readLobby(out.Attributes, now)
+	return l, err == nil, err
+}
+
+// guardLobby adds [signal.Lobby.Allows] as a condition.
+func (e *expression) guardLobby(m signal.LobbyMove) {
+	e.require(e.path(attrStage), "BETWEEN", e.value(num(m.From)), "AND", e.value(num(m.Through)))
+	if m.Of != "" {
+		e.require(e.path(attrConnection), "=", e.value(str(m.Of)))
+	}
+	if m.Handshakes != nil {
+		var values []string
+		for _, h := range m.Handshakes {
+			values = append(values, e.value(str(h)))
+		}
+		e.require(e.path(attrHandshake), "IN", "("+strings.Join(values, ", ")+")")
+	}
+	if m.Post != nil {
+		e.require("size("+e.path(attrPackets)+")", "<=", e.value(num(signal.MaxLobbyPackets-len(m.Post))))
+		e.require(e.path(attrSize), "<=", e.value(num(signal.MaxLobbyBytes-m.PostSize())))
+	}
+	if m.Poll {
+		e.require(e.path(attrPolls), "<", e.value(num(signal.MaxPolls)))
+	}
+}
+
+// changeLobby adds [signal.Lobby.Applied] as an update.
+func (e *expression) changeLobby(m signal.LobbyMove) {
+	if m.To >= m.From {
+		e.set(e.path(attrStage), e.value(num(m.To)))
+	}
+	if m.Handshakes != nil {
+		e.remove(e.path(attrHandshake))
+	}
+	if c := m.Claim; c != nil {
+		e.set(e.path(attrConnection), e.value(str(c.Connection)))
+		e.set(e.path(attrFollows), e.value(&types.AttributeValueMemberBOOL{Value: c.Follows}))
+		e.set(e.path(attrClaimedAt), e.value(num(c.At)))
+	}
+	if m.Upgrader != "" {
+		e.set(e.path(attrBy), e.value(str(m.Upgrader)))
+	}
+	if m.Post != nil {
+		packets := make([]types.AttributeValue, len(m.Post))
+		for i, p := range m.Post {
+			packets[i] = &types.AttributeValueMemberB{Value: p}
+		}
+		path := e.path(attrPackets)
+		e.set(path, "list_append("+path+", "+e.value(&types.AttributeValueMemberL{Value: packets})+")")
+		e.set(e.path(attrSize), e.path(attrSize)+" + "+e.value(num(m.PostSize())))
+	}
+	if m.Empty {
+		e.set(e.path(attrPackets), e.value(&types.AttributeValueMemberL{}))
+		e.set(e.path(attrSize), e.value(num(0)))
+	}
+	if m.Poll {
+		e.set(e.path(attrPolls), e.path(attrPolls)+" + "+e.value(num(1)))
+	}
+}
+
+// readLobby reads the record of an item; [signal.ErrNoLobby] if there is none,
+// or its time has passed.
+func readLobby(it item, now lane.Instant) (signal.Lobby, error) {
+	var r reader
+	expires := lane.Instant(r.num(it, attrExpires) * 1000)
+	if r.err == nil && (len(it) == 0 || expires <= now) {
+		return signal.Lobby{}, signal.ErrNoLobby
+	}
+	l := signal.Lobby{
+		ID:         signal.LobbyID(strings.TrimPrefix(r.str(it, attrKey), lobbyPrefix)),
+		Handshake:  r.str(it, attrHandshake),
+		Expires:    expires,
+		Stage:      signal.Stage(r.num(it, attrStage)),
+		Connection: signal.ConnectionID(r.str(it, attrConnection)),
+		Follows:    r.bool(it, attrFollows),
+		ClaimedAt:  lane.Instant(r.num(it, attrClaimedAt)),
+		Upgrader:   r.str(it, attrBy),
+		Size:       int(r.num(it, attrSize)),
+		Polls:      int(r.num(it, attrPolls)),
+	}
+	packets, _ := it[attrPackets].(*types.AttributeValueMemberL)
+	if packets == nil {
+		r.fail(attrPackets, it[attrPackets])
+		return l, r.err
+	}
+	for _, p := range packets.Value {
+		b, _ := p.(*types.AttributeValueMemberB)
+		if b == nil {
+			r.fail(attrPackets, p)
+			return l, r.err
+		}
+		l.Packets = append(l.Packets, b.Value)
+	}
+	return l, r.err
+}

@@ -16,7 +16,7 @@ import (
 func TestWorlds(t *testing.T) {
 	seeds := uint64(2000)
 	if testing.Short() {
-		seeds = 200
+		seeds = 500
 	}
 	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches, sim.FirstWithLobbies} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())

@@ -397,7 +397,8 @@ func TestEnvironmentFits(t *testing.T) {
 				length += len(`"":"",`) + len(name)
 				switch reference, _ := at(v, "Ref").(string); reference {
 				case "":
-					length += len(v.(string))
+					value, _ := tpl.evaluate(v, deployment{"OneAddress": "true"}).(string)
+					length += len(value)
 				case "AWS::StackName":
 					length += longestStack
 				case "AWS::URLSuffix":

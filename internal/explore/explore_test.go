@@ -119,7 +119,7 @@ var configs = []config{
 	{name: "the receiver moves, crash, posts' faults", senders: one(1, 2), moves: true, faults: crash | unknown | goneTo},
 	{name: "two receivers", senders: one(1, 2, 3), two: true, small: true},
 	{name: "two receivers, 4 frames", senders: one(1, 2, 3, 4), two: true},
-	{name: "two receivers, slow", senders: one(1, 2, 3), two: true, slow: 2},
+	{name: "two receivers, slow", senders: one(1, 2, 3), two: true, slow: 1},
 	{name: "two receivers, crash, posts' faults", senders: one(1, 2, 3), two: true, faults: crash | unknown | goneTo},
 	{name: "two receivers, sender gone, one late", senders: one(1, 2, 3), two: true, faults: goneAck, late: true},
 	{name: "opening", senders: opening(0, 1, 2, 3), small: true},

@@ -359,8 +359,8 @@ func (r *replay) unwind() {
 func (r *replay) settle() {
 	for again := true; again; {
 		again = false
-		for i := 0; i < len(r.strands); i++ { // there may become more
-			if st := r.strands[i]; !st.over && st.waits == nil && (st.joins == nil || st.joins.over) {
+		for _, st := range r.strands { // if there become more, again
+			if !st.over && st.waits == nil && (st.joins == nil || st.joins.over) {
 				r.resume(st)
 				again = true
 			}

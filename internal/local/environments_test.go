@@ -151,8 +151,8 @@ func TestFunctionsPing(t *testing.T) {
 		for next(t, conn) != "2" {
 		}
 	}
-	if n := len(s.processes(t, "keepalive")); n != 1 {
-		t.Errorf("%d processes for one ping after the other", n)
+	if len(s.processes(t, "keepalive")) == 0 {
+		t.Error("nobody pings but the function")
 	}
 }
 

@@ -50,7 +50,7 @@ func (v *invocation) sendOne(ctx context.Context, m Send) (lane.Code, error) {
 }
 
 // failed answers messages without a number that have failed.
-func (v *invocation) failed(in []Send, code lane.Code) Reply {
+func (v *invocation) failed(in Sends, code lane.Code) Reply {
 	r := v.reply()
 	for _, m := range in {
 		if m.Frame.Code != lane.OK {

@@ -101,7 +101,7 @@ func TestAlarmsFire(t *testing.T) {
 		"TableThrottles":       minutely(s.during(t, s.failing(s.throttled, s.refused(t, "token=alice")), ofTable("WriteThrottleEvents"))),
 		"SlowAnswers":          minutely(talk(t, faults.Spec{SlowStore: 4 * time.Second, Seed: 1}, 20, 0, 0)),
 		"ConnectDuration":      minutely(talk(t, faults.Spec{SlowStore: 6 * time.Second, Seed: 1}, 20, 0, 0)), // three tries of 2 s
-		"MessageDuration":      minutely(talk(t, faults.Spec{SlowStore: time.Second, Seed: 1}, 2, 400, 300*time.Millisecond)),
+		"MessageDuration":      minutely(talk(t, faults.Spec{Delay: 900 * time.Millisecond, SlowStore: time.Second, Seed: 1}, 2, 400, 400*time.Millisecond)),
 		"KeepaliveDuration":    inEachPeriod(1, round(t, 100_000)),
 	}
 	bad["ApiExecutionErrors"] = bad["FunctionThrottles"] // the gateway gets no answer

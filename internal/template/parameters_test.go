@@ -397,8 +397,13 @@ func TestEnvironmentFits(t *testing.T) {
 				length += len(`"":"",`) + len(name)
 				switch reference, _ := at(v, "Ref").(string); reference {
 				case "":
-					value, _ := tpl.evaluate(v, deployment{"OneAddress": "true"}).(string)
-					length += len(value)
+					if text, ok := v.(string); ok {
+						length += len(text)
+					} else if name == "EDGE_KEY" {
+						length += len("00000000-0000-0000-0000-000000000000") // of the stack's id
+					} else {
+						t.Errorf("%s: %s is as long as nobody knows: %v", function, name, v)
+					}
 				case "AWS::StackName":
 					length += longestStack
 				case "AWS::URLSuffix":

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,7 +30,25 @@ type lobbyWorld struct {
 	*testing.T
 	*apigw.Handler
 	sockets *sockets
-	logs    bytes.Buffer
+	logs    logBuffer
+}
+
+// logBuffer collects what goroutines log.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func newLobbyWorld(t *testing.T, origins ...string) *lobbyWorld {

@@ -393,7 +393,7 @@ func jsonFrames() []input {
 		in("presence of __proto__", `{"type":"presence","user":"__proto__"}`).answered(`{"type":"presence","user":"__proto__","online":false}`),
 	}
 	for _, frame := range []string{
-		"", " ", "null", "nul", "true", "-", `"x"`, "[]", `["type","ping"]`, "{", "}", `{"type"}`, `{"type":}`, `{"type":"ping"`, `{"type":"ping"}}`,
+		"", " ", "null", "nul", "true", "-", `"x"`, "[]", "{", "}", `{"type"}`, `{"type":}`, `{"type":"ping"`, `{"type":"ping"}}`,
 		`{"type":"ping"},{"type":"ping"}`, `{'type':'ping'}`, `{"type":"ping",}`, "{\"type\":\"pi\x00ng\"}", "\ufeff" + `{"type":"ping"}`,
 		`{"type":"presence"}`, `{"type":"presence","user":""}`, `{"type":"presence","user":{}}`, "bAQID", "x",
 		strings.Repeat("[", 100<<10), `{"type":"ping","x":` + strings.Repeat("[", 100<<10), `{"type":"ping"` + strings.Repeat(`,"x":1`, 20) + "}",
@@ -403,6 +403,7 @@ func jsonFrames() []input {
 	for _, frame := range []string{"{}", `{"type":""}`, `{"type":1}`, `{"type":null}`, `{"type":"welcome"}`, `{"type":"Ping"}`, `{"__proto__":{"type":"ping"}}`} {
 		inputs = append(inputs, in(frame, frame).answered(notSupported))
 	}
+	inputs = append(inputs, in("an array of what is none", `["type","ping"]`).answered(notUnderstood, notUnderstood))
 	return inputs
 }
 

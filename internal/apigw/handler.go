@@ -135,7 +135,7 @@ func (h *Handler) message(ctx context.Context, ev *request) (r response, posted 
 			}
 		}
 	}
-	reply := h.Service.Receive(ctx, p, in)
+	reply := h.receive(ctx, ev, p, in)
 	return h.answer(ctx, p, reply.Events), reply.Posted, reply.After
 }
 

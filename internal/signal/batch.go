@@ -11,8 +11,9 @@ import (
 // sendBatch sends the messages of a frame: those with consecutive numbers together.
 func (s *Service) sendBatch(ctx context.Context, p Peer, in Sends) (r Reply) {
 	numbered, others := parted(in)
+	look := slices.ContainsFunc(in, func(m Send) bool { return m.Look })
 	for _, run := range runs(numbered) {
-		r = r.and(s.sendRun(ctx, p, run))
+		r = r.and(s.sendRun(ctx, p, run, look))
 	}
 	if len(others) > 0 {
 		r = r.and(s.sendUnnumbered(ctx, p, others))

@@ -29,6 +29,9 @@ const (
 	// what follows to them; handover is how long it gives them.
 	maxDrain = 20 * time.Second
 	handover = 50 * time.Millisecond
+	// muchHeld is from how many held frames on a lane is looked at before a message is
+	// taken: where there are gaps, most are refused.
+	muchHeld = 16
 )
 
 // send sends a message. One with a number goes in the order of the numbers,
@@ -38,21 +41,32 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	if in.Number == NoNumber {
 		return s.sendUnnumbered(ctx, p, Sends{in})
 	}
-	return s.sendRun(ctx, p, []lane.Numbered{{N: in.Number, Frame: in.Frame}})
+	return s.sendRun(ctx, p, []lane.Numbered{{N: in.Number, Frame: in.Frame}}, in.Look)
 }
 
 // sendRun sends messages with consecutive numbers.
-func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered) Reply {
+func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered, look bool) Reply {
 	v := s.invocation(Connection{Peer: p, Lane: lane.New()})
-	a, err := v.submit(ctx, run)
+	a, err := v.submit(ctx, run, look)
+	r := v.answer(ctx, p, run, a, err)
+	r.Seen, r.Look = v.seen, !v.conn.Lane.Opened() || len(v.conn.Lane.Held) >= muchHeld
+	r.Refused = errors.Is(err, ErrNoConnection) || errors.Is(err, errRevoked) ||
+		err == nil && a.Move.Kind == "" && (!v.conn.Lane.Opened() || slices.ContainsFunc(a.Finished, lane.Finished.Busy))
+	return r
+}
+
+// answer answers messages for which that was decided.
+func (v *invocation) answer(ctx context.Context, p Peer, run []lane.Numbered, a lane.Arrival, err error) Reply {
 	switch {
 	case errors.Is(err, ErrNoConnection):
 		return v.rejectRun(p, run)
 	case errors.Is(err, errRevoked):
 		return v.endRevoked(ctx, v.conn, closing, run...)
 	case err != nil:
-		s.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
+		v.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
 		return v.giveUp(run, codeOf(err))
+	case !v.conn.Lane.Opened() && len(a.Finished) > 0:
+		return v.refuseEarly(ctx, a.Finished)
 	}
 	r := v.finished(a.Finished)
 	switch {
@@ -89,6 +103,7 @@ type invocation struct {
 	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
 	one      [1]stream     // room for those of most runs
 	mayHold  []int64       // frames that it may have held, unknown to it
+	seen     bool          // conn is the record, as it once was
 }
 
 func (s *Service) invocation(c Connection) *invocation {
@@ -97,9 +112,19 @@ func (s *Service) invocation(c Connection) *invocation {
 
 // submit brings frames with consecutive numbers to the lane. It returns what was
 // decided about them, with the move that was made for it; if that has a run, it is
-// now this invocation's to post.
-func (v *invocation) submit(ctx context.Context, run []lane.Numbered) (lane.Arrival, error) {
+// now this invocation's to post. If it is to look first, it tries nothing that the
+// lane would refuse.
+func (v *invocation) submit(ctx context.Context, run []lane.Numbered, look bool) (lane.Arrival, error) {
 	a := lane.Arrival{Move: lane.Take(run, v.id, v.Clock.Now())}
+	if look {
+		if err := v.reload(ctx); err != nil {
+			return lane.Arrival{}, err
+		}
+		if v.conn.Revoked(v.Clock.Now()) {
+			return lane.Arrival{}, errRevoked
+		}
+		a = v.arrival(run)
+	}
 	var takes []lane.Arrival
 	for range decideTries {
 		if a.Move.Kind == "" {
@@ -180,7 +205,7 @@ func (v *invocation) update(ctx context.Context, u Update) (made bool, err error
 
 // see takes in the record as it was read.
 func (v *invocation) see(c Connection) {
-	v.conn = c
+	v.conn, v.seen = c, true
 	v.observed = v.observed.Look(c.Lane, v.Clock.Now())
 }
 

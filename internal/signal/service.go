@@ -43,13 +43,25 @@ type Reply struct {
 	// now, in this order.
 	Posted [][]byte
 	After  After
-	to     Peer // as the record has it; zero: not known
+	// Seen: the record was read or written, and says whether it is better to look at
+	// the lane before the next message: the client has not authenticated, or much is
+	// held.
+	Seen, Look bool
+	// Refused: nothing was done but to read.
+	Refused bool
+	to      Peer // as the record has it; zero: not known
 }
 
 func reply(events ...Event) Reply { return Reply{Events: events} }
 
 // reply returns the answer to whom the lane belongs, with nothing in it yet.
 func (v *invocation) reply() Reply { return Reply{to: v.conn.Peer} }
+
+// refused returns r, of what was refused.
+func (r Reply) refused() Reply {
+	r.Refused = true
+	return r
+}
 
 // and returns both answers in one.
 func (r Reply) and(o Reply) Reply {
@@ -61,6 +73,10 @@ func (r Reply) and(o Reply) Reply {
 	if r.to.ID == "" {
 		r.to = o.to
 	}
+	if o.Seen {
+		r.Seen, r.Look = true, o.Look
+	}
+	r.Refused = r.Refused || o.Refused
 	switch first := r.After; {
 	case first == nil:
 		r.After = o.After

@@ -13,13 +13,13 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Sends) Reply {
 	v := s.invocation(c)
 	switch {
 	case errors.Is(err, ErrNoConnection):
-		return s.rejectEnded(ctx, p)
+		return s.rejectEnded(ctx, p).refused()
 	case err != nil:
 		return v.failed(in, codeOf(err))
 	case c.Revoked(s.Clock.Now()):
-		return s.endRevoked(ctx, c, closing)
+		return s.endRevoked(ctx, c, closing).refused()
 	case c.User == "":
-		return v.failed(in, lane.CodeUnknownUser)
+		return v.failed(in, lane.CodeUnknownUser).refused()
 	}
 	r := v.reply()
 	for i, m := range in {

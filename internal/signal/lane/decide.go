@@ -42,6 +42,9 @@ type Finished struct {
 	Code Code
 }
 
+// Busy reports whether there was no room for it.
+func (f Finished) Busy() bool { return f.Code == CodeBusy }
+
 // DecideArrival decides what invocation id, which submits frames with consecutive
 // numbers and has observed o, does on a lane that has refused a move for them.
 func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) Arrival {
@@ -60,6 +63,8 @@ func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) 
 			a.Finished = append(a.Finished, Finished{f, l.undelivered(f.N)})
 		case f.N <= l.Taken:
 			a.Pending = append(a.Pending, f)
+		case l.farAhead(f.N):
+			a.Finished = append(a.Finished, Finished{f, CodeBusy})
 		default:
 			fresh = append(fresh, f)
 		}
@@ -77,11 +82,16 @@ func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) 
 	return a
 }
 
-// arriveEarly has as many frames held as there is room for.
+// arriveEarly has as many frames held as there is room for; before the
+// authentication all, or none.
 func (l Lane) arriveEarly(a *Arrival, frames []Numbered, id string, now Instant) {
 	n := l.room(frames)
+	if n < len(frames) && !l.Opened() {
+		n = 0
+	}
 	if n > 0 {
 		a.Move = hold(frames[:n], id, now)
+		a.Move.Guard.Early = !l.Opened()
 	}
 	a.Pending = append(a.Pending, frames[:n]...)
 	for _, f := range frames[n:] {

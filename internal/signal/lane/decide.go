@@ -82,13 +82,9 @@ func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) 
 	return a
 }
 
-// arriveEarly has as many frames held as there is room for; before the
-// authentication all, or none.
+// arriveEarly has as many frames held as there is room for.
 func (l Lane) arriveEarly(a *Arrival, frames []Numbered, id string, now Instant) {
 	n := l.room(frames)
-	if n < len(frames) && !l.Opened() {
-		n = 0
-	}
 	if n > 0 {
 		a.Move = hold(frames[:n], id, now)
 		a.Move.Guard.Early = !l.Opened()

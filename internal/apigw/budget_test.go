@@ -199,3 +199,41 @@ func TestBudgetsAreForgotten(t *testing.T) {
 		t.Error("what a connection has used is known after its end")
 	}
 }
+
+// TestQueries: a connection may ask as often as a user may send; past that it is
+// refused without a read, and past [apigw.IdleRate] more it ends.
+func TestQueries(t *testing.T) {
+	p := newPinger(t)
+	p.handler.Service.Rate = lane.Rate{PerSecond: 10, Burst: 20}
+	since := p.connect("a")
+	say := func(body string) string {
+		ev := event("a", body, nil)
+		ev.RequestContext.ConnectedAt = since
+		r, _ := p.handler.Message(p.Context(), ev)
+		return r.Body
+	}
+	say(`420["authentication",{"token":"a"}]`)
+	p.store.n = 0
+	ask := func() string { return say(`{"type":"presence","user":"a"}`) }
+	for n := range 20 {
+		if said := ask(); said != `{"type":"presence","user":"a","online":true}` {
+			t.Fatalf("query %d: %s", n+1, said)
+		}
+	}
+	reads := p.store.n
+	for n := range apigw.IdleRate.Burst {
+		if said := ask(); said != `{"type":"error","code":2102,"message":"server busy"}` {
+			t.Fatalf("query %d too many: %s", n+1, said)
+		}
+	}
+	if p.store.n != reads {
+		t.Errorf("queries that were refused have read %d times", p.store.n-reads)
+	}
+	p.clock.now = p.clock.now.Add(100 * time.Millisecond)
+	if said := ask(); said != `{"type":"presence","user":"a","online":true}` {
+		t.Errorf("after a while: %s", said)
+	}
+	p.wantClosed("a", false)
+	ask()
+	p.wantClosed("a", true)
+}

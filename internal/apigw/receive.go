@@ -12,7 +12,8 @@ import (
 // save.
 func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in signal.Input) signal.Reply {
 	now := h.Service.Clock.Now()
-	if b := h.budgets.get(p.ID); b.ended != 0 && now.Sub(b.ended) <= lane.LeaseTimeout {
+	b := h.budgets.get(p.ID)
+	if b.ended != 0 && now.Sub(b.ended) <= lane.LeaseTimeout {
 		return signal.Reply{} // it is being ended
 	}
 	switch i := in.(type) {
@@ -29,13 +30,15 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 			return r
 		}
 	case signal.Send:
-		i.Look = h.looks(ev, p.ID, now)
-		in = i
+		if h.looks(b, ev, now) {
+			i.Look = true
+			in = i
+		}
 	case signal.Sends:
-		i[0].Look = h.looks(ev, p.ID, now)
+		i[0].Look = h.looks(b, ev, now)
 	}
 	r := h.Service.Receive(ctx, p, in)
-	if r.Seen {
+	if r.Seen && (!b.seen || b.look != r.Look) {
 		h.budgets.change(p.ID, func(b *budget) { b.seen, b.look = true, r.Look })
 	}
 	if !r.Refused {
@@ -64,8 +67,7 @@ func (h *Handler) mayAsk(id signal.ConnectionID, now lane.Instant) (may bool) {
 // looks reports whether a connection's lane is to be looked at before a message, as
 // this process has seen it last; where it has not, if the connection is so young
 // that it need not have authenticated.
-func (h *Handler) looks(ev *request, id signal.ConnectionID, now lane.Instant) bool {
-	b := h.budgets.get(id)
+func (h *Handler) looks(b budget, ev *request, now lane.Instant) bool {
 	if b.seen {
 		return b.look
 	}

@@ -74,6 +74,8 @@ func (v *invocation) answer(ctx context.Context, p Peer, run []lane.Numbered, a 
 		r = r.and(v.postFirstRun(ctx, a.Move.Run, run))
 	case len(a.Pending) > 0:
 		r = r.and(v.stored(a.Pending))
+	case slices.ContainsFunc(a.Finished, lane.Finished.Busy):
+		r.After = v.helpNow()
 	}
 	return r
 }
@@ -99,11 +101,11 @@ type invocation struct {
 	observed lane.Observed // what it has seen of the lane
 	expired  bool          // its lease may have expired: it posts no more
 	lost     bool          // another invocation has expired its lease, and answers
-	lingered bool          // it has stayed to watch over a held frame
 	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
 	one      [1]stream     // room for those of most runs
 	mayHold  []int64       // frames that it may have held, unknown to it
 	seen     bool          // conn is the record, as it once was
+	lingering
 }
 
 func (s *Service) invocation(c Connection) *invocation {
@@ -423,6 +425,20 @@ func (v *invocation) stored(frames []lane.Numbered) Reply {
 	return r
 }
 
+// helpNow returns the work of one that was refused because too much is held, if the
+// lane needs help at once: nobody else may come.
+func (v *invocation) helpNow() After {
+	lowest, held := v.conn.Lane.Lowest()
+	if !held || v.decideWatch(lowest).Action != lane.MakeMove {
+		return nil
+	}
+	return v.after(func(ctx context.Context) {
+		if run := v.watch(ctx, lowest); len(run) > 0 {
+			v.drain(ctx, run)
+		}
+	})
+}
+
 // watch answers for the held frame n until it is finished, whatever fails
 // meanwhile. It returns a run that this invocation has taken, if it had to.
 func (v *invocation) watch(ctx context.Context, n int64) []lane.Numbered {
@@ -442,9 +458,8 @@ func (v *invocation) watch(ctx context.Context, n int64) []lane.Numbered {
 			}
 			d.Wait = pause
 		}
-		if !v.lingered {
-			v.lingered = true
-			v.Count(MetricLingered, 1)
+		if !v.mayLinger(ctx) {
+			return nil
 		}
 		if v.Clock.Sleep(ctx, min(d.Wait, pause)) != nil || errors.Is(v.reload(ctx), ErrNoConnection) {
 			return nil

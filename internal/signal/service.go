@@ -22,6 +22,8 @@ type Service struct {
 	// AuthenticateWithin is how long a connection may last without having
 	// authenticated; zero: as long as it likes.
 	AuthenticateWithin time.Duration
+	PlaceStore         PlaceStore   // nil: any number of invocations may linger
+	Places             int          // how many may
 	PingRate           int          // connections that keepalive visits per second; zero: [PingRate]
 	Random             func([]byte) // fills a slice with unpredictable bytes
 	Meter              Meter        // nil: nothing is counted

@@ -66,7 +66,7 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	if err != nil {
 		return nil, err
 	}
-	concurrency, err := strconv.Atoi(cmp.Or(os.Getenv(variableConcurrency), "-1"))
+	concurrency, err := strconv.ParseFloat(cmp.Or(os.Getenv(variableConcurrency), "-1"), 64) // as CloudFormation has numbers
 	if err != nil {
 		return nil, fmt.Errorf("read environment: %s: %w", variableConcurrency, err)
 	}
@@ -101,7 +101,7 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	return &Function{Metrics: metrics, Handler: New(Config{
 		Store:       store,
 		PlaceStore:  store,
-		Places:      signal.Places(concurrency),
+		Places:      signal.Places(int(concurrency)),
 		Connections: apigw.NewManagement(config),
 		Endpoint:    endpoint,
 		Access:      access,

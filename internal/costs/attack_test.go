@@ -206,3 +206,16 @@ func TestAttackWithoutPlaces(t *testing.T) {
 		t.Errorf("%d of %d messages came", came, of)
 	}
 }
+
+// TestInvocationsThatWait: the docs say how many invocations gaps keep at most.
+func TestInvocationsThatWait(t *testing.T) {
+	keep := func(frames float64) (places int, free float64) {
+		return signal.Places(-1), frames * signal.LingerFreely.Seconds()
+	}
+	places, free := keep(330)
+	wantSays(t, "limits", fmt.Sprintf("330 frames a second that leave gaps keep %.0f invocations: %d at places, and %.0f that wait for %d ms",
+		float64(places)+free, places, free, signal.LingerFreely.Milliseconds()))
+	frames := limit(t, "ThrottlingRate")
+	places, free = keep(frames)
+	wantSays(t, "limits", fmt.Sprintf("%.0f, as many as `ThrottlingRate` lets through, keep %.0f", frames, float64(places)+free))
+}

@@ -127,6 +127,25 @@ func TestPlacesUnknown(t *testing.T) {
 	})
 }
 
+// TestStrangersDoNotLinger: before the authentication an invocation that holds a frame
+// ends at once.
+func TestStrangersDoNotLinger(t *testing.T) {
+	p := &places{by: make(map[int]string)}
+	inCrowdedWorld(t, p, 1, 0, func(w *world) {
+		w.connect("s", signal.EIO4, nil)
+		began := w.Clock.Now()
+		for n := range int64(lane.MaxEarly) {
+			r := w.Receive(w.t.Context(), signal.Peer{ID: "s"}, signal.Send{Number: 2 * n, Frame: lane.Frame{To: "bob"}, Look: true})
+			if r.After != nil {
+				r.After(w.t.Context())
+			}
+		}
+		if took := w.Clock.Now().Sub(began); took != 0 || p.asked != 0 {
+			t.Errorf("they have lingered for %v, and asked for %d places", took, p.asked)
+		}
+	})
+}
+
 // TestFullLane: when nobody lingers, and a lane is full, a frame that is refused helps.
 func TestFullLane(t *testing.T) {
 	p := &places{by: make(map[int]string), err: errors.New("out")}

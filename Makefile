@@ -37,8 +37,9 @@ ROUNDS ?= 20
 # fails (scripts/gate). A comma: beside the one before, at the lowest priority. The
 # clients of test-e2e mostly wait, so that what only computes gets along with them.
 CHECKS := fmt vet lint
-TESTS := sam test-go deploy-test test-e2e,explore,worlds test-modules
-NEEDED := deps e2e/node_modules/.package-lock.json .venv/.stamp .venv-emulator/.stamp
+TESTS := sam test-go deploy-test test-e2e,explore,worlds test-clients test-modules
+LIBRARIES := $(addprefix e2e/libraries/,.venv-4/.stamp .venv-5/.stamp java/1/lib/.stamp java/2/lib/.stamp)
+NEEDED := deps e2e/node_modules/.package-lock.json .venv/.stamp .venv-emulator/.stamp $(LIBRARIES)
 
 # The modules but for the first, which is the service's.
 MODULES := $(patsubst %/,%,$(dir $(wildcard */go.mod */*/go.mod)))
@@ -54,7 +55,7 @@ LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflag
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix doctor test test-go test-e2e deploy-test test-modules explore worlds e2e probe deps sam sim soak bench build fuzz measure clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix doctor test test-go test-e2e test-clients deploy-test test-modules explore worlds e2e probe deps sam sim soak bench build fuzz measure clean $(FUNCTIONS)
 
 all: $(NEEDED)
 	@scripts/gate $(CHECKS) $(TESTS)
@@ -84,7 +85,11 @@ test-go: $(NEEDED)
 	$(GOTEST) $$(go list ./... | grep -v /e2e)
 
 test-e2e: $(NEEDED)
-	$(GOTEST) ./e2e
+	$(GOTEST) -skip '^TestLibraries$$' ./e2e
+
+# Socket.IO's libraries in Java and Python, beside JavaScript.
+test-clients: $(NEEDED)
+	$(GOTEST) -run '^TestLibraries$$' -parallel 4 ./e2e
 
 deploy-test: $(NEEDED)
 	$(GOTEST) ./e2e/deploy
@@ -132,15 +137,29 @@ e2e/node_modules/.package-lock.json: e2e/package.json e2e/package-lock.json | de
 	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-# What comes from Debian: a C compiler for the race detector, Node.js for the
-# JavaScript clients, Chromium for the page, Python for the SAM CLI. Root gets
-# what is missing installed.
+# The libraries of test-clients, of the versions that these files pin.
+e2e/libraries/.venv-%/.stamp: e2e/libraries/requirements-%.txt | deps
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+COPY_JARS := org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies
+e2e/libraries/java/%/lib/.stamp: e2e/libraries/java/%/pom.xml | deps
+	rm -rf $(@D)
+	mvn --quiet --batch-mode --file $< $(COPY_JARS) -DoutputDirectory=lib
+	touch $@
+
+# What comes from Debian: a C compiler for the race detector, Node.js, Java and Maven
+# for the clients, Chromium for the page, Python for the SAM CLI. Root gets what is
+# missing installed.
 deps:
 	@set --; \
 	command -v gcc >/dev/null || set -- "$$@" gcc libc6-dev; \
 	command -v node >/dev/null || set -- "$$@" nodejs; \
 	command -v npm >/dev/null || set -- "$$@" npm; \
 	command -v chromium >/dev/null || set -- "$$@" chromium; \
+	command -v javac >/dev/null || set -- "$$@" default-jdk-headless; \
+	command -v mvn >/dev/null || set -- "$$@" maven; \
 	python3 -c 'import ensurepip' 2>/dev/null || set -- "$$@" python3-venv; \
 	[ $$# -gt 0 ] || exit 0; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
@@ -208,4 +227,4 @@ measure: e2e/node_modules/.package-lock.json
 	go test -run '^$$' -bench '^BenchmarkFunctions$$' -benchtime $(ROUNDS)x ./e2e
 
 clean:
-	rm -rf bin .aws-sam .venv .venv-emulator e2e/node_modules e2e/bench/reference/node_modules
+	rm -rf bin .aws-sam .venv .venv-emulator e2e/node_modules e2e/bench/reference/node_modules $(dir $(LIBRARIES))

@@ -161,7 +161,11 @@ func (b *bystanders) all(t *testing.T, sender, receiver dialect, inputs []input)
 
 func (b *bystanders) input(t *testing.T, sender, receiver dialect, in input) {
 	me, peer := b.newName(), b.newName()
-	fill := strings.NewReplacer("{me}", me, "{peer}", peer).Replace
+	noNamespace := `{"message":"Invalid namespace"}`
+	if sender == socketIO(3) {
+		noNamespace = `"Invalid namespace"`
+	}
+	fill := strings.NewReplacer("{me}", me, "{peer}", peer, "{no namespace}", noNamespace).Replace
 	there := join(t, b.server, receiver, peer)
 	c := dialRaw(t, b.server.Plain, sender.path(me))
 	if in.isEarly {
@@ -228,7 +232,7 @@ func faultsOfTheReference() []input {
 // a name, as it does in the reference.
 func authentications() []input {
 	refused := func(name, argument string) input {
-		return in(name, `420["authentication"`+argument+`]`).early().answered(`430[{"error":2121}]`, "41").closed()
+		return in(name, `420["authentication"`+argument+`]`).early().answered(`430[{"error":2121}]`, "41", "1").closed()
 	}
 	anonymous := func(name, argument string) input {
 		return in(name, `420["authentication",`+argument+`]`).early().
@@ -295,8 +299,8 @@ func socketPackets() []input {
 		in("packet type 7 of Socket.IO", "47").refused(2110),
 		in("connect again", "40").answered(`40{"sid":"ID"}`),
 		in("connect with an array", "40[]").refused(2110),
-		in("connect to a namespace", "40/admin,").answered(`44/admin,{"message":"Invalid namespace"}`),
-		in("connect to a namespace with a query", "40/admin?token=x,{}").answered(`44/admin,{"message":"Invalid namespace"}`),
+		in("connect to a namespace", "40/admin,").answered(`44/admin,{no namespace}`),
+		in("connect to a namespace with a query", "40/admin?token=x,{}").answered(`44/admin,{no namespace}`),
 		in("connect to a namespace of 2 KB", "40/"+strings.Repeat("x", 2<<10)+",").refused(2110),
 		in("event of a namespace", `42/admin,["owt-message",{"to":"{peer}","data":"x"}]`).answered("6"),
 		in("disconnect", "41").closed(),
@@ -345,7 +349,7 @@ func messageInputs(delivered, refused, offline string, message func(members stri
 		in("message to an array", `"to":["{peer}"],"data":"x"`).answered(refused),
 		in("message to a name too long", `"to":"`+strings.Repeat("x", 257)+`","data":"x"`).answered(refused),
 		in("message to __proto__", `"to":"__proto__","data":"x"`).answered(offline),
-		in("message to half a character", `"to":"\ud83d","data":"x"`).answered(offline),
+		in("message to half a character", `"to":"\ud83d","data":"x"`).answered(refused),
 		in("message without data", `"to":"{peer}"`).answered(refused),
 		in("message with null", `"to":"{peer}","data":null`).answered(delivered).delivers("null"),
 		in("message with odd data", `"to":"{peer}","data":`+odd).answered(delivered).delivers(odd),
@@ -389,7 +393,7 @@ func jsonFrames() []input {
 		in("presence of __proto__", `{"type":"presence","user":"__proto__"}`).answered(`{"type":"presence","user":"__proto__","online":false}`),
 	}
 	for _, frame := range []string{
-		"", " ", "null", "nul", "true", "-", `"x"`, "[]", `["type","ping"]`, "{", "}", `{"type"}`, `{"type":}`, `{"type":"ping"`, `{"type":"ping"}}`,
+		"", " ", "null", "nul", "true", "-", `"x"`, "[]", "{", "}", `{"type"}`, `{"type":}`, `{"type":"ping"`, `{"type":"ping"}}`,
 		`{"type":"ping"},{"type":"ping"}`, `{'type':'ping'}`, `{"type":"ping",}`, "{\"type\":\"pi\x00ng\"}", "\ufeff" + `{"type":"ping"}`,
 		`{"type":"presence"}`, `{"type":"presence","user":""}`, `{"type":"presence","user":{}}`, "bAQID", "x",
 		strings.Repeat("[", 100<<10), `{"type":"ping","x":` + strings.Repeat("[", 100<<10), `{"type":"ping"` + strings.Repeat(`,"x":1`, 20) + "}",
@@ -399,6 +403,7 @@ func jsonFrames() []input {
 	for _, frame := range []string{"{}", `{"type":""}`, `{"type":1}`, `{"type":null}`, `{"type":"welcome"}`, `{"type":"Ping"}`, `{"__proto__":{"type":"ping"}}`} {
 		inputs = append(inputs, in(frame, frame).answered(notSupported))
 	}
+	inputs = append(inputs, in("an array of what is none", `["type","ping"]`).answered(notUnderstood, notUnderstood))
 	return inputs
 }
 

@@ -25,7 +25,7 @@ func TestFaults(t *testing.T) {
 	}{
 		{name: "late", faults: late, file: "order"},
 		{name: "late, on DynamoDB", faults: late, file: "order", env: []string{"MESSAGES=60"}, flags: onEngine},
-		{name: "late, 50 pairs on DynamoDB", faults: "delay=40ms,duplicate=0.05,slow-store=10ms", file: "order", env: []string{"PAIRS=50", "MESSAGES=20", "SLOW=1"}, flags: onEngine},
+		{name: "late, 50 pairs on DynamoDB", faults: "delay=40ms,duplicate=0.05,slow-store=10ms", file: "pairs", flags: onEngine},
 		{name: "late, on functions", faults: late, file: "order", env: []string{"MESSAGES=40"}, flags: onFunctions},
 		{name: "late, without numbers", faults: late, file: "unordered"},
 		{name: "crashing", faults: crashing, file: "crash"},

@@ -386,9 +386,9 @@ func (socketIO) alive() (question, answer string) { return "2alive", "3alive" }
 
 func (v socketIO) refused(code int) []string {
 	if v == 3 {
-		return []string{fmt.Sprintf(`44"%d"`, code), "41"}
+		return []string{fmt.Sprintf(`44"%d"`, code), "41", "1"}
 	}
-	return []string{fmt.Sprintf(`44{"message":"%d","data":{"code":%d}}`, code, code), "41"}
+	return []string{fmt.Sprintf(`44{"message":"%d","data":{"code":%d}}`, code, code), "41", "1"}
 }
 
 // ended is how a client is told that its connection ends, after the CONNECT.
@@ -396,7 +396,7 @@ func (v socketIO) ended(code int) []string {
 	if v == 3 {
 		return v.refused(code)
 	}
-	return []string{fmt.Sprintf(`42["server-refused",{"error":%d}]`, code), "41"}
+	return []string{fmt.Sprintf(`42["server-refused",{"error":%d}]`, code), "41", "1"}
 }
 
 // plainJSON is everybody else.

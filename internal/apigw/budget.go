@@ -16,7 +16,7 @@ import (
 var IdleRate = lane.Rate{PerSecond: 5, Burst: 100}
 
 // MaxBudgets is of how many connections, those that were heard last, a process
-// knows what they have used of [IdleRate], some 120 bytes each; and of up to as
+// knows what they have used of [IdleRate], some 140 bytes each; and of up to as
 // many before them.
 const MaxBudgets = 1 << 16
 
@@ -35,8 +35,9 @@ type budget struct {
 	// zero: ever.
 	verified bool
 	until    lane.Instant
-	upgrades int      // of MaxUpgrades
-	asked    lane.TAT // of the rate of messages, by queries
+	speaks   signal.Protocol // as its record says; empty: that was not read
+	upgrades int             // of MaxUpgrades
+	asked    lane.TAT        // of the rate of messages, by queries
 	// seen: its record was, and look is whether its lane is to be looked at before a
 	// message ([signal.Reply]).
 	seen, look bool
@@ -110,6 +111,20 @@ func (b *budgets) forget(id signal.ConnectionID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.of.Delete(id)
+}
+
+// speaks returns the protocol of a connection whose client has sent what cannot be
+// understood in p's, or would end it. A process reads the record for that once.
+func (h *Handler) speaks(ctx context.Context, p signal.Peer) signal.Protocol {
+	if b := h.budgets.change(p.ID, func(*budget) {}); b.speaks != "" {
+		return b.speaks
+	}
+	speaks, err := h.Service.Speaks(ctx, p.ID)
+	if err != nil {
+		return p.Protocol
+	}
+	h.budgets.change(p.ID, func(b *budget) { b.speaks = speaks })
+	return speaks
 }
 
 // mayUpgrade reports whether a frame may have the connection's record read to take

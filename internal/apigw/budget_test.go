@@ -205,16 +205,12 @@ func TestBudgetsAreForgotten(t *testing.T) {
 func TestQueries(t *testing.T) {
 	p := newPinger(t)
 	p.handler.Service.Rate = lane.Rate{PerSecond: 10, Burst: 20}
-	since := p.connect("a")
-	say := func(body string) string {
-		ev := event("a", body, nil)
-		ev.RequestContext.ConnectedAt = since
-		r, _ := p.handler.Message(p.Context(), ev)
+	_, after := p.handler.Connect(p.Context(), event("a", "", map[string]string{"token": "a"}))
+	after(p.Context())
+	ask := func() string {
+		r, _ := p.handler.Message(p.Context(), event("a", `{"type":"presence","user":"a"}`, nil))
 		return r.Body
 	}
-	say(`420["authentication",{"token":"a"}]`)
-	p.store.n = 0
-	ask := func() string { return say(`{"type":"presence","user":"a"}`) }
 	for n := range 20 {
 		if said := ask(); said != `{"type":"presence","user":"a","online":true}` {
 			t.Fatalf("query %d: %s", n+1, said)

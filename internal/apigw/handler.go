@@ -95,8 +95,7 @@ func (h *Handler) Message(ctx context.Context, ev *request) (response, signal.Af
 // message handles one frame. What the client has posted before in its lobby is
 // for the caller to handle.
 func (h *Handler) message(ctx context.Context, ev *request) (r response, posted [][]byte, after signal.After) {
-	name := h.Protocols.of(ev.Body)
-	protocol, p := h.Protocols[name], h.peer(ev, name)
+	p := h.peer(ev, h.Protocols.of(ev.Body))
 	var in signal.Input
 	defer func() {
 		if failure := recover(); failure != nil {
@@ -104,24 +103,57 @@ func (h *Handler) message(ctx context.Context, ev *request) (r response, posted 
 			r, posted, after = h.answer(ctx, p, h.Service.Failure(in)), nil, nil
 		}
 	}()
-	in, answer, err := protocol.Decode([]byte(ev.Body))
-	if err != nil {
-		h.Log.InfoContext(ctx, "frame not understood", "connection", p.ID, "error", err)
+	for known := false; ; known = true {
+		var answer []byte
+		var err error
+		in, answer, err = h.decode(ev, p.Protocol)
+		speaks := p.Protocol
+		if !known && (err != nil || in == signal.Input(signal.Leave{})) { // seldom, so it may cost a read
+			speaks = h.speaks(ctx, p)
+		}
+		if speaks == p.Protocol {
+			if err != nil {
+				h.Log.InfoContext(ctx, "frame not understood", "connection", p.ID, "error", err)
+			}
+			if in == nil || upgrades(in) && !h.mayUpgrade(p.ID) {
+				if in != nil {
+					answer = h.Protocols[p.Protocol].Nothing()
+				}
+				r, after = h.idle(ctx, ev, p, answer)
+				return r, nil, after
+			}
+			reply := h.receive(ctx, ev, p, in)
+			if reply.Speaks == "" || known {
+				return h.answer(ctx, p, reply.Events), reply.Posted, reply.After
+			}
+			speaks = reply.Speaks
+		}
+		p.Protocol = speaks // the form of the frame was misleading
 	}
-	if in == nil {
-		r, after = h.idle(ctx, ev, p, answer)
-		return r, nil, after
+}
+
+// upgrades reports whether an input belongs to taking over from a lobby.
+func upgrades(in signal.Input) bool {
+	switch in.(type) {
+	case signal.Probe, signal.Upgrade:
+		return true
+	default:
+		return false
 	}
+}
+
+// decode reads a frame in a protocol.
+func (h *Handler) decode(ev *request, protocol signal.Protocol) (signal.Input, []byte, error) {
+	in, answer, err := h.Protocols[protocol].Decode([]byte(ev.Body))
 	switch i := in.(type) {
 	case signal.Authenticate:
 		if !h.Service.Access.Sources.Accept(signal.SourceEvent) {
 			i.Token, i.Malformed = "", false // counts as not given
 			in = i
 		}
-	case signal.Probe, signal.Upgrade:
-		if !h.mayUpgrade(p.ID) {
-			r, after = h.idle(ctx, ev, p, protocol.Nothing())
-			return r, nil, after
+	case signal.Join:
+		if !h.Service.Access.Sources.Accept(signal.SourceAuth) {
+			in = signal.Join{} // the same
 		}
 	case signal.Send:
 		if i.Number == signal.NoNumber {
@@ -135,8 +167,7 @@ func (h *Handler) message(ctx context.Context, ev *request) (r response, posted 
 			}
 		}
 	}
-	reply := h.receive(ctx, ev, p, in)
-	return h.answer(ctx, p, reply.Events), reply.Posted, reply.After
+	return in, answer, err
 }
 
 // answer returns the response that carries events. Of several frames only the last

@@ -74,17 +74,17 @@ func TestHandshakes(t *testing.T) {
 		},
 		"generation A on Engine.IO 4": {
 			query:  map[string]string{"EIO": "4", "token": "a"},
-			status: 200, frames: []string{open, `42["server-authenticated",{"uid":"a"}]`},
+			status: 200, frames: []string{open, `40{"sid":"id="}`, `42["server-authenticated",{"uid":"a"}]`},
 		},
 		"generation B, Engine.IO 3": {query: map[string]string{"EIO": "3"}, status: 200, frames: []string{open, "40"}},
 		"generation B, Engine.IO 4": {query: map[string]string{"EIO": "4", "clientVersion": "5.0"}, status: 200, frames: []string{open}},
 		"old version": {
 			query:  map[string]string{"EIO": "3", "token": "a", "clientVersion": "4.1"},
-			status: 200, frames: []string{open, `44"2103"`, "41", "close"},
+			status: 200, frames: []string{open, `44"2103"`, "41", "1", "close"},
 		},
 		"old version, Engine.IO 4": {
 			query:  map[string]string{"EIO": "4", "clientVersion": "4.1"},
-			status: 200, frames: []string{open, `44{"message":"2103","data":{"code":2103}}`, "41", "close"},
+			status: 200, frames: []string{open, `44{"message":"2103","data":{"code":2103}}`, "41", "1", "close"},
 		},
 		"Engine.IO 5": {query: map[string]string{"EIO": "5"}, status: 400},
 		"JSON":        {offers: []string{"x, owt.signal.v1"}, status: 200, chosen: "owt.signal.v1"},
@@ -117,7 +117,9 @@ func TestHandshakes(t *testing.T) {
 				t.Errorf("posted before the handshake was answered: %q", s.frames)
 			}
 			if after != nil {
+				joining := joins(t, h, c.query)
 				after(t.Context())
+				<-joining
 			}
 			if got := s.frames["id="]; c.frames != nil && !slices.Equal(got, c.frames) {
 				t.Errorf("posted %q", got)

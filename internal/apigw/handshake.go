@@ -9,7 +9,10 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-const subprotocolHeader = "Sec-WebSocket-Protocol"
+const (
+	subprotocolHeader = "Sec-WebSocket-Protocol"
+	userAgentHeader   = "User-Agent"
+)
 
 // What the query of a handshake may say in any protocol. EIO is Engine.IO's;
 // the others are those of OWT's SDKs up to 4.3.1, and of JSON clients.
@@ -23,6 +26,7 @@ const (
 var (
 	errEngine      = errors.New("Engine.IO 3 or 4 is needed (query parameter EIO)")
 	errSubprotocol = errors.New("none of the offered subprotocols is served; offer " + string(signal.JSON))
+	errNotText     = errors.New("a header that this server looks at, or a query parameter, is not UTF-8")
 	errTwice       = errors.New("a query parameter is given twice: which of them counts is not known")
 	errTooLong     = errors.New("the headers that this server looks at are too long")
 )
@@ -46,11 +50,15 @@ func (h *Handler) handshake(ev *request) (hs signal.Handshake, subprotocol strin
 	default:
 		return hs, "", errEngine
 	}
+	hs.UserAgent = strings.Join(headers(ev, userAgentHeader), " ")
 	hs.At = lane.Instant(ev.RequestContext.ConnectedAt)
 	access := h.Service.Access
 	hs.Client = h.client(ev, access.Needs())
-	if needs := access.Needs(); needs.Client && hs.Client.Len() > signal.MaxClient {
+	switch needs := access.Needs(); {
+	case needs.Client && hs.Client.Len() > signal.MaxClient:
 		return hs, "", errTooLong
+	case needs.Client && !hs.Client.IsText():
+		return hs, "", errNotText
 	}
 	hs.Lobby = lobbyOf(ev, hs.Peer.Protocol)
 	brought := handshakeToken(ev, access.Sources)

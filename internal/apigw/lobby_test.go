@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,7 +30,25 @@ type lobbyWorld struct {
 	*testing.T
 	*apigw.Handler
 	sockets *sockets
-	logs    bytes.Buffer
+	logs    logBuffer
+}
+
+// logBuffer collects what goroutines log.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func newLobbyWorld(t *testing.T, origins ...string) *lobbyWorld {
@@ -144,11 +163,11 @@ func TestLobby(t *testing.T) {
 		"Engine.IO 4":                       {"4", nil, "40", "6", `40{"sid":"ws="}`, nil},
 		"Engine.IO 4, a namespace, too":     {"4", nil, "40/x,\x1e40", "6", `40{"sid":"ws="}`, []string{`44/x,{"message":"Invalid namespace"}`}},
 		"Engine.IO 3":                       {"3", nil, "", "1:6", "6", []string{"40"}},
-		"Engine.IO 3, a namespace":          {"3", nil, "4:40/x", "1:6", `44/x,{"message":"Invalid namespace"}`, []string{"40"}},
-		"Engine.IO 4, by the query":         {"4", []string{"token", "a b+c", "clientType", "Web", "clientVersion", "4.3.1"}, "40", "6", `40{"sid":"ws="}`, []string{`42["server-authenticated",{"uid":"a b+c"}]`}},
+		"Engine.IO 3, a namespace":          {"3", nil, "4:40/x", "1:6", `44/x,"Invalid namespace"`, []string{"40"}},
+		"Engine.IO 4, by the query":         {"4", []string{"token", "a b+c", "clientType", "Web", "clientVersion", "4.3.1"}, "40", "6", "6", []string{`40{"sid":"ws="}`, `42["server-authenticated",{"uid":"a b+c"}]`}},
 		"Engine.IO 3, by the query":         {"3", []string{"token", "用户1", "clientVersion", "4.3.1"}, "", "1:6", "6", []string{"40", `42["server-authenticated",{"uid":"用户1"}]`}},
-		"Engine.IO 4, an unknown version":   {"4", []string{"clientVersion", "4.1"}, "40", "6", "6", []string{`44{"message":"2103","data":{"code":2103}}`, "41", "close"}},
-		"Engine.IO 3, an unknown version":   {"3", []string{"clientVersion", "4.1", "token", "a"}, "", "1:6", "6", []string{`44"2103"`, "41", "close"}},
+		"Engine.IO 4, an unknown version":   {"4", []string{"clientVersion", "4.1"}, "40", "6", "6", []string{`44{"message":"2103","data":{"code":2103}}`, "41", "1", "close"}},
+		"Engine.IO 3, an unknown version":   {"3", []string{"clientVersion", "4.1", "token", "a"}, "", "1:6", "6", []string{`44"2103"`, "41", "1", "close"}},
 		"Engine.IO 4, an early event":       {"4", nil, `40` + "\x1e" + `420["authentication",{"token":"eve"}]`, "6", `6`, []string{`40{"sid":"ws="}`, `42["server-authenticated",{"uid":"eve"}]`, `430[{"uid":"eve"}]`}},
 		"Engine.IO 4, a ping and no answer": {"4", nil, "2\x1e6\x1e40", "6", `40{"sid":"ws="}`, []string{"3"}},
 	} {

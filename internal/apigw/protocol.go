@@ -34,9 +34,28 @@ func (p Protocols) Pings(name signal.Protocol) bool {
 	return ok && protocol.ServerPings()
 }
 
-// of returns the protocol that a frame is in: Engine.IO packets begin with a digit,
-// and nothing else does. Between the two versions of Engine.IO, what clients
-// send does not differ.
+// Alike returns the protocols whose clients send frames that mean the same. Of
+// those that [Protocols.of] does not tell apart, some read an ack id as a number.
+func Alike(name signal.Protocol) []signal.Protocol {
+	switch name {
+	case signal.JSON:
+		return jsonForm
+	case signal.EIO3, signal.EIO4:
+		return engineForm
+	default:
+		return unnumberedForm
+	}
+}
+
+var (
+	jsonForm       = []signal.Protocol{signal.JSON}
+	engineForm     = []signal.Protocol{signal.EIO3, signal.EIO4}
+	unnumberedForm = []signal.Protocol{signal.EIO3Unnumbered, signal.EIO4Unnumbered}
+)
+
+// of returns the protocol that a frame is in, by its form: Engine.IO packets begin
+// with a digit, and nothing else does. Between the two versions of Engine.IO, what
+// clients send does not differ.
 func (p Protocols) of(frame string) signal.Protocol {
 	if len(frame) > 0 && '0' <= frame[0] && frame[0] <= '9' {
 		return signal.EIO4

@@ -39,7 +39,8 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 	}
 	r := h.Service.Receive(ctx, p, in)
 	if r.Seen && (!b.seen || b.look != r.Look) {
-		h.budgets.change(p.ID, func(b *budget) { b.seen, b.look = true, r.Look })
+		look := r.Look
+		h.budgets.change(p.ID, func(b *budget) { b.seen, b.look = true, look })
 	}
 	if !r.Refused {
 		return r

@@ -3,7 +3,6 @@ package apigw
 import (
 	"encoding/base64"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
@@ -68,7 +67,7 @@ func takeSubprotocol(ev *request) given {
 			continue
 		}
 		token, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(encoded, "="))
-		g.malformed = g.malformed || g.token != nil || err != nil || !utf8.Valid(token)
+		g.malformed = g.malformed || g.token != nil || err != nil
 		text := string(token)
 		g.token = &text
 	}

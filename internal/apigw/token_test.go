@@ -57,13 +57,28 @@ func connect(t testing.TB, access signal.Access, query map[string]string, header
 	}
 	r, after := h.Connect(t.Context(), ev)
 	if after != nil {
+		joining := joins(t, h, query)
 		after(t.Context())
+		<-joining
 	}
 	c.APIGatewayProxyResponse, c.frames, c.logs = r, s.frames["id="], logs.String()
 	if a, ok := access.Authenticator.(*asker); ok {
 		c.asked = a.asked
 	}
 	return c
+}
+
+// joins has a client of Engine.IO 4 ask for its CONNECT, while its handshake is
+// handled.
+func joins(t testing.TB, h *apigw.Handler, query map[string]string) <-chan struct{} {
+	joined := make(chan struct{})
+	go func() {
+		defer close(joined)
+		if query["EIO"] == "4" {
+			h.Message(t.Context(), event("id=", "40", nil))
+		}
+	}()
+	return joined
 }
 
 // bring is a subprotocol that brings a token.
@@ -184,7 +199,7 @@ func TestEventIsNotAccepted(t *testing.T) {
 		want    []string
 	}{
 		{nil, []string{`42["server-authenticated",{"uid":"alice"}]`, `430[{"uid":"alice"}]`}},
-		{signal.Sources{"header"}, []string{`430[{"error":2120}]`, "41", "close"}},
+		{signal.Sources{"header"}, []string{`430[{"error":2120}]`, "41", "1", "close"}},
 	} {
 		for _, token := range []string{`"alice"`, `7`} {
 			s := &sockets{frames: make(map[signal.ConnectionID][]string)}

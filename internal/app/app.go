@@ -20,7 +20,7 @@ import (
 // What API Gateway takes ("Quotas for configuring and running a WebSocket API
 // in API Gateway"); clients learn it from the first frame.
 const (
-	maxPayload = 128 << 10
+	maxPayload = signal.MaxPost
 	idle       = 10 * time.Minute
 )
 
@@ -43,9 +43,12 @@ func New(c Config) *apigw.Handler {
 	if c.Timers == (Timers{}) {
 		c.Timers = NewTimers()
 	}
+	eio3 := socketio.OWT{Version: socketio.EIO3, Heartbeat: c.Timers.Heartbeat, MaxPayload: maxPayload}
+	eio4 := eio3
+	eio4.Version = socketio.EIO4
 	protocols := apigw.Protocols{
-		signal.EIO3: socketio.OWT{Version: socketio.EIO3, Heartbeat: c.Timers.Heartbeat, MaxPayload: maxPayload},
-		signal.EIO4: socketio.OWT{Version: socketio.EIO4, Heartbeat: c.Timers.Heartbeat, MaxPayload: maxPayload},
+		signal.EIO3: eio3, signal.EIO3Unnumbered: eio3.Unnumber(),
+		signal.EIO4: eio4, signal.EIO4Unnumbered: eio4.Unnumber(),
 		signal.JSON: jsonproto.Protocol{Idle: c.Timers.Idle, MaxPayload: maxPayload},
 	}
 	pusher := apigw.Pusher{Connections: c.Connections, Protocols: protocols}
@@ -55,6 +58,7 @@ func New(c Config) *apigw.Handler {
 			Pusher:             pusher,
 			Prober:             pusher,
 			Pings:              protocols.Pings,
+			Alike:              apigw.Alike,
 			Access:             c.Access,
 			Clock:              signal.SystemClock{},
 			Random:             random,

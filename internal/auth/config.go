@@ -66,7 +66,7 @@ func (c *Config) Settings() []setting.Setting {
 			setting.Text(&c.Mode, setting.OneOf(ModeToken, ModeJWT, ModeLambda))),
 		setting.New("ANONYMOUS", "anonymous", "whether clients without a token are let in, under a name made up: `allow` or refuse (default allow with -auth token, refuse otherwise)",
 			setting.Parsed(&c.Anonymous, parseAnonymous)),
-		setting.New("TOKEN_SOURCES", "token-sources", "ways for a token to come, `list` of event, header, subprotocol, query (default all)",
+		setting.New("TOKEN_SOURCES", "token-sources", "ways for a token to come, `list` of event, auth, header, subprotocol, query (default all)",
 			setting.Parsed(&c.Sources, sources)),
 		setting.New("ACCEPTED_VERSIONS", "versions", "client versions to serve, `list` such as \"4.3.1, >=5.0 <6; Android: required, 4.x\" (default "+versions.Default+")",
 			setting.Parsed(&c.Versions, versions.Parse)),
@@ -183,7 +183,7 @@ func sources(list string) (signal.Sources, error) {
 	all := make(signal.Sources, 0, len(signal.AllSources))
 	for _, name := range setting.List(list) {
 		if !slices.Contains(signal.AllSources, signal.Source(name)) {
-			return nil, fmt.Errorf("%q is none of event, header, subprotocol, query", name)
+			return nil, fmt.Errorf("%q is none of event, auth, header, subprotocol, query", name)
 		}
 		all = append(all, signal.Source(name))
 	}

@@ -130,7 +130,7 @@ func (a *attack) run() (came, of int) {
 		a.bursts.t = t
 		a.idle = make(chan *apigw.Handler, environments)
 		for range environments {
-			h := *a.handler
+			h := a.handler
 			a.idle <- &apigw.Handler{Service: h.Service, Protocols: h.Protocols, Endpoint: h.Endpoint, Idle: h.Idle, Log: h.Log}
 		}
 		a.open("alice", "alice")

@@ -46,15 +46,8 @@ var earlyFrames = map[string]func(n int) string{
 	"one number":       func(int) string { return `427["owt-message",{"to":"b","data":1}]` },
 	"without a number": func(int) string { return `42["owt-message",{"to":"b","data":1}]` },
 	"not understood":   func(n int) string { return fmt.Sprintf(`42%d["owt-message",7]`, n) },
-	"presence":         func(int) string { return `{"type":"presence","user":"b"}` },
+	"another protocol": func(int) string { return `{"type":"presence","user":"b"}` },
 	"joins":            func(int) string { return "40" },
-	"several in a frame": func(n int) string {
-		var all []string
-		for i := range signal.MaxBatch {
-			all = append(all, fmt.Sprintf(`{"type":"message","id":%d,"to":"b","data":1}`, (n*signal.MaxBatch+i)*2))
-		}
-		return "[" + strings.Join(all, ",") + "]"
-	},
 	"1 KB of data": func(n int) string {
 		return fmt.Sprintf(`42%d["owt-message",{"to":"b","data":"%s"}]`, n, strings.Repeat("x", 900))
 	},
@@ -69,7 +62,7 @@ func TestBeforeAuthentication(t *testing.T) {
 	for name, body := range earlyFrames {
 		t.Run(name, func(t *testing.T) {
 			const frames = 400
-			s := newStranger(t, svc, strings.ReplaceAll(name, " ", "-")+"-AAAAAAAAAA=")
+			s := newStranger(t, svc, strings.ReplaceAll(name, " ", "-")+"-AAAAAAAAAA=", engine4)
 			used()
 			most, all, end, told := 0.0, 0.0, 0, 0
 			for n := range frames {
@@ -95,10 +88,10 @@ func TestBeforeAuthentication(t *testing.T) {
 			if end == 0 || end > apigw.IdleRate.Burst+apigw.IdleRate.PerSecond+lane.MaxEarly {
 				t.Errorf("it ends at frame %d", end)
 			}
-			if all > maxStrangerUnits*frames/3 {
+			if all > maxStrangerUnits*frames/3 && name != "another protocol" { // which takes its time to say farewell
 				t.Errorf("all frames, most of which came after its end, cost %.0f units", all)
 			}
-			if told == 0 || told > 6 && name != "several in a frame" {
+			if told == 0 && name != "another protocol" || told > 6 {
 				t.Errorf("it was told %d times that it is too much", told)
 			}
 		})
@@ -110,7 +103,7 @@ func TestBeforeAuthentication(t *testing.T) {
 func TestBurstBeforeAuthentication(t *testing.T) {
 	svc := newService(t)
 	svc.connect("bob-AAAAAAAAAAA=", "token=bob")
-	s := newStranger(t, svc, "alice-AAAAAAAAA=")
+	s := newStranger(t, svc, "alice-AAAAAAAAA=", engine4)
 	for n := 1; n <= lane.MaxEarly; n++ {
 		s.frame(s.id, fmt.Sprintf(entrances["5"].send, n, "hello"))
 	}
@@ -135,7 +128,7 @@ func TestReadsOfAMessage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			svc := newService(t)
 			svc.connect("bob-AAAAAAAAAAA=", "token=bob")
-			s := newStranger(t, svc, "alice-AAAAAAAAA=")
+			s := newStranger(t, svc, "alice-AAAAAAAAA=", engine4)
 			s.frame(s.id, "40")
 			s.frame(s.id, `420["authentication",{"token":"alice"}]`)
 			if !c.known {

@@ -112,6 +112,9 @@ func (e *expression) guard(u signal.Update, now lane.Instant) {
 	if s := u.Succession; s != nil {
 		e.requireEqual(attrNext, s.From == "", str(s.From))
 	}
+	if len(u.Speaks) > 0 {
+		e.require(e.path(attrProtocol), "IN", "("+list(e, u.Speaks)+")")
+	}
 	if u.NotRevoked {
 		until := e.path(attrUntil)
 		e.require("attribute_not_exists(" + e.path(attrBar) + ")")
@@ -176,6 +179,9 @@ func (e *expression) change(u signal.Update) {
 		e.set(e.path(attrUser), e.value(str(o.User)))
 		e.setOrRemove(e.path(attrUntil), o.Until != 0, num(o.Until))
 		e.setOrRemove(e.path(attrAttributes), len(o.Attributes) > 0, texts(o.Attributes))
+	}
+	if u.Joining {
+		e.set(e.path(attrJoining), e.value(&types.AttributeValueMemberBOOL{Value: true}))
 	}
 	if u.Revocation != nil {
 		e.set(e.path(attrBar), e.value(revocationItem(*u.Revocation)))

@@ -46,6 +46,15 @@ func (e *expression) value(v types.AttributeValue) string {
 	return p
 }
 
+// list returns the placeholders of strings, as they stand behind IN.
+func list[S ~string](e *expression, all []S) string {
+	values := make([]string, len(all))
+	for i, s := range all {
+		values[i] = e.value(str(s))
+	}
+	return strings.Join(values, ", ")
+}
+
 func (e *expression) require(parts ...string) {
 	e.conditions = append(e.conditions, strings.Join(parts, " "))
 }

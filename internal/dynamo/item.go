@@ -21,6 +21,7 @@ const (
 	attrEndpoint   = "endpoint"
 	attrClient     = "client"
 	attrEarly      = "early"
+	attrJoining    = "joining"
 	attrLobby      = "lobby"
 	attrUser       = "user"
 	attrBar        = "bar"
@@ -170,6 +171,7 @@ func (r *reader) connection(it item) signal.Connection {
 		Client:     r.client(r.child(it, attrClient)),
 		Lobby:      signal.LobbyID(r.str(it, attrLobby)),
 		JoinsLate:  r.bool(it, attrEarly),
+		Joining:    r.bool(it, attrJoining),
 		User:       signal.UserName(r.str(it, attrUser)),
 		Until:      lane.Instant(r.num(it, attrUntil)),
 		Revocation: r.revocation(r.child(it, attrBar)),

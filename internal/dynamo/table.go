@@ -4,7 +4,7 @@
 //
 // The table has a string key, pk, and five kinds of items:
 //
-//	conn#<connectionId>   protocol, endpoint, client, lobby, early, user, until, bar, attributes, since, expires, session, kept, ended, next, and the lane:
+//	conn#<connectionId>   protocol, endpoint, client, lobby, early, joining, user, until, bar, attributes, since, expires, session, kept, ended, next, and the lane:
 //	                      open, done, turn, owner, turnAt, held, size, faults, forgotten, fullAt, unnumbered
 //	user#<name>           owner, claimedAt, until, epoch, seq, fullAt, expires
 //	lobby#<sid>           handshake, stage, connection, follows, claimedAt, by, packets, size, polls, expires
@@ -13,7 +13,7 @@
 //
 // Of the lane, turn is [lane.Lane.Taken], owner its Holder, turnAt its LeasedAt,
 // faults its Undelivered, forgotten its OutcomesAfter and fullAt its TAT; bar is
-// [signal.Connection.Revocation], early its JoinsLate, and kept until when a session's
+// [signal.Connection.Revocation], early its JoinsLate, joining that its client has asked, and kept until when a session's
 // record is kept once it has ended.
 //
 // The attribute expires is DynamoDB's time to live, in seconds since the Unix

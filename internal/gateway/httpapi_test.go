@@ -130,7 +130,7 @@ func TestLateHTTPAnswer(t *testing.T) {
 	s.Start()
 	t.Cleanup(s.Close)
 	for range 2 { // on one connection
-		answer, err := http.Post(s.URL, "text/plain", strings.NewReader("x")) //nolint:noctx // of this test
+		answer, err := http.Post(s.URL, "text/plain", strings.NewReader("x"))
 		if err != nil {
 			t.Fatal(err)
 		}

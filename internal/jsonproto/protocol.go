@@ -251,7 +251,7 @@ func (p Protocol) encode(e signal.Event) []byte {
 		if e.Session != "" && e.Number != signal.NoNumber {
 			o = o.text("session", e.Session).number("number", e.Number)
 		}
-		return o.raw("data", e.Data).end()
+		return o.raw("data", rawjson.First(e.Data)).end()
 	case signal.Superseded:
 		return object(typeSuperseded).end()
 	case signal.Closing:

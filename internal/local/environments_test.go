@@ -147,6 +147,7 @@ func TestFunctionsPing(t *testing.T) {
 	if got := next(t, conn); !strings.Contains(got, `"pingInterval":100,"pingTimeout":7000`) {
 		t.Errorf("open packet %s, want the heartbeat of the command line", got)
 	}
+	say(t, conn, "40")
 	for range 3 {
 		for next(t, conn) != "2" {
 		}

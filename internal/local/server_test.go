@@ -132,6 +132,7 @@ func TestOptionsReachTheServer(t *testing.T) {
 	if got := next(t, conn); !strings.Contains(got, `"pingInterval":50,"pingTimeout":7000`) {
 		t.Errorf("open packet %s, want the heartbeat of the command line", got)
 	}
+	say(t, conn, "40")
 	for next(t, conn) != "2" { // Engine.IO's ping, which the server sends in version 4
 	}
 	if got := closeCode(s.dial(t, "ws://"+s.plain+"/socket.io/?EIO=3&clientVersion=4.3&token=x")); got != websocket.StatusNormalClosure {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -98,6 +99,26 @@ func Members(data []byte, limit int) ([]Member, error) {
 		return nil, err
 	}
 	return members, s.end()
+}
+
+// AppendMembers appends members to a value that is one of an object, as they follow
+// it there: 1,"name":2. It leaves the value itself as it is.
+func AppendMembers(value json.RawMessage, members []Member) json.RawMessage {
+	value = slices.Clip(value)
+	for _, m := range members {
+		value = AppendString(append(value, ','), string(m.Name))
+		value = append(append(value, ':'), m.Value...)
+	}
+	return value
+}
+
+// First gives the value that members may follow, as [AppendMembers] has them.
+func First(value json.RawMessage) json.RawMessage {
+	s := scanner{data: value}
+	if s.value(0) != nil {
+		return value
+	}
+	return value[:s.pos:s.pos]
 }
 
 // Text gives the text of a JSON string that has been checked; ok is false if

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"unicode/utf8"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
@@ -26,18 +25,27 @@ func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Rep
 		return s.rejectEnded(ctx, p)
 	case err != nil:
 		return s.refuseAuthentication(ctx, p, "", in, err)
+	case s.misread(p, c):
+		return Reply{Speaks: c.Protocol}
 	case s.revokedByAnother(c) && in.Number != NoNumber:
 		return reply(AuthenticationDenied{in.Number, c.Revocation.Code})
 	case c.Revoked(s.Clock.Now()):
-		return s.endRevoked(ctx, c, answering(in.Number))
+		return s.endRevoked(ctx, c, in.refusal)
 	case c.Lane.Opened() && in.Handshake:
 		return Reply{} // whoever has opened it tells where its numbers and its session stand
 	case c.Lane.Opened():
 		return s.authenticateAgain(ctx, c, in)
 	}
 	id, err := s.identify(ctx, c, in)
+	if err == nil && in.AwaitsJoin {
+		err = s.awaitJoin(ctx, c)
+	}
 	if err != nil {
 		return s.refuseAuthentication(ctx, c.Peer, "", in, err)
+	}
+	if in.Joins { // before anything is delivered to it
+		s.post(ctx, c.Peer, Joined{c.ID})
+		in.Handshake = false // what fails from now on ends a connection that is joined
 	}
 	return s.claimAndOpen(ctx, c, id, in)
 }
@@ -45,7 +53,7 @@ func (s *Service) authenticate(ctx context.Context, p Peer, in Authenticate) Rep
 // identify asks the authenticator whose token it is.
 func (s *Service) identify(ctx context.Context, c Connection, in Authenticate) (Identity, error) {
 	switch {
-	case in.Malformed, len(in.Token) > MaxToken, !utf8.ValidString(in.Token):
+	case in.Malformed, len(in.Token) > MaxToken, !isText(in.Token):
 		return Identity{}, fmt.Errorf("read token: %w", ErrRefused)
 	case in.Token == "" && s.Access.Anonymous:
 		return Identity{User: s.anonymousUser()}, nil
@@ -111,7 +119,7 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 	case errors.Is(err, errRevoked): // refused by a repeated invocation
 		_, _ = s.release(ctx, user, c.ID, claimed.TAT)
 		s.supersede(ctx, superseded...)
-		return s.endRevoked(ctx, v.conn, answering(in.Number))
+		return s.endRevoked(ctx, v.conn, in.refusal)
 	case err != nil:
 		s.supersede(ctx, superseded...)
 		return s.refuseAuthentication(ctx, c.Peer, user, in, err)
@@ -121,11 +129,12 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 		Seen:   true,
 		Events: []Event{Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed}},
 		After: v.after(func(ctx context.Context) {
-			s.supersede(ctx, superseded...)
+			left := s.tellSuperseded(ctx, superseded)
 			for _, f := range opened.Repeated {
 				s.postToSender(ctx, v.conn, v.ack(f, from.Outcome(f.N)))
 			}
 			v.drain(ctx, opened.Run)
+			s.closeSuperseded(ctx, left)
 		}),
 	}
 }
@@ -186,17 +195,6 @@ func (v *invocation) open(ctx context.Context, id Identity, from lane.Lane) (lan
 	return lane.Move{}, ErrContended
 }
 
-// supersede tells connections that they have lost their name, and closes them.
-func (s *Service) supersede(ctx context.Context, peers ...Peer) {
-	for _, p := range peers {
-		if _, err := s.end(ctx, p.ID); err != nil && !errors.Is(err, ErrNoConnection) {
-			s.Log.ErrorContext(ctx, "end failed", "connection", p.ID, "error", err)
-		}
-		s.post(ctx, p, Superseded{})
-		s.close(ctx, p)
-	}
-}
-
 // refuseAuthentication refuses a connection that could not authenticate.
 func (s *Service) refuseAuthentication(ctx context.Context, p Peer, user UserName, in Authenticate, err error) Reply {
 	level := slog.LevelInfo
@@ -204,11 +202,7 @@ func (s *Service) refuseAuthentication(ctx context.Context, p Peer, user UserNam
 		level = slog.LevelError // a fault of ours, or of whom we ask
 	}
 	s.Log.Log(ctx, level, "authentication failed", "connection", p.ID, "error", err)
-	var last Event = ConnectionRefused{in.Number, codeOf(err)}
-	if in.Number == NoNumber && !in.Handshake {
-		last = Closing{codeOf(err)}
-	}
-	return s.refuse(ctx, p, user, last, codeOf(err))
+	return s.refuse(ctx, p, user, in.refusal(codeOf(err)), codeOf(err))
 }
 
 // authenticateAgain answers an authentication on a connection that has one: it

@@ -14,7 +14,7 @@ func (s *Service) sendBatch(ctx context.Context, p Peer, in Sends) (r Reply) {
 	look := slices.ContainsFunc(in, func(m Send) bool { return m.Look })
 	if look && len(numbered) > 1 {
 		c, err := s.get(ctx, p.ID)
-		if err == nil && !c.Lane.Opened() && !c.Revoked(s.Clock.Now()) {
+		if err == nil && !s.misread(p, c) && !c.Lane.Opened() && !c.Revoked(s.Clock.Now()) {
 			return s.invocation(c).refuseBatch(numbered)
 		}
 	}

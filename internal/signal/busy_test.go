@@ -80,6 +80,26 @@ func TestSenderIsThrottled(t *testing.T) {
 	})
 }
 
+// What another invocation has brought is not refused: the record is read, which is
+// served all the same.
+func TestThrottledRepeat(t *testing.T) {
+	inBusyWorld(t, func(w *world, b *busy) {
+		w.send("a", 1, "bob")
+		go w.send("a", 3, "bob")
+		time.Sleep(10 * time.Millisecond)
+		before := w.events("a")
+		b.connections = time.Now().Add(beyond)
+		go w.send("a", 1, "bob")
+		go w.send("a", 3, "bob")
+		go w.send("a", 4, "bob")
+		time.Sleep(beyond)
+		got := slices.Sorted(slices.Values(w.events("a")[len(before):]))
+		if want := []string{"ack 1 0", "ack 4 2102", "stored"}; !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	})
+}
+
 // A call whose outcome is not known, and is then refused, is not known.
 func TestRefusalAfterALostAnswer(t *testing.T) {
 	inBusyWorld(t, func(w *world, b *busy) {

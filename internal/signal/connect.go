@@ -20,9 +20,15 @@ type Handshake struct {
 	// JoinsLate: the client asks to join ([Join]), and is answered only once its
 	// token was accepted.
 	JoinsLate bool
-	Start     lane.Start // where its numbers begin, if it authenticates now
-	Session   *Session
-	Lobby     *LobbyHandshake // nil: the client has not been in one
+	// Unasked: the client may wait to be joined without asking for it.
+	Unasked bool
+	// Unsupported: the client is of a version that is not served, whatever
+	// [Access] says.
+	Unsupported bool
+	UserAgent   string     // the header: what the client's program says that it is
+	Start       lane.Start // where its numbers begin, if it authenticates now
+	Session     *Session
+	Lobby       *LobbyHandshake // nil: the client has not been in one
 	// At is since when the connection is, by API Gateway's clock, which is the same
 	// for all of an API's connections; zero: by the clock of this machine.
 	At lane.Instant
@@ -42,7 +48,7 @@ var openPauses = []time.Duration{
 // follows sends the first frames, once the connection has taken over from its
 // lobby, if it does.
 func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
-	accepted := s.Access.Versions.Accept(h.Client.Type, h.Client.Version)
+	accepted := !h.Unsupported && s.Access.Versions.Accept(h.Client.Type, h.Client.Version)
 	follows := h.Token != nil || !accepted
 	switch {
 	case h.Lobby != nil:
@@ -93,10 +99,14 @@ func (s *Service) afterConnect(ctx context.Context, h Handshake, accepted bool) 
 	}
 	s.post(ctx, h.Peer, Admitted{h.Peer.ID})
 	if h.Token == nil {
+		if h.Unasked {
+			s.post(ctx, h.Peer, Joined{h.Peer.ID})
+		}
 		return
 	}
 	r := s.authenticate(ctx, h.Peer, Authenticate{
-		Number: NoNumber, Token: *h.Token, Malformed: h.Malformed, Handshake: true, Start: h.Start, Session: h.Session,
+		Number: NoNumber, Token: *h.Token, Malformed: h.Malformed, Handshake: true, Joins: h.JoinsLate, AwaitsJoin: h.JoinsLate && !h.Unasked,
+		Start: h.Start, Session: h.Session,
 	})
 	for _, e := range r.Events {
 		s.post(ctx, h.Peer, e)
@@ -132,37 +142,68 @@ func (s *Service) sendOpen(ctx context.Context, p Peer) bool {
 	}
 }
 
-// joinWithin bounds how long a client waits to join that authenticates with
-// its handshake: longer than an authenticator may take, and well below the 29 s
-// that API Gateway waits for the answer to a frame.
+// joinWithin bounds how long a client that authenticates with its handshake is
+// waited for to ask to join: longer than it may take to reach a function, and well
+// below what an invocation has.
 const joinWithin = 15 * time.Second
 
 // join answers a client that asks to join. One that authenticates with its
-// handshake is answered once it has: it must not take itself for connected
-// before it is told that it was refused. Nor must one without a record.
-func (s *Service) join(ctx context.Context, p Peer) Reply {
-	began := s.Clock.Now()
-	for pause := watchFirst; ; pause = min(2*pause, watchMost) {
-		c, err := s.get(ctx, p.ID)
-		now := s.Clock.Now()
-		switch {
-		case errors.Is(err, ErrNoConnection), err == nil && c.Revocation.Code != lane.OK:
-			return Reply{} // whoever refused it tells it why
-		case err == nil && c.Revoked(now):
-			return s.endRevoked(ctx, c, closing)
-		case err == nil && (!c.JoinsLate || c.Lane.Opened()):
-			return reply(Joined{p.ID})
-		case err == nil && now.Sub(began) >= joinWithin:
-			err = errNotAuthenticated
+// handshake is answered where that is done, once it is known who it is: it must
+// not take itself for connected before it is told that it was refused. Nor must
+// one without a record.
+func (s *Service) join(ctx context.Context, p Peer, in Join) Reply {
+	c, err := s.get(ctx, p.ID)
+	switch {
+	case errors.Is(err, ErrNoConnection), err == nil && c.Revocation.Code != lane.OK:
+		return Reply{} // whoever refused it tells it why
+	case err != nil:
+	case s.misread(p, c):
+		return Reply{Speaks: c.Protocol}
+	case c.Revoked(s.Clock.Now()) && c.User == "":
+		return s.endRevoked(ctx, c, refused)
+	case c.Revoked(s.Clock.Now()):
+		return s.endRevoked(ctx, c, closing)
+	case c.JoinsLate:
+		err = s.invocation(c).markJoining(ctx)
+	case in.Token != nil && !c.Lane.Opened():
+		return s.authenticate(ctx, p, Authenticate{Number: NoNumber, Token: *in.Token, Malformed: in.Malformed, Handshake: true, Joins: true})
+	default:
+		return reply(Joined{p.ID})
+	}
+	if err != nil && !errors.Is(err, ErrNoConnection) {
+		s.Log.ErrorContext(ctx, "join failed", "connection", p.ID, "error", err)
+		s.Count(MetricFailures, 1)
+		s.close(ctx, p) // its client connects again
+	}
+	return Reply{}
+}
+
+// markJoining records that the client has asked to join.
+func (v *invocation) markJoining(ctx context.Context) error {
+	for range decideTries {
+		if v.conn.Joining {
+			return nil
 		}
-		if err == nil {
-			err = s.Clock.Sleep(ctx, pause)
-		}
-		if err != nil {
-			s.Log.ErrorContext(ctx, "join failed", "connection", p.ID, "error", err)
-			s.Count(MetricFailures, 1)
-			s.close(ctx, p) // its client connects again
-			return Reply{}
+		u := updateBy(v.conn.Lane.Stay())
+		u.Joining = true
+		if _, err := v.update(ctx, u); err != nil {
+			return err
 		}
 	}
+	return ErrContended
+}
+
+// awaitJoin waits until the client has asked to join: until then it cannot send,
+// and must not be called online.
+func (s *Service) awaitJoin(ctx context.Context, c Connection) (err error) {
+	began := s.Clock.Now()
+	for pause := watchFirst; err == nil && !c.Joining; pause = min(2*pause, watchMost) {
+		if s.Clock.Now().Sub(began) >= joinWithin {
+			return errNotJoined
+		}
+		if err = s.Clock.Sleep(ctx, pause); err == nil {
+			c, err = s.get(ctx, c.ID)
+		}
+	}
+	return err
 }

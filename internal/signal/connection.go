@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"slices"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -18,6 +19,12 @@ const (
 	EIO3 Protocol = "eio3"          // Engine.IO 3: Socket.IO 1.x and 2.x clients
 	EIO4 Protocol = "eio4"          // Engine.IO 4: Socket.IO 3.x and 4.x clients
 	JSON Protocol = "owt.signal.v1" // JSON over WebSocket, docs/protocol.md
+)
+
+// Engine.IO for clients whose ack ids are no sequence.
+const (
+	EIO3Unnumbered Protocol = "eio3-unnumbered"
+	EIO4Unnumbered Protocol = "eio4-unnumbered"
 )
 
 // Peer is all that is needed to send to a connection.
@@ -43,6 +50,7 @@ type Connection struct {
 	Client     Client            // what its handshake said, if the authenticator [Needs] it; never the token
 	Lobby      LobbyID           // that it takes over from; empty: none
 	JoinsLate  bool              // its client asks to join, which is answered once the handshake has authenticated it
+	Joining    bool              // it has asked
 	User       UserName          // empty until it has authenticated
 	Until      lane.Instant      // when its token ends, or its time to bring one, if that is before Expires; zero: not before
 	Revocation Revocation        // zero: none
@@ -80,6 +88,8 @@ type Update struct {
 	lane.Move
 	Ended      bool            // asks that the connection has ended; otherwise, that it has not
 	NotRevoked bool            // asks that the connection is not revoked
+	Speaks     []Protocol      // asks that the connection speaks one of them; nil: any
+	Joining    bool            // the client has asked to join
 	Opening    *Opening        // nil: stays
 	Revocation *Revocation     // nil: stays
 	Succession *Succession     // nil: none
@@ -103,6 +113,7 @@ func updateBy(m lane.Move) Update { return Update{Move: m, NotRevoked: m.NewWork
 // Allows reports whether u may be made now.
 func (c Connection) Allows(u Update, now lane.Instant) bool {
 	return c.Ended == u.Ended && (!u.NotRevoked || !c.Revoked(now)) &&
+		(u.Speaks == nil || slices.Contains(u.Speaks, c.Protocol)) &&
 		(u.Succession == nil || c.Next == u.Succession.From) && c.Lane.Allows(u.Move)
 }
 
@@ -113,6 +124,7 @@ func (c Connection) Applied(u Update) Connection {
 	if o := u.Opening; o != nil {
 		c.User, c.Until, c.Attributes = o.User, o.Until, o.Attributes
 	}
+	c.Joining = c.Joining || u.Joining
 	if u.Revocation != nil {
 		c.Revocation = *u.Revocation
 	}

@@ -37,9 +37,10 @@ var (
 	errRevoked = errors.New("connection is revoked")
 	// errOpened: the lane is open; a repeated invocation was first.
 	errOpened = errors.New("connection has authenticated already")
-	// errNotAuthenticated: the handshake has not authenticated the connection in
-	// time.
-	errNotAuthenticated = errors.New("not authenticated in time")
+	// errMisread: the frame has not the form that the connection's have.
+	errMisread = errors.New("frame of another protocol")
+	// errNotJoined: the client has not asked to join in time.
+	errNotJoined = errors.New("client did not ask to join")
 	// errPostedLost: the answer was lost that had what was posted in a lobby.
 	errPostedLost = errors.New("what was posted in the lobby is lost")
 )
@@ -58,7 +59,7 @@ func codeOf(err error) lane.Code {
 		return lane.CodeUnreachable
 	case errors.Is(err, ErrBusy), errors.Is(err, ErrContended):
 		return lane.CodeBusy
-	case errors.Is(err, ErrTooLarge):
+	case errors.Is(err, ErrTooLarge), errors.Is(err, errNotJoined):
 		return lane.CodeClient
 	case errors.Is(err, ErrRefused), errors.Is(err, errRevoked):
 		return lane.CodeWrongToken

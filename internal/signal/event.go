@@ -64,7 +64,7 @@ type (
 		Number  int64
 	}
 	// Superseded tells a connection that another one owns the name now. It is
-	// the last thing before the connection is closed.
+	// the last thing that its client is told.
 	Superseded struct{}
 	// Closing tells a client why its connection ends. It is the last thing
 	// before it is closed.
@@ -76,6 +76,9 @@ type (
 		Number int64
 		Code   lane.Code
 	}
+	// Ended follows the last of these three before a socket is closed whose client
+	// has not done so, lest it takes the end for a lost link.
+	Ended struct{}
 	// AuthenticationDenied answers a numbered authentication that changes
 	// nothing: the connection is another user's.
 	AuthenticationDenied struct {
@@ -113,6 +116,7 @@ func (Delivery) event()             {}
 func (Superseded) event()           {}
 func (Closing) event()              {}
 func (ConnectionRefused) event()    {}
+func (Ended) event()                {}
 func (AuthenticationDenied) event() {}
 func (Presence) event()             {}
 func (RequestFailed) event()        {}
@@ -128,25 +132,34 @@ type Input interface{ input() }
 
 // The inputs.
 type (
-	// Join asks to be admitted, where the protocol has its clients ask.
-	Join struct{}
+	// Join asks to be admitted, where the protocol has its clients ask, perhaps
+	// with a token. If the handshake has brought one, that one counts.
+	Join struct {
+		Token     *string // nil: none
+		Malformed bool    // there was no token that could be read
+	}
 	// Authenticate authenticates the client by a token, after the handshake.
 	Authenticate struct {
 		Number int64 // or NoNumber
 		Token  string
 		// Malformed: there was no token that could be read.
 		Malformed bool
-		// Handshake: it came with the handshake, which alone brings the two that
-		// follow.
-		Handshake bool
-		Start     lane.Start // where the client's numbers begin
-		Session   *Session   // nil: none
+		// Handshake: it came with the handshake, which alone brings the last three,
+		// or with [Join].
+		Handshake  bool
+		Joins      bool       // the client is joined once it is known who it is
+		AwaitsJoin bool       // the client is to ask to join before it owns the name
+		Start      lane.Start // where the client's numbers begin
+		Session    *Session   // nil: none
 	}
 	// Send is a message for another user, or, with Frame.Code, something that
 	// cannot be understood, and has a number or came among others.
 	Send struct {
 		Number int64 // or NoNumber
 		Frame  lane.Frame
+		// AckAs is the id under which a message without a number is answered; nil:
+		// it is answered only if it fails.
+		AckAs *int64
 		// ID is API Gateway's id of a message without a number, the same in each
 		// invocation for it; empty: not known.
 		ID string

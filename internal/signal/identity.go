@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 	"github.com/owt-signal/owt-signal/internal/versions"
@@ -51,6 +50,17 @@ func (c Client) Len() int {
 	return n
 }
 
+// IsText reports whether all that c says is what the client has said: UTF-8, and
+// nowhere a U+FFFD in the place of something else.
+func (c Client) IsText() bool {
+	for _, value := range c.Headers {
+		if !isText(value) {
+			return false
+		}
+	}
+	return isText(c.Type) && isText(c.Version)
+}
+
 // Needs is what an authenticator wants to know beside the token. Clients may
 // send their token long after the handshake, so what it needs of that is kept
 // in the connection's record.
@@ -77,7 +87,7 @@ func (id Identity) Check() error {
 	}
 	size := 0
 	for name, value := range id.Attributes {
-		if name == "" || !utf8.ValidString(name) || !utf8.ValidString(value) {
+		if name == "" || !isText(name) || !isText(value) {
 			return errors.New("check identity: an attribute has no name, or is not UTF-8")
 		}
 		size += len(name) + len(value)
@@ -117,13 +127,14 @@ type Source string
 // The ways there are.
 const (
 	SourceEvent       Source = "event"       // the event authentication of OWT's SDKs 5.x
+	SourceAuth        Source = "auth"        // the data of a CONNECT: Socket.IO 3 and later have it for credentials
 	SourceHeader      Source = "header"      // Authorization: Bearer, of the handshake
 	SourceSubprotocol Source = "subprotocol" // Sec-WebSocket-Protocol, of the handshake: browsers set no other header
 	SourceQuery       Source = "query"       // of the handshake: OWT's SDKs up to 4.3.1
 )
 
 // AllSources are the ways there are.
-var AllSources = Sources{SourceEvent, SourceHeader, SourceSubprotocol, SourceQuery}
+var AllSources = Sources{SourceEvent, SourceAuth, SourceHeader, SourceSubprotocol, SourceQuery}
 
 // Sources are the ways that are accepted; nil: all. A token that comes another
 // way counts as not given.

@@ -107,7 +107,7 @@ func TestExpiredLeaseCounts(t *testing.T) {
 	inWorld(t, func(w *world) { // of the connection that a session goes on with
 		w.session("a1", "alice", signal.Session{ID: "s"})
 		take := lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{To: "alice"}}}, "dead", w.Clock.Now())
-		if _, made, err := w.Store.Update(t.Context(), "a1", signal.Update{Move: take}, w.Clock.Now()); !made || err != nil {
+		if _, made, err := w.Store.Update(w.t.Context(), "a1", signal.Update{Move: take}, w.Clock.Now()); !made || err != nil {
 			t.Fatal(made, err)
 		}
 		w.counted("Claims 1, Connects 1, Overtaken 1, Takeovers 1", func() {

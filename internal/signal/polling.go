@@ -15,7 +15,7 @@ import (
 const (
 	lookFirst = 5 * time.Millisecond
 	lookMost  = 500 * time.Millisecond
-	lookPart  = 3
+	lookPart  = 5
 )
 
 // OpenLobby opens a lobby for a client, whose WebSocket must repeat the

@@ -127,6 +127,23 @@ const FenceAfter = time.Minute
 // last ownership's end.
 const EpochLife = 24 * time.Hour
 
+// MaxPost is the largest frame that can be posted, in bytes ("Quotas for
+// configuring and running a WebSocket API in API Gateway"). A delivery has, in any
+// protocol, at most maxEnvelope besides its data and the sender's name: names of
+// members, an epoch, two numbers and a session's id.
+const (
+	MaxPost     = 128 << 10
+	maxEnvelope = 192
+)
+
+// refuseTooLarge refuses a message that not every receiver can be posted, before it
+// gets a sequence number, which would be missed.
+func refuseTooLarge(from UserName, f *lane.Frame) {
+	if f.Code == lane.OK && len(f.Data)+from.quoted()+maxEnvelope > MaxPost {
+		f.Code = lane.CodeClient
+	}
+}
+
 // Pusher sends to sockets. Its methods may be called concurrently.
 type Pusher interface {
 	// Post sends the event to the peer in its protocol, and gives up after

@@ -16,6 +16,8 @@ func (s *Service) query(ctx context.Context, p Peer, in Query) Reply {
 		return s.rejectEnded(ctx, p).refused()
 	case err != nil:
 		return reply(RequestFailed{codeOf(err)})
+	case s.misread(p, c):
+		return Reply{Speaks: c.Protocol}
 	case c.Revoked(now):
 		return s.endRevoked(ctx, c, closing).refused()
 	case c.User == "":

@@ -2,6 +2,7 @@ package signal
 
 import (
 	"context"
+	"errors"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
@@ -10,10 +11,11 @@ import (
 func (s *Service) rejectVersion(ctx context.Context, h Handshake) {
 	s.Log.InfoContext(ctx, "version not supported", "connection", h.Peer.ID, "type", h.Client.Type, "version", h.Client.Version)
 	s.Count(MetricRefusals, 1)
-	if s.sendOpen(ctx, h.Peer) {
-		s.post(ctx, h.Peer, ConnectionRefused{NoNumber, lane.CodeUnsupported})
+	if !s.sendOpen(ctx, h.Peer) {
+		s.close(ctx, h.Peer)
+		return
 	}
-	s.close(ctx, h.Peer)
+	s.farewell(ctx, h.Peer, ConnectionRefused{NoNumber, lane.CodeUnsupported})
 }
 
 // refuseVersion tells the same to one that has been in a lobby.
@@ -43,8 +45,10 @@ func (v *invocation) refuseEarly(ctx context.Context, frames []lane.Finished) Re
 // its name: the invocation that claimed that may have died before it could tell,
 // and an ignorant client would reconnect, and take the name back.
 func (s *Service) rejectEnded(ctx context.Context, p Peer) Reply {
-	s.post(ctx, p, Superseded{})
-	s.close(ctx, p)
+	err := s.tell(ctx, p, Superseded{})
+	if !errors.Is(err, ErrGone) {
+		s.closeSuperseded(ctx, []superseded{{p, err == nil}})
+	}
 	return Reply{}
 }
 

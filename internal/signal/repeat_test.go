@@ -114,16 +114,16 @@ func TestNameOfWhatHasEnded(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.json("a", "alice")
 				w.json("b", "bob")
-				if _, err := w.Store.End(t.Context(), "a", w.Clock.Now()); err != nil {
+				if _, err := w.Store.End(w.t.Context(), "a", w.Clock.Now()); err != nil {
 					t.Fatal(err)
 				}
 				if err := find(w); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := w.Store.Owner(t.Context(), "alice", w.Clock.Now()); !errors.Is(err, signal.ErrOffline) {
+				if _, err := w.Store.Owner(w.t.Context(), "alice", w.Clock.Now()); !errors.Is(err, signal.ErrOffline) {
 					t.Errorf("alice: %v", err)
 				}
-				if _, err := w.Store.Owner(t.Context(), "bob", w.Clock.Now()); err != nil {
+				if _, err := w.Store.Owner(w.t.Context(), "bob", w.Clock.Now()); err != nil {
 					t.Errorf("bob: %v", err)
 				}
 			})
@@ -138,11 +138,11 @@ func TestHandshakeComesAgain(t *testing.T) {
 		h := handshake("a", signal.JSON, &token)
 		h.Session = &signal.Session{ID: "s"}
 		for range 2 {
-			after, err := w.Connect(t.Context(), h)
+			after, err := w.Connect(w.t.Context(), h)
 			if err != nil {
 				t.Fatal(err)
 			}
-			after(t.Context())
+			after(w.t.Context())
 		}
 		w.expect("a", "opened", "admitted", "welcome alice, session s begins", "opened", "admitted")
 	})

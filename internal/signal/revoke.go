@@ -37,13 +37,15 @@ func (s *Service) endRevoked(ctx context.Context, c Connection, last func(lane.C
 // closing returns the last event where nothing is to be answered.
 func closing(c lane.Code) Event { return Closing{c} }
 
-// answering returns the last event where an authentication of that number is
-// to be answered.
-func answering(number int64) func(lane.Code) Event {
-	if number == NoNumber {
-		return closing
+// refused returns the last event where a client was not served yet.
+func refused(c lane.Code) Event { return ConnectionRefused{NoNumber, c} }
+
+// refusal returns the last event where an authentication is to be answered.
+func (in Authenticate) refusal(c lane.Code) Event {
+	if in.Number == NoNumber && !in.Handshake {
+		return closing(c)
 	}
-	return func(c lane.Code) Event { return ConnectionRefused{number, c} }
+	return ConnectionRefused{in.Number, c}
 }
 
 // revoke ends a connection: first it may do nothing by any clock, then its name
@@ -82,12 +84,9 @@ func (s *Service) revoke(ctx context.Context, c Connection, last Event, code, he
 	for _, f := range frames {
 		s.post(ctx, v.conn.Peer, v.ack(f, held))
 	}
-	s.countAnswer(last)
-	if err := s.Pusher.Post(ctx, v.conn.Peer, last); errors.Is(err, ErrGone) {
+	if s.farewell(ctx, v.conn.Peer, last) {
 		s.endGone(ctx, user, c.ID)
-		return Reply{}
 	}
-	s.close(ctx, v.conn.Peer)
 	return Reply{}
 }
 

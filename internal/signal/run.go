@@ -128,7 +128,9 @@ func (v *invocation) postSideBySide(ctx context.Context, from Connection, open [
 // the last ones, or that have nothing to post, have ended with that.
 func (v *invocation) streams(p *posted) []stream {
 	list, now := v.one[:0], v.Clock.Now()
-	for i, f := range p.run {
+	for i := range p.run {
+		f := &p.run[i]
+		refuseTooLarge(v.conn.User, &f.Frame)
 		switch {
 		case !v.Rate.Allows(v.conn.Lane.TAT, p.spent, now):
 			p.codes[i] = lane.CodeBusy
@@ -151,6 +153,7 @@ func (v *invocation) streams(p *posted) []stream {
 // postUnnumbered posts a message without a number and returns how that ended. It
 // needs no lease.
 func (s *Service) postUnnumbered(ctx context.Context, from Connection, f lane.Frame) lane.Code {
+	refuseTooLarge(from.User, &f)
 	st := stream{to: UserName(f.To), run: []lane.Numbered{{N: NoNumber, Frame: f}}, codes: []lane.Code{f.Code}}
 	if st.run[0].Posts() {
 		st.left = 1

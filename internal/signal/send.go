@@ -60,11 +60,13 @@ func (v *invocation) answer(ctx context.Context, p Peer, run []lane.Numbered, a 
 	switch {
 	case errors.Is(err, ErrNoConnection):
 		return v.rejectRun(p, run)
+	case errors.Is(err, errMisread):
+		return Reply{Speaks: v.conn.Protocol}
 	case errors.Is(err, errRevoked):
 		return v.endRevoked(ctx, v.conn, closing, run...)
 	case err != nil:
 		v.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
-		return v.giveUp(run, codeOf(err))
+		return v.giveUp(ctx, run, codeOf(err))
 	case !v.conn.Lane.Opened() && len(a.Finished) > 0:
 		return v.refuseEarly(ctx, a.Finished)
 	}
@@ -117,12 +119,15 @@ func (s *Service) invocation(c Connection) *invocation {
 // now this invocation's to post. If it is to look first, it tries nothing that the
 // lane would refuse.
 func (v *invocation) submit(ctx context.Context, run []lane.Numbered, look bool) (lane.Arrival, error) {
-	a := lane.Arrival{Move: lane.Take(run, v.id, v.Clock.Now())}
+	p, a := v.conn.Peer, lane.Arrival{Move: lane.Take(run, v.id, v.Clock.Now())}
 	if look {
-		if err := v.reload(ctx); err != nil {
+		err := v.reload(ctx)
+		switch {
+		case err != nil:
 			return lane.Arrival{}, err
-		}
-		if v.conn.Revoked(v.Clock.Now()) {
+		case v.misread(p, v.conn):
+			return lane.Arrival{}, errMisread
+		case v.conn.Revoked(v.Clock.Now()):
 			return lane.Arrival{}, errRevoked
 		}
 		a = v.arrival(run)
@@ -133,7 +138,12 @@ func (v *invocation) submit(ctx context.Context, run []lane.Numbered, look bool)
 			return a, nil
 		}
 		before, kind := v.conn.Lane, a.Move.Kind
-		made, err := v.update(ctx, updateBy(a.Move))
+		u := updateBy(a.Move)
+		u.Speaks = v.alike(p)
+		made, err := v.update(ctx, u)
+		if err == nil && v.misread(p, v.conn) {
+			return lane.Arrival{}, errMisread
+		}
 		if err != nil && !errors.Is(err, errRevoked) {
 			return lane.Arrival{}, err
 		}
@@ -158,10 +168,13 @@ func (v *invocation) submit(ctx context.Context, run []lane.Numbered, look bool)
 	return lane.Arrival{}, ErrContended
 }
 
-// arrival decides about frames that this invocation submits. Those that others
-// acknowledge are pending.
+// arrival decides about frames that this invocation submits.
 func (v *invocation) arrival(run []lane.Numbered) lane.Arrival {
-	a := v.conn.Lane.DecideArrival(run, v.id, v.observed, v.Clock.Now())
+	return v.leaveToOthers(v.conn.Lane.DecideArrival(run, v.id, v.observed, v.Clock.Now()))
+}
+
+// leaveToOthers makes frames pending that others acknowledge.
+func (v *invocation) leaveToOthers(a lane.Arrival) lane.Arrival {
 	a.Finished = slices.DeleteFunc(a.Finished, func(f lane.Finished) bool {
 		others := f.N <= v.conn.Lane.Taken && v.answeredByAnother(f.N, f.Code)
 		if others {
@@ -215,16 +228,27 @@ func (v *invocation) decideWatch(n int64) lane.Decision {
 	return v.conn.Lane.DecideWatch(n, v.id, v.observed, v.Clock.Now())
 }
 
-// giveUp answers frames of which it is not known whether the lane has them. They
-// may still be delivered; but they are not answered otherwise, for the connection
-// ends with that: its client connects again.
-func (v *invocation) giveUp(run []lane.Numbered, code lane.Code) Reply {
-	r := v.reply()
-	for _, f := range run {
-		r.Events = append(r.Events, v.ack(f, code))
-	}
-	if code == lane.CodeUnavailable {
+// giveUp answers frames that could not be brought to the lane. If it is not known
+// whether it has them, they may still be delivered; but they are not answered
+// otherwise, for the connection ends with that: its client connects again. If it
+// has not, because its key is written too much, they are refused, but for those that
+// a repeated invocation has brought: reads are served all the same.
+func (v *invocation) giveUp(ctx context.Context, run []lane.Numbered, code lane.Code) Reply {
+	r, fresh := v.reply(), run
+	switch {
+	case code == lane.CodeUnavailable:
 		r.After = func(ctx context.Context) { v.close(ctx, v.conn.Peer) }
+	case code == lane.CodeBusy && v.reload(ctx) == nil:
+		var a lane.Arrival
+		a, fresh = v.conn.Lane.Known(run)
+		a = v.leaveToOthers(a)
+		r = v.finished(a.Finished)
+		if len(a.Pending) > 0 {
+			r = r.and(v.stored(a.Pending))
+		}
+	}
+	for _, f := range fresh {
+		r.Events = append(r.Events, v.ack(f, code))
 	}
 	return r
 }
@@ -402,9 +426,9 @@ func (v *invocation) drain(ctx context.Context, run []lane.Numbered) {
 
 // stored answers for frames that are held, or another invocation has them. If
 // this invocation holds some, and the first of these is the lowest, or the lane
-// needs help at once, or whoever holds the lease looks dead, it watches over it;
-// and over one that another has taken, if that looks dead, and nobody watches for
-// the sake of a held frame.
+// needs help at once, or whoever holds the lease or watches over the lowest looks
+// dead, it watches over it; and over one that another has taken, if that looks
+// dead, and nobody watches for the sake of a held frame.
 func (v *invocation) stored(frames []lane.Numbered) Reply {
 	r, n, holds := v.reply(), frames[0].N, false
 	for _, f := range frames {
@@ -414,7 +438,7 @@ func (v *invocation) stored(frames []lane.Numbered) Reply {
 		}
 	}
 	lowest, some := v.conn.Lane.Lowest()
-	dead := v.conn.Lane.LooksExpired(v.Clock.Now())
+	dead := v.conn.Lane.LooksStuck(v.Clock.Now())
 	if holds && (lowest == n || dead || v.decideWatch(n).Action == lane.MakeMove) || !some && dead {
 		r.After = v.after(func(ctx context.Context) {
 			if run := v.watch(ctx, n); len(run) > 0 {
@@ -429,7 +453,7 @@ func (v *invocation) stored(frames []lane.Numbered) Reply {
 // lane needs help at once: nobody else may come.
 func (v *invocation) helpNow() After {
 	lowest, held := v.conn.Lane.Lowest()
-	if !held || v.decideWatch(lowest).Action != lane.MakeMove {
+	if !held || !v.conn.Lane.LooksStuck(v.Clock.Now()) && v.decideWatch(lowest).Action != lane.MakeMove {
 		return nil
 	}
 	return v.after(func(ctx context.Context) {

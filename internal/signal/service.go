@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -16,6 +17,9 @@ type Service struct {
 	Pusher Pusher
 	Prober Prober              // for [Service.Keepalive]; nil: connections that it does not ping are not looked at
 	Pings  func(Protocol) bool // whether a client expects the server to ping; nil: none does
+	// Alike returns the protocols whose clients send frames of the same form as
+	// those of p, which may be p's own; nil: those of all.
+	Alike  func(p Protocol) []Protocol
 	Access Access
 	Clock  Clock
 	Rate   lane.Rate // of a user's messages; zero: no limit
@@ -45,6 +49,9 @@ type Reply struct {
 	// now, in this order.
 	Posted [][]byte
 	After  After
+	// Speaks, if not empty, says that nothing was done: the frame has the form of
+	// another protocol than this, which the connection speaks.
+	Speaks Protocol
 	// Seen: the record was read or written, and says whether it is better to look at
 	// the lane before the next message: the client has not authenticated, or much is
 	// held.
@@ -55,6 +62,29 @@ type Reply struct {
 }
 
 func reply(events ...Event) Reply { return Reply{Events: events} }
+
+// Speaks returns the protocol that a connection speaks, as its handshake has fixed
+// it.
+func (s *Service) Speaks(ctx context.Context, id ConnectionID) (Protocol, error) {
+	c, err := s.Store.GetEnded(ctx, id, s.Clock.Now())
+	return c.Protocol, err
+}
+
+// alike returns the protocols whose clients may have sent a frame that has the form
+// of p's; nil: all.
+func (s *Service) alike(p Peer) []Protocol {
+	if s.Alike == nil {
+		return nil
+	}
+	return s.Alike(p.Protocol)
+}
+
+// misread reports whether a frame, which was read by its form in the protocol of p,
+// has another form than those of the connection.
+func (s *Service) misread(p Peer, c Connection) bool {
+	alike := s.alike(p)
+	return alike != nil && !slices.Contains(alike, c.Protocol)
+}
 
 // reply returns the answer to whom the lane belongs, with nothing in it yet.
 func (v *invocation) reply() Reply { return Reply{to: v.conn.Peer} }
@@ -79,11 +109,14 @@ func (r Reply) and(o Reply) Reply {
 		r.Seen, r.Look = true, o.Look
 	}
 	r.Refused = r.Refused || o.Refused
-	switch first := r.After; {
+	switch first, then := r.After, o.After; {
 	case first == nil:
-		r.After = o.After
-	case o.After != nil:
-		r.After = func(ctx context.Context) { first(ctx); o.After(ctx) }
+		r.After = then
+	case then != nil:
+		r.After = func(ctx context.Context) { first(ctx); then(ctx) }
+	}
+	if r.Speaks == "" {
+		r.Speaks = o.Speaks
 	}
 	return r
 }
@@ -108,7 +141,7 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 		s.Count(MetricMessages, len(in))
 		return s.sendBatch(ctx, p, in)
 	case Join:
-		return s.join(ctx, p)
+		return s.join(ctx, p, in)
 	case Authenticate:
 		return s.authenticate(ctx, p, in)
 	case Query:
@@ -120,7 +153,7 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 	case Leave:
 		return s.leave(ctx, p)
 	case Unreadable:
-		return s.refuse(ctx, p, "", ConnectionRefused{NoNumber, in.Code}, in.Code)
+		return s.refuse(ctx, p, "", ConnectionRefused{NoNumber, in.Code}, in.Code).refused()
 	default:
 		return reply(RequestFailed{lane.CodeClient})
 	}
@@ -151,6 +184,9 @@ func failure(in Input) Event {
 		if in.Number != NoNumber {
 			return Ack{in.Number, lane.CodeServer}
 		}
+		if in.AckAs != nil {
+			return Ack{*in.AckAs, lane.CodeServer}
+		}
 	case Authenticate:
 		if in.Number != NoNumber {
 			return ConnectionRefused{in.Number, lane.CodeServer}
@@ -169,11 +205,18 @@ func (s *Service) randomID() string {
 // post sends events whose failure changes nothing.
 func (s *Service) post(ctx context.Context, p Peer, events ...Event) {
 	for _, e := range p.batched(events) {
-		s.countAnswer(e)
-		if err := s.Pusher.Post(ctx, p, e); err != nil {
-			s.Log.InfoContext(ctx, "post failed", "connection", p.ID, "error", err)
-		}
+		_ = s.tell(ctx, p, e)
 	}
+}
+
+// tell sends an event, and logs it if that fails.
+func (s *Service) tell(ctx context.Context, p Peer, e Event) error {
+	s.countAnswer(e)
+	err := s.Pusher.Post(ctx, p, e)
+	if err != nil {
+		s.Log.InfoContext(ctx, "post failed", "connection", p.ID, "error", err)
+	}
+	return err
 }
 
 func (s *Service) close(ctx context.Context, p Peer) {

@@ -89,7 +89,9 @@ func (w *world) events(id signal.ConnectionID) []string {
 	defer w.mu.Unlock()
 	var lines []string
 	for _, e := range w.got[id] {
-		lines = append(lines, line(e))
+		if e != (signal.Ended{}) {
+			lines = append(lines, line(e))
+		}
 	}
 	return lines
 }
@@ -142,7 +144,6 @@ func (w *world) connect(id signal.ConnectionID, protocol signal.Protocol, token 
 // handshake is what the protocols make of one that brings a token.
 func handshake(id signal.ConnectionID, protocol signal.Protocol, token *string) signal.Handshake {
 	h := signal.Handshake{Peer: signal.Peer{ID: id, Protocol: protocol}, Token: token}
-	h.JoinsLate = token != nil && protocol == signal.EIO4
 	if protocol == signal.JSON {
 		h.Start = lane.StartAfter(0)
 	}

@@ -67,13 +67,13 @@ func TestRepeatsBeforeTheWelcome(t *testing.T) {
 		token := "alice"
 		h := handshake("a2", signal.JSON, &token)
 		h.Session = &signal.Session{ID: "s", Resume: "a1"}
-		after, err := w.Connect(t.Context(), h)
+		after, err := w.Connect(w.t.Context(), h)
 		if err != nil {
 			t.Fatal(err)
 		}
 		w.send("a2", 1, "bob")
 		w.send("a2", 2, "bob")
-		after(t.Context())
+		after(w.t.Context())
 		w.send("a2", 3, "bob")
 		w.expect("a2", "stored", "stored", "opened", "admitted", "welcome alice, session s goes on", "ack 1 0", "ack 2 0", "ack 3 0")
 		w.expect("b", "opened", "admitted", "welcome bob", "1 from alice", "2 from alice", "3 from alice")
@@ -108,7 +108,7 @@ func TestSessionBeginsAnew(t *testing.T) {
 				if got != want {
 					t.Errorf("got %s\nwant %s", got, want)
 				}
-				if _, err := w.Store.Get(t.Context(), "b", w.Clock.Now()); name == "another user's" && err != nil {
+				if _, err := w.Store.Get(w.t.Context(), "b", w.Clock.Now()); name == "another user's" && err != nil {
 					t.Errorf("bob's connection: %v", err)
 				}
 			})
@@ -129,7 +129,7 @@ func TestSessionOfASlowOwner(t *testing.T) {
 		}
 		go w.send("a1", 1, "bob")
 		time.Sleep(300 * time.Millisecond) // some are posted
-		_ = w.Disconnect(t.Context(), "a1")
+		_ = w.Disconnect(w.t.Context(), "a1")
 		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})
 		want, acks := []string{"opened", "admitted", "welcome bob"}, []string{"opened", "admitted", "welcome alice, session s goes on"}
 		for n := range int64(all) {
@@ -181,7 +181,7 @@ func TestSessionWithAnExpiredLease(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("b", "bob")
 		w.session("a1", "alice", signal.Session{ID: "s"})
-		if _, made, err := w.Store.Update(t.Context(), "a1", signal.Update{Move: lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{To: "bob"}}}, "dead", w.Clock.Now())}, w.Clock.Now()); !made || err != nil {
+		if _, made, err := w.Store.Update(w.t.Context(), "a1", signal.Update{Move: lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{To: "bob"}}}, "dead", w.Clock.Now())}, w.Clock.Now()); !made || err != nil {
 			t.Fatal(made, err)
 		}
 		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})
@@ -391,7 +391,7 @@ func TestLastWordOfASession(t *testing.T) {
 		w.send("a1", 1, "bob")
 		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})
 		time.Sleep(time.Second)
-		if _, err := w.Store.End(t.Context(), "a2", w.Clock.Now()); err != nil { // as another device's claim does
+		if _, err := w.Store.End(w.t.Context(), "a2", w.Clock.Now()); err != nil { // as another device's claim does
 			t.Fatal(err)
 		}
 		w.send("a2", 1, "bob")

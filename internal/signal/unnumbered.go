@@ -13,22 +13,27 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Sends) Reply {
 	v := s.invocation(c)
 	switch {
 	case errors.Is(err, ErrNoConnection):
+		s.ackUnserved(ctx, p, in, lane.CodeUnknownUser)
 		return s.rejectEnded(ctx, p).refused()
 	case err != nil:
 		return v.failed(in, codeOf(err))
+	case s.misread(p, c):
+		return Reply{Speaks: c.Protocol}
 	case c.Revoked(s.Clock.Now()):
+		s.ackUnserved(ctx, p, in, lane.CodeWrongToken)
 		return s.endRevoked(ctx, c, closing).refused()
 	case c.User == "":
 		return v.failed(in, lane.CodeUnknownUser).refused()
 	}
 	r := v.reply()
 	for i, m := range in {
-		code, err := v.sendOne(ctx, m)
+		code, mine, err := v.sendOne(ctx, m)
 		if errors.Is(err, errRevoked) {
+			s.ackUnserved(ctx, p, in[i:], lane.CodeWrongToken)
 			return r.and(s.endRevoked(ctx, v.conn, closing))
 		}
-		if code != lane.OK {
-			r.Events = append(r.Events, RequestFailed{code})
+		if mine {
+			r.Events = append(r.Events, m.answer(code)...)
 		}
 		if code == lane.CodeUnavailable { // the others would take as long to fail
 			return r.and(v.failed(in[i+1:], code))
@@ -37,16 +42,40 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Sends) Reply {
 	return r
 }
 
-// sendOne sends a message without a number, and returns how that ended.
-func (v *invocation) sendOne(ctx context.Context, m Send) (lane.Code, error) {
+// sendOne sends a message without a number, and returns how that ended, and whether
+// this invocation answers it.
+func (v *invocation) sendOne(ctx context.Context, m Send) (code lane.Code, mine bool, err error) {
 	if m.Frame.Code != lane.OK {
-		return m.Frame.Code, nil
+		return m.Frame.Code, true, nil
 	}
 	taken, err := v.takeUnnumbered(ctx, m.ID)
 	if err != nil || !taken { // not taken: a repeated invocation was first, and answers
-		return codeOf(err), err
+		return codeOf(err), err != nil, err
 	}
-	return v.postUnnumbered(ctx, v.conn, m.Frame), nil
+	return v.postUnnumbered(ctx, v.conn, m.Frame), true, nil
+}
+
+// answer returns the answer to a message without a number: none to one that has
+// arrived, unless it is to be answered in any case.
+func (m Send) answer(code lane.Code) []Event {
+	switch {
+	case m.AckAs != nil:
+		return []Event{Ack{*m.AckAs, code}}
+	case code != lane.OK:
+		return []Event{RequestFailed{code}}
+	default:
+		return nil
+	}
+}
+
+// ackUnserved answers the messages without a number that are to be answered in any
+// case, on a connection that ends.
+func (s *Service) ackUnserved(ctx context.Context, p Peer, in Sends, code lane.Code) {
+	for _, m := range in {
+		if m.AckAs != nil {
+			s.post(ctx, p, Ack{*m.AckAs, code})
+		}
+	}
 }
 
 // failed answers messages without a number that have failed.
@@ -54,10 +83,10 @@ func (v *invocation) failed(in Sends, code lane.Code) Reply {
 	r := v.reply()
 	for _, m := range in {
 		if m.Frame.Code != lane.OK {
-			r.Events = append(r.Events, RequestFailed{m.Frame.Code})
+			r.Events = append(r.Events, m.answer(m.Frame.Code)...)
 			continue
 		}
-		r.Events = append(r.Events, RequestFailed{code})
+		r.Events = append(r.Events, m.answer(code)...)
 	}
 	return r
 }

@@ -289,7 +289,8 @@ func (s *Sim) judgeMessage(m *message) {
 	}
 	s.judgeAnswers(m)
 	if !s.faulty && len(m.acks) > 0 && m.from.open {
-		if took := m.acks[0].at - m.arrived; took > stall && m.arrived > 0 {
+		limit := stall + s.outage.to - s.outage.from // what nobody could see does not count as waited for
+		if took := m.acks[0].at - m.arrived; took > limit && m.arrived > 0 {
 			s.violate("stall", "number %d of %s took %v", m.n, m.from.id, took)
 		}
 	}

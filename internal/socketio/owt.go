@@ -25,6 +25,8 @@ const (
 // error after the CONNECT.
 const eventRefused = "server-refused"
 
+var errNamespace = errors.New("socketio: namespace is not served")
+
 // probe is what a client's WebSocket pings with before it takes over from
 // polling (Engine.IO protocol v4, section Upgrade).
 const probe = "probe"
@@ -51,17 +53,58 @@ type OWT struct {
 	Heartbeat Heartbeat
 	// MaxPayload is how many bytes a message may have, as clients learn it.
 	MaxPayload int
+	unnumbered bool
 }
+
+// Unnumber returns o for clients whose ack ids are no sequence, such as those that
+// draw them at random: each message goes out when it comes, in no order, and is
+// answered under its id.
+func (o OWT) Unnumber() OWT {
+	o.unnumbered = true
+	return o
+}
+
+// queryVersion is what OWT's SDKs up to 4.3.1 say their version by.
+const queryVersion = "clientVersion"
+
+// queryNumbers, with the value numbersNone, says that a client's ack ids are no
+// sequence.
+const (
+	queryNumbers = "numbers"
+	numbersNone  = "none"
+)
+
+var errNumbers = errors.New("numbers can only be " + numbersNone)
+
+// cpp begins the User-Agent of Socket.IO's C++ client. Its releases from 1.6.1 to
+// the commit 725a8e0, which OWT's SDKs 4.2 to 5.0 for iOS and C++ name, say
+// EIO=4 and wait for a CONNECT that they do not ask for. Later ones ask, and
+// take one that comes unasked, too.
+const cpp = "WebSocket++/"
 
 // Handshake completes a handshake. OWT's SDKs up to 4.3.1, which send their
 // version, never send a token later: without one in the handshake they have
-// none. Engine.IO 4 clients ask for their CONNECT, and one that authenticates
-// with the handshake gets it once that has succeeded.
-func (o OWT) Handshake(_ map[string]string, hs *signal.Handshake) error {
+// none, and an empty version is none that is served. Engine.IO 4 clients ask for
+// their CONNECT, and one that authenticates with the handshake gets it once that
+// has succeeded.
+func (o OWT) Handshake(query map[string]string, hs *signal.Handshake) error {
+	hs.Unasked = o.Version == EIO4 && strings.HasPrefix(hs.UserAgent, cpp)
 	if hs.Token == nil && strings.HasPrefix(hs.Client.Version, "4.") {
 		hs.Token = new(string)
 	}
 	hs.JoinsLate = hs.Token != nil && o.Version == EIO4
+	version, says := query[queryVersion]
+	hs.Unsupported = o.Version == EIO3 && says && version == ""
+	switch numbers, says := query[queryNumbers]; {
+	case !says:
+		return nil
+	case numbers != numbersNone:
+		return errNumbers
+	case o.Version == EIO3:
+		hs.Peer.Protocol = signal.EIO3Unnumbered
+	default:
+		hs.Peer.Protocol = signal.EIO4Unnumbered
+	}
 	return nil
 }
 
@@ -103,11 +146,12 @@ func (o OWT) decodePacket(payload []byte) (signal.Input, []byte, error) {
 	case err != nil:
 		return signal.Unreadable{Code: lane.CodeClient}, nil, err
 	case p.Namespace != "/":
-		return nil, o.foreign(p), nil
+		return o.foreign(p)
 	}
 	switch p.Type {
 	case Connect:
-		return signal.Join{}, nil, nil
+		join, err := join(p.Data)
+		return join, nil, err
 	case Disconnect:
 		return signal.Leave{}, nil, nil
 	case Event:
@@ -118,16 +162,29 @@ func (o OWT) decodePacket(payload []byte) (signal.Input, []byte, error) {
 }
 
 // foreign answers a packet of another namespace than the main one, which is
-// all that there is.
-func (o OWT) foreign(p Packet) []byte {
+// all that there is. The error's data is a string in Socket.IO 2, an object since.
+func (o OWT) foreign(p Packet) (signal.Input, []byte, error) {
 	if p.Type != Connect {
-		return o.Nothing()
+		return nil, o.Nothing(), nil
 	}
 	name, _, _ := strings.Cut(p.Namespace, "?")
-	return Packet{Type: ConnectError, Namespace: name, Data: []byte(`{"message":"Invalid namespace"}`)}.Append(nil)
+	data := `{"message":"Invalid namespace"}`
+	if o.Version == EIO3 {
+		data = `"Invalid namespace"`
+	}
+	return nil, Packet{Type: ConnectError, Namespace: name, Data: []byte(data)}.Append(nil), errNamespace
 }
 
 func (o OWT) decodeEvent(p Packet) (signal.Input, []byte, error) {
+	in, answer, err := o.decodeNumbered(p)
+	if send, ok := in.(signal.Send); ok && o.unnumbered && p.HasID {
+		send.Number, send.AckAs = signal.NoNumber, new(send.Number)
+		in = send
+	}
+	return in, answer, err
+}
+
+func (o OWT) decodeNumbered(p Packet) (signal.Input, []byte, error) {
 	number := signal.NoNumber
 	if p.HasID {
 		number = p.ID
@@ -162,6 +219,7 @@ func message(args []json.RawMessage) (lane.Frame, error) {
 		return refused, malformed("message is not an object")
 	}
 	var f lane.Frame
+	var others []rawjson.Member
 	for _, m := range members {
 		switch string(m.Name) {
 		case "to":
@@ -169,7 +227,13 @@ func message(args []json.RawMessage) (lane.Frame, error) {
 			f.To = to
 		case "data":
 			f.Data = m.Value
+		case "from", "epoch", "seq": // the server's
+		default:
+			others = append(others, m)
 		}
+	}
+	if f.Data != nil {
+		f.Data = rawjson.AppendMembers(f.Data, others)
 	}
 	if err := signal.CheckUserName(signal.UserName(f.To)); err != nil {
 		return refused, err
@@ -180,15 +244,34 @@ func message(args []json.RawMessage) (lane.Frame, error) {
 	return f, nil
 }
 
-// token reads the argument of an authentication: {token}. An empty token and
-// none are the same.
+// join reads the data of a CONNECT: Socket.IO's own place for credentials, of
+// which {token} is ours. An empty token is none: OWT's clients authenticate by
+// the event then.
+func join(data json.RawMessage) (signal.Join, error) {
+	if data == nil {
+		return signal.Join{}, nil
+	}
+	token, err := readToken(data)
+	if token == "" && err == nil {
+		return signal.Join{}, nil
+	}
+	return signal.Join{Token: &token, Malformed: err != nil}, err
+}
+
+// token reads the argument of an authentication: {token}.
 func token(args []json.RawMessage) (string, error) {
 	if len(args) == 0 {
 		return "", malformed("authentication without an argument")
 	}
-	members, err := rawjson.Members(args[0], maxMembers)
+	return readToken(args[0])
+}
+
+// readToken reads the member token of an object. An empty token and none are the
+// same.
+func readToken(object json.RawMessage) (string, error) {
+	members, err := rawjson.Members(object, maxMembers)
 	if err != nil {
-		return "", malformed("authentication is not an object")
+		return "", malformed("credentials are not an object")
 	}
 	var token string
 	for _, m := range members {
@@ -239,6 +322,8 @@ func (o OWT) Encode(e signal.Event) [][]byte {
 		return o.closing(e.Code)
 	case signal.ConnectionRefused:
 		return o.refused(e)
+	case signal.Ended:
+		return [][]byte{{byte(EngineClose)}}
 	case signal.Ping:
 		return [][]byte{{byte(EnginePing)}}
 	default:

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/owt-signal/owt-signal/internal/rawjson"
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 	"github.com/owt-signal/owt-signal/internal/socketio"
@@ -44,7 +45,8 @@ func TestOWTDecode(t *testing.T) {
 		{frame: `425["owt-message",{"to":"bob","data":"{\"a\": 1.10}"}]`, in: send(5, "bob", `"{\"a\": 1.10}"`)},
 		{frame: `425["owt-message",{"data":{ "z":1, "a":12345678901234567890 },"to":"\u7528户1"}]`, in: send(5, "用户1", `{ "z":1, "a":12345678901234567890 }`)},
 		{frame: `42["owt-message",{"to":"bob","data":null}]`, in: send(none, "bob", "null")},
-		{frame: `425["owt-message",{"to":"eve","to":"bob","from":"root","__proto__":1,"data":1}]`, in: send(5, "bob", "1")},
+		{frame: `425["owt-message",{"to":"eve","to":"bob","from":"root","epoch":1,"s\u0065q":2,"data":1}]`, in: send(5, "bob", "1")},
+		{frame: `425["owt-message",{"a":1,"to":"bob","\u0062":[ 2 ],"data":"x"}]`, in: send(5, "bob", `"x","a":1,"b":[ 2 ]`)},
 		{frame: `425["owt-message",null]`, in: fails(5, lane.CodeClient), bad: true},
 		{frame: `425["owt-message"]`, in: fails(5, lane.CodeClient), bad: true},
 		{frame: `425["owt-message",{"data":1}]`, in: fails(5, lane.CodeClient), bad: true},
@@ -62,8 +64,12 @@ func TestOWTDecode(t *testing.T) {
 		{frame: `3`, answer: `6`},
 		{frame: `6`, answer: `6`},
 		{frame: `40`, in: signal.Join{}},
-		{frame: `40{"token":"x"}`, in: signal.Join{}},
-		{frame: `40/admin?a=1,`, answer: `44/admin,{"message":"Invalid namespace"}`},
+		{frame: `40{"token":"x"}`, in: signal.Join{Token: new("x")}},
+		{frame: `40{"token":""}`, in: signal.Join{}},
+		{frame: `40{"token":null,"a":1}`, in: signal.Join{}},
+		{frame: `40{"pid":"x","offset":"y"}`, in: signal.Join{}},
+		{frame: `40{"token":7}`, in: signal.Join{Token: new(""), Malformed: true}, bad: true},
+		{frame: `40/admin?a=1,`, answer: `44/admin,{"message":"Invalid namespace"}`, bad: true},
 		{frame: `42/admin,1["owt-message",{"to":"bob","data":1}]`, answer: `6`},
 		{frame: `431[]`, answer: `6`},
 		{frame: `41`, in: signal.Leave{}},
@@ -80,6 +86,50 @@ func TestOWTDecode(t *testing.T) {
 		if !reflect.DeepEqual(in, c.in) && !equalSend(in, c.in) || string(answer) != c.answer || (err != nil) != c.bad {
 			t.Errorf("%.60s\n got %+v, %q, %v\nwant %+v, %q", c.frame, in, answer, err, c.in, c.answer)
 		}
+	}
+}
+
+// TestForeignNamespace: the error is a string in Socket.IO 2, an object since.
+func TestForeignNamespace(t *testing.T) {
+	if _, answer, err := owt3.Decode([]byte(`40/chat?a=1,`)); string(answer) != `44/chat,"Invalid namespace"` || err == nil {
+		t.Errorf("%s, %v", answer, err)
+	}
+}
+
+// TestOWTHandshake: what the query and the User-Agent say in Socket.IO.
+func TestOWTHandshake(t *testing.T) {
+	const cpp = "WebSocket++/0.8.2"
+	token := "alice"
+	for name, c := range map[string]struct {
+		owt     socketio.OWT
+		hs      signal.Handshake
+		version string // "-": none
+		want    signal.Handshake
+	}{
+		"SDK 5, Engine.IO 3":             {owt3, signal.Handshake{}, "-", signal.Handshake{}},
+		"SDK 5, Engine.IO 4":             {owt4, signal.Handshake{}, "-", signal.Handshake{}},
+		"SDK 4":                          {owt3, signal.Handshake{Token: &token}, "4.3.1", signal.Handshake{Token: &token}},
+		"SDK 4 without a token":          {owt3, signal.Handshake{}, "4.3.1", signal.Handshake{Token: new(string)}},
+		"an empty version":               {owt3, signal.Handshake{}, "", signal.Handshake{Unsupported: true}},
+		"Engine.IO 4, an empty version":  {owt4, signal.Handshake{}, "", signal.Handshake{}},
+		"Engine.IO 4, a token":           {owt4, signal.Handshake{Token: &token}, "-", signal.Handshake{Token: &token, JoinsLate: true}},
+		"Engine.IO 4, an SDK 4":          {owt4, signal.Handshake{}, "4.3.1", signal.Handshake{Token: new(string), JoinsLate: true}},
+		"C++, says 4":                    {owt4, signal.Handshake{UserAgent: cpp}, "-", signal.Handshake{Unasked: true}},
+		"C++, says 4, a token":           {owt4, signal.Handshake{UserAgent: cpp, Token: &token}, "4.3.1", signal.Handshake{Token: &token, JoinsLate: true, Unasked: true}},
+		"C++, says 4, an SDK 4, without": {owt4, signal.Handshake{UserAgent: cpp}, "4.3.1", signal.Handshake{Token: new(string), JoinsLate: true, Unasked: true}},
+		"C++, says 3":                    {owt3, signal.Handshake{UserAgent: cpp}, "-", signal.Handshake{}},
+		"another WebSocket++":            {owt4, signal.Handshake{UserAgent: "Mozilla/5.0 " + cpp}, "-", signal.Handshake{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			query := map[string]string{}
+			if c.version != "-" {
+				query["clientVersion"], c.hs.Client.Version = c.version, c.version
+			}
+			c.want.UserAgent, c.want.Client = c.hs.UserAgent, c.hs.Client
+			if err := c.owt.Handshake(query, &c.hs); err != nil || !reflect.DeepEqual(c.hs, c.want) {
+				t.Errorf("got %+v (%v)\nwant %+v", c.hs, err, c.want)
+			}
+		})
 	}
 }
 
@@ -149,7 +199,7 @@ func FuzzOWTDecode(f *testing.F) {
 		if !ok || s.Frame.Code != lane.OK {
 			return
 		}
-		if !bytes.Contains(frame, s.Frame.Data) || signal.CheckUserName(signal.UserName(s.Frame.To)) != nil {
+		if !bytes.Contains(frame, rawjson.First(s.Frame.Data)) || signal.CheckUserName(signal.UserName(s.Frame.To)) != nil {
 			t.Errorf("%q: data %q for %q", frame, s.Frame.Data, s.Frame.To)
 		}
 		if s.Number < signal.NoNumber || s.Number > signal.MaxNumber {

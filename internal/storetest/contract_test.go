@@ -44,6 +44,7 @@ func contract(t *testing.T, store signal.Store) {
 		{"hold against finish loses no frame", s.holdAgainstFinish},
 		{"what is known of a client comes back as it was", s.clients},
 		{"a connection that is revoked does nothing new", s.revoked},
+		{"an update may ask which protocol is spoken", s.spoken},
 		{"the segments hold every connection once", s.scans},
 		{"scan ends with its context", s.scanEnds},
 		{"claim, route, release", s.ownership},
@@ -649,6 +650,30 @@ func (s *suite) clients(t *testing.T) {
 			t.Errorf("ended %+v, %v", got, err)
 		}
 	}
+}
+
+// spoken: an update may ask what the connection speaks, and that its client has asked
+// to join is kept.
+func (s *suite) spoken(t *testing.T) {
+	c := s.create(t)
+	for _, test := range []struct {
+		speaks []signal.Protocol
+		made   bool
+	}{
+		{nil, true},
+		{[]signal.Protocol{c.Protocol}, true},
+		{[]signal.Protocol{"x", c.Protocol, "y"}, true},
+		{[]signal.Protocol{"x"}, false},
+		{[]signal.Protocol{"x", "y"}, false},
+	} {
+		got, made := s.update(t, c.ID, signal.Update{Move: c.Lane.Stay(), Speaks: test.speaks, Joining: true})
+		if made != test.made || got.Protocol != c.Protocol || !got.Joining {
+			t.Errorf("who speaks %q asks for %q: made %v, came back %+v", c.Protocol, test.speaks, made, got)
+		}
+	}
+	c.Joining = true
+	got, err := s.Get(ctx, c.ID, now)
+	equal(t, got, c, err)
 }
 
 // revoked: by the clock of who asks, and then by every clock.

@@ -129,7 +129,7 @@ var extremes = map[string][]string{
 		"0", "*", "required", ">=6 <5", "<6, >=5", "<5 <6 >7", ">999999999.999999999.999999999.999999999", "5.x.x", "1" + strings.Repeat("-", 61) + ".x",
 		"a: *; A: 4.x", "C++ 11 : required", strings.Repeat("1,", 49) + "1", "T" + strings.Repeat("y", 62) + ": 5.x",
 	},
-	"TokenSources":       {"event", "query", "event, header, subprotocol, query", "query,query,query,query,query,query,query,query,query,event"},
+	"TokenSources":       {"event", "query", "auth", "event, auth, header, subprotocol, query", "query,query,query,query,query,query,query,query,query,event"},
 	"JwtIssuer":          {"https://a", "https://a:1", "https://a/", "https://a.example:65535/%20/~!$&()*+,;=:@", "https://" + strings.Repeat("a", 248)},
 	"JwtJwksUrl":         {"https://a", "https://a?", "https://a/?", "https://a.example:65535/%20?a=%20/?", "https://" + strings.Repeat("a", 248)},
 	"JwtSecretArn":       {secretARN, parameterARN, "arn:aws-eusc:ssm:eusc-de-east-1:123456789012:parameter/" + strings.Repeat("a", 200), "arn:a:ssm:-:000000000000:parameter//"},

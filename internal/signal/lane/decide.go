@@ -48,27 +48,17 @@ func (f Finished) Busy() bool { return f.Code == CodeBusy }
 // DecideArrival decides what invocation id, which submits frames with consecutive
 // numbers and has observed o, does on a lane that has refused a move for them.
 func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) Arrival {
-	var a Arrival
-	var fresh []Numbered
-	for _, f := range run {
-		_, held := l.Held[f.N]
-		switch {
-		case held: // submitted before, by a repeated invocation
-			a.Pending = append(a.Pending, f)
-		case f.N <= l.Done:
-			a.Finished = append(a.Finished, Finished{f, l.Outcome(f.N)})
-		case l.Opened() && o.expired(l, now):
-			return Arrival{Move: l.Expire(id)}
-		case f.N <= l.Taken && l.undelivered(f.N) != OK: // left out of the run that is under way: too late
-			a.Finished = append(a.Finished, Finished{f, l.undelivered(f.N)})
-		case f.N <= l.Taken:
-			a.Pending = append(a.Pending, f)
-		case l.farAhead(f.N):
-			a.Finished = append(a.Finished, Finished{f, CodeBusy})
-		default:
-			fresh = append(fresh, f)
-		}
+	a, fresh := l.Known(run)
+	if l.Opened() && o.expired(l, now) && slices.ContainsFunc(run, l.unfinished) {
+		return Arrival{Move: l.Expire(id)}
 	}
+	fresh = slices.DeleteFunc(fresh, func(f Numbered) bool {
+		far := l.farAhead(f.N)
+		if far {
+			a.Finished = append(a.Finished, Finished{f, CodeBusy})
+		}
+		return far
+	})
 	if len(fresh) == 0 {
 		return a
 	}
@@ -80,6 +70,33 @@ func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) 
 	}
 	l.arriveEarly(&a, fresh, id, now)
 	return a
+}
+
+// Known parts frames that are submitted into those that the lane knows, and fresh
+// ones.
+func (l Lane) Known(run []Numbered) (a Arrival, fresh []Numbered) {
+	for _, f := range run {
+		_, held := l.Held[f.N]
+		switch {
+		case held: // submitted before, by a repeated invocation
+			a.Pending = append(a.Pending, f)
+		case f.N <= l.Done:
+			a.Finished = append(a.Finished, Finished{f, l.Outcome(f.N)})
+		case f.N <= l.Taken && l.undelivered(f.N) != OK: // left out of the run that is under way: too late
+			a.Finished = append(a.Finished, Finished{f, l.undelivered(f.N)})
+		case f.N <= l.Taken:
+			a.Pending = append(a.Pending, f)
+		default:
+			fresh = append(fresh, f)
+		}
+	}
+	return a, fresh
+}
+
+// unfinished reports whether a frame is neither held nor finished.
+func (l Lane) unfinished(f Numbered) bool {
+	_, held := l.Held[f.N]
+	return !held && f.N > l.Done
 }
 
 // arriveEarly has as many frames held as there is room for.
@@ -117,7 +134,7 @@ func (l Lane) DecideWatch(n int64, id string, o Observed, now Instant) Decision 
 	switch {
 	case waited > timeout, age > timeout+ClockBound:
 		return makeMove(l.skip(lowest, id))
-	case lowest < n:
+	case lowest < n && age <= timeout:
 		return Decision{Action: Pending} // the gap is watched by whoever brought that frame
 	default:
 		return lookAgain(timeout - waited)

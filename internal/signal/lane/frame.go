@@ -3,7 +3,8 @@ package lane
 // Frame is what a numbered frame of a client asks for. Its content is opaque
 // to the lane.
 type Frame struct {
-	// To is the receiver's name and Data the message, exactly as it came.
+	// To is the receiver's name and Data the message, exactly as it came, and what
+	// follows it if the sender's protocol relays more than that.
 	To   string
 	Data []byte
 	// Body, if not zero, says that a store keeps both apart from the lane: of a

@@ -93,6 +93,14 @@ func (l Lane) Idle() bool { return l.Done == l.Taken }
 // watch, not to expire it.
 func (l Lane) LooksExpired(now Instant) bool { return !l.Idle() && now.Sub(l.LeasedAt) > LeaseTimeout }
 
+// LooksStuck reports whether the lease looks expired, or held frames have waited
+// longer for the numbers below them than anybody should have them, in the same
+// sense.
+func (l Lane) LooksStuck(now Instant) bool {
+	n, held := l.Lowest()
+	return l.LooksExpired(now) || held && l.Opened() && l.Idle() && now.Sub(l.Held[n].At) > l.gapTimeout()
+}
+
 // Outcome returns how number n, which is finished, ended: OK if it was
 // delivered.
 func (l Lane) Outcome(n int64) Code {

@@ -17,6 +17,7 @@ const (
 	KindSkip   Kind = "skip"   // stop waiting for a number that does not come
 	KindSpend  Kind = "spend"  // take a message without a number, and from the rate's bucket
 	KindResume Kind = "resume" // go on from where the lane stands, on that of another connection
+	KindStay   Kind = "stay"   // nothing: only the record changes
 	KindRevoke Kind = "revoke" // give up all that is held: the connection may do nothing new
 )
 

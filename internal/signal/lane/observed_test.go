@@ -99,8 +99,8 @@ func TestGapIsMeasuredByTheOwnClock(t *testing.T) {
 	if d := l.DecideWatch(2, "a", o, now); d.Action != LookAgain {
 		t.Fatalf("before its time: %+v", d)
 	}
-	if d := l.DecideWatch(4, "b", o, now); d.Action != Pending {
-		t.Errorf("one that is watched by another: %+v", d)
+	if d := l.DecideWatch(4, "b", o, now); d.Action != LookAgain {
+		t.Errorf("one whose watcher looks dead: %+v", d)
 	}
 	for _, gap := range []struct {
 		held int64
@@ -120,11 +120,18 @@ func TestGapIsMeasuredByTheOwnClock(t *testing.T) {
 	if l.Done != 4 {
 		t.Errorf("lane %+v", l)
 	}
-	// Whoever comes upon a gap that is older than any clock may say need not wait.
+	// A gap is left to whoever watches over it, unless that looks dead. Whoever comes
+	// upon one that is older than any clock may say need not wait.
 	arrive(t, &l, 6, "a", start)
-	for off, action := range map[Instant]Action{start.Add(GapTimeout + within): Pending, start.Add(GapTimeout + beyond): MakeMove} {
-		if d := l.DecideWatch(7, "c", Observed{}, off); d.Action != action {
-			t.Errorf("%v after it was held: %+v", off.Sub(start), d)
+	for off, action := range map[time.Duration]Action{
+		GapTimeout: Pending, GapTimeout + time.Millisecond: LookAgain, GapTimeout + within: LookAgain, GapTimeout + beyond: MakeMove,
+	} {
+		at := start.Add(off)
+		if d := l.DecideWatch(7, "c", Observed{}, at); d.Action != action {
+			t.Errorf("%v after it was held: %+v", off, d)
+		}
+		if stuck := l.LooksStuck(at); stuck != (action != Pending) {
+			t.Errorf("%v after it was held: looks stuck: %v", off, stuck)
 		}
 	}
 }

@@ -119,6 +119,11 @@ func (l Lane) Resume() Move {
 	return Move{Kind: KindResume, Guard: l.unmoved(), Change: Change{Done: l.Done, Taken: l.Taken}}
 }
 
+// Stay returns the move that changes nothing.
+func (l Lane) Stay() Move {
+	return Move{Kind: KindStay, Guard: l.unmoved(), Change: Change{Done: l.Done, Taken: l.Taken}}
+}
+
 // Revoke returns the move that gives up all that is held. What the holder of
 // the lease has taken it may still finish.
 func (l Lane) Revoke() Move {

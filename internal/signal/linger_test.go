@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -168,4 +169,30 @@ func TestNumberOfPlaces(t *testing.T) {
 			t.Errorf("of %d invocations %d may linger, want %d", concurrency, got, want)
 		}
 	}
+}
+
+// TestBatchBeforeTheAuthentication: of several messages in a frame none is held, and
+// the connection goes on; one with a lane that is open is served.
+func TestBatchBeforeTheAuthentication(t *testing.T) {
+	batch := func() signal.Sends {
+		return signal.Sends{{Number: 1, Look: true, Frame: lane.Frame{To: "alice"}}, {Number: 2, Frame: lane.Frame{To: "alice"}}}
+	}
+	inWorld(t, func(w *world) {
+		w.connect("s", signal.JSON, nil)
+		w.json("a", "alice")
+		r := w.Receive(t.Context(), signal.Peer{ID: "s"}, batch())
+		c, err := w.Store.Get(t.Context(), "s", w.Clock.Now())
+		if err != nil || len(c.Lane.Held) > 0 || !r.Refused || len(r.Events) != 2 {
+			t.Errorf("%v; %+v; %+v", err, c.Lane.Held, r)
+		}
+		for _, e := range r.Events {
+			if !strings.HasSuffix(line(e), " 2102") {
+				t.Errorf("answered %s", line(e))
+			}
+		}
+		w.receive("a", batch())
+		if !w.acked("a", 1) || !w.acked("a", 2) {
+			t.Errorf("%q", w.events("a"))
+		}
+	})
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// IdleRate is how many frames that touch no record a connection may send: pings,
-// pongs, packets of foreign namespaces, JSON that cannot be read. Past it, it
-// ends. Clients that ping every second need a fifth of it.
+// IdleRate is how many frames a connection may send that touch no record, pings,
+// pongs, packets of foreign namespaces, JSON that cannot be read, or have it but
+// read: what was refused, and what asks to join. Past it, it ends. Clients that ping every second need a fifth of it.
 var IdleRate = lane.Rate{PerSecond: 5, Burst: 100}
 
 // MaxBudgets is of how many connections, those that were heard last, a process
@@ -37,6 +37,10 @@ type budget struct {
 	until    lane.Instant
 	speaks   signal.Protocol // as its record says; empty: that was not read
 	upgrades int             // of MaxUpgrades
+	asked    lane.TAT        // of the rate of messages, by queries
+	// seen: its record was, and look is whether its lane is to be looked at before a
+	// message ([signal.Reply]).
+	seen, look bool
 }
 
 // verdict is what comes of a frame that touches no record.
@@ -96,6 +100,13 @@ func (b *budgets) change(id signal.ConnectionID, f func(*budget)) budget {
 	return one
 }
 
+// get returns the budget of a connection.
+func (b *budgets) get(id signal.ConnectionID) budget {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.of.Get(id)
+}
+
 func (b *budgets) forget(id signal.ConnectionID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -122,19 +133,26 @@ func (h *Handler) mayUpgrade(id signal.ConnectionID) bool {
 	return h.budgets.change(id, func(b *budget) { b.upgrades = min(b.upgrades, MaxUpgrades) + 1 }).upgrades <= MaxUpgrades
 }
 
+// spend takes a frame from the budget of its connection, and reports whether that
+// is over, and what is answered then.
+func (h *Handler) spend(ctx context.Context, p signal.Peer) (b budget, r signal.Reply, over bool) {
+	var v verdict
+	b = h.budgets.change(p.ID, func(b *budget) { v = b.spend(h.Service.Clock.Now()) })
+	if v == ends {
+		r = h.Service.Receive(ctx, p, signal.Unreadable{Code: lane.CodeBusy})
+	}
+	return b, r, v != goesOn
+}
+
 // idle answers a frame that touches no record, if the connection may go on: it
 // has some of its budget left, and its record, which is read at the first such
 // frame past the time to authenticate, says so.
 func (h *Handler) idle(ctx context.Context, ev *request, p signal.Peer, answer []byte) (response, signal.After) {
 	now := h.Service.Clock.Now()
-	var v verdict
-	b := h.budgets.change(p.ID, func(b *budget) { v = b.spend(now) })
+	b, r, over := h.spend(ctx, p)
 	switch {
-	case v == ends:
-		r := h.Service.Receive(ctx, p, signal.Unreadable{Code: lane.CodeBusy})
+	case over:
 		return h.answer(ctx, p, r.Events), r.After
-	case v == ending:
-		return h.answer(ctx, p, nil), nil
 	case !b.due(lane.Instant(ev.RequestContext.ConnectedAt), h.Service.AuthenticateWithin, h.Idle, now):
 		return frame(answer), nil
 	}

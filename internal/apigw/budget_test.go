@@ -199,3 +199,37 @@ func TestBudgetsAreForgotten(t *testing.T) {
 		t.Error("what a connection has used is known after its end")
 	}
 }
+
+// TestQueries: a connection may ask as often as a user may send; past that it is
+// refused without a read, and past [apigw.IdleRate] more it ends.
+func TestQueries(t *testing.T) {
+	p := newPinger(t)
+	p.handler.Service.Rate = lane.Rate{PerSecond: 10, Burst: 20}
+	_, after := p.handler.Connect(p.Context(), event("a", "", map[string]string{"token": "a"}))
+	after(p.Context())
+	ask := func() string {
+		r, _ := p.handler.Message(p.Context(), event("a", `{"type":"presence","user":"a"}`, nil))
+		return r.Body
+	}
+	for n := range 20 {
+		if said := ask(); said != `{"type":"presence","user":"a","online":true}` {
+			t.Fatalf("query %d: %s", n+1, said)
+		}
+	}
+	reads := p.store.n
+	for n := range apigw.IdleRate.Burst {
+		if said := ask(); said != `{"type":"error","code":2102,"message":"server busy"}` {
+			t.Fatalf("query %d too many: %s", n+1, said)
+		}
+	}
+	if p.store.n != reads {
+		t.Errorf("queries that were refused have read %d times", p.store.n-reads)
+	}
+	p.clock.now = p.clock.now.Add(100 * time.Millisecond)
+	if said := ask(); said != `{"type":"presence","user":"a","online":true}` {
+		t.Errorf("after a while: %s", said)
+	}
+	p.wantClosed("a", false)
+	ask()
+	p.wantClosed("a", true)
+}

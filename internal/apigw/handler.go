@@ -122,7 +122,7 @@ func (h *Handler) message(ctx context.Context, ev *request) (r response, posted 
 				r, after = h.idle(ctx, ev, p, answer)
 				return r, nil, after
 			}
-			reply := h.Service.Receive(ctx, p, in)
+			reply := h.receive(ctx, ev, p, in)
 			if reply.Speaks == "" || known {
 				return h.answer(ctx, p, reply.Events), reply.Posted, reply.After
 			}

@@ -31,8 +31,10 @@ type Config struct {
 	Endpoint    func(events.APIGatewayWebsocketProxyRequestContext) string
 	Access      signal.Access // zero: everybody is refused
 	Limits      limits.Config
-	Timers      Timers       // zero: NewTimers
-	Metrics     *emf.Metrics // nil: none
+	PlaceStore  signal.PlaceStore // nil: any number of invocations may linger
+	Places      int               // how many may
+	Timers      Timers            // zero: NewTimers
+	Metrics     *emf.Metrics      // nil: none
 	Log         *slog.Logger
 }
 
@@ -62,6 +64,8 @@ func New(c Config) *apigw.Handler {
 			Random:             random,
 			Rate:               c.Limits.Rate,
 			AuthenticateWithin: c.Limits.AuthenticateWithin,
+			PlaceStore:         c.PlaceStore,
+			Places:             c.Places,
 			PingRate:           c.Limits.PingRate,
 			Meter:              c.Metrics,
 			Log:                c.Log,

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -29,6 +31,8 @@ const (
 	variableTable = "TABLE_NAME"
 	variableLevel = "LOG_LEVEL"  // DEBUG, INFO, WARN or ERROR
 	variableStack = "STACK_NAME" // empty: no metrics
+	// how many invocations for messages there may be at once; empty or negative: there is no limit
+	variableConcurrency = "MESSAGE_CONCURRENCY"
 	// Who may connect is read by package auth, where that matters.
 )
 
@@ -62,6 +66,10 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	if err != nil {
 		return nil, err
 	}
+	concurrency, err := strconv.ParseFloat(cmp.Or(os.Getenv(variableConcurrency), "-1"), 64) // as CloudFormation has numbers
+	if err != nil {
+		return nil, fmt.Errorf("read environment: %s: %w", variableConcurrency, err)
+	}
 	config := awsenv.Config()
 	var metrics *emf.Metrics
 	if stack := os.Getenv(variableStack); stack != "" {
@@ -89,8 +97,11 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	if access.Caution != "" {
 		log.WarnContext(ctx, "who may connect", "caution", access.Caution)
 	}
+	store := dynamo.New(client, table)
 	return &Function{Metrics: metrics, Handler: New(Config{
-		Store:       dynamo.New(client, table),
+		Store:       store,
+		PlaceStore:  store,
+		Places:      signal.Places(int(concurrency)),
 		Connections: apigw.NewManagement(config),
 		Endpoint:    endpoint,
 		Access:      access,

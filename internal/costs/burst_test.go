@@ -95,6 +95,8 @@ type bursts struct {
 	workers         chan *worker
 	out             func(*http.Request) bool // requests that fail; nil: none
 	units, ofBodies float64
+	limit           *capacity.Limit
+	charged         func(capacity.Charge) // nil: nothing
 }
 
 // worker makes requests outside of virtual time. Its channels are from there: who
@@ -112,7 +114,7 @@ func newBursts(t *testing.T) *bursts {
 		t.Cleanup(func() { close(w.ask) })
 		b.workers <- w
 	}
-	limit := &capacity.Limit{Next: b.outside, Charged: b.charge}
+	b.limit = &capacity.Limit{Next: b.outside, Charged: b.charge}
 	client := dynamodb.New(b.table.Options(), func(o *dynamodb.Options) {
 		o.HTTPClient = clientFunc(func(r *http.Request) (*http.Response, error) {
 			took := b.takes(sim.StoreTime)
@@ -121,7 +123,7 @@ func newBursts(t *testing.T) *bursts {
 			if b.out != nil && b.out(r) {
 				return nil, errors.New("out")
 			}
-			return limit.Do(r)
+			return b.limit.Do(r)
 		})
 	})
 	b.handler.Service.Store = dynamo.New(client, tableName)
@@ -182,6 +184,9 @@ func (b *bursts) takes(typical time.Duration) time.Duration {
 func (b *bursts) charge(c capacity.Charge) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.charged != nil {
+		b.charged(c)
+	}
 	if !c.Write {
 		return
 	}

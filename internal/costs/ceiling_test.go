@@ -11,6 +11,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/app"
 	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
 // Quotas of an account, as docs/operations.md has them ("Amazon API Gateway
@@ -98,20 +99,20 @@ func TestThousandDollars(t *testing.T) {
 	const perHour = 1000.0 / 24
 	frames, written, read := limit(t, "ThrottlingRate"), limit(t, "TableWriteUnits"), limit(t, "TableReadUnits")
 
-	// The table's limits, by what is held and deleted again, and the functions, by
-	// gaps; what is left by any frames with their answers.
-	table := Work{writes: written * hour, reads: read * hour}.dollars("")
-	waiting := Work{busy: quotaConcurrency * 1000 * hour}.dollars("")
-	anything := Work{messages: 2, invocations: 1}.dollars("")
-	wantSays(t, "costs", fmt.Sprintf("%.1f MB a second out of their order, each KiB of which is written and deleted, fill the table's limits: %.2f an hour. "+
-		"Gaps that keep all invocations waiting are %.2f, and %.0f frames a second of any kind the rest",
-		written/2*1024/1e6, table, waiting, (perHour-table-waiting)/anything/hour))
-
 	// Large messages to themselves.
 	w := message.work()
 	w[messages], w[sent] = 2*gateway.MaxMessage/increment+1, gateway.MaxMessage
 	rate := perHour / w.dollars("") / hour
-	wantSays(t, "costs", fmt.Sprintf("Messages of 128 KiB to each other: %.0f a second, %.0f MB, by %.0f users", rate, rate*gateway.MaxMessage/1e6, math.Ceil(rate/limit(t, "MessageRate"))))
+	wantSays(t, "costs", fmt.Sprintf("are messages of 128 KiB to each other: %.0f a second, %.0f MB, by %.0f users", rate, rate*gateway.MaxMessage/1e6, math.Ceil(rate/limit(t, "MessageRate"))))
+
+	// The table's limits, by what is held and deleted again, and the invocations that
+	// may linger, by gaps; and any frames with their answers.
+	table := Work{writes: written * hour, reads: read * hour}.dollars("")
+	waiting := Work{busy: signal.DefaultPlaces * 1000 * hour}.dollars("")
+	anything := Work{messages: 2, invocations: 1}.dollars("") * frames * hour
+	wantSays(t, "costs", fmt.Sprintf("%.1f MB a second out of their order, each KiB of which is written and deleted, fill the table's limits: %.2f an hour. "+
+		"Gaps that keep as many invocations waiting as may are %.2f, and %.0f frames a second of any kind %.2f: %.2f together",
+		written/2*1024/1e6, table, waiting, frames, anything, table+waiting+anything))
 
 	// Strangers, who connect, and send large frames that nobody wants.
 	stranger := Work{messages: gateway.MaxMessage/increment + 1, invocations: 1, busy: 100, writes: maxStrangerUnits}

@@ -153,8 +153,9 @@ func (e *expression) guard(u signal.Update, now lane.Instant) {
 		e.require("attribute_not_exists(" + e.path(attrHeld, strconv.FormatInt(n, 10)) + ")")
 	}
 	if hold := u.Change.Hold; len(hold) > 0 {
-		e.require("size("+e.path(attrHeld)+")", "<=", e.value(num(lane.MaxHeld-len(hold))))
-		e.require(e.path(attrSize), "<=", e.value(num(lane.MaxHeldBytes-u.Change.Grows())))
+		frames, bytes := g.Room()
+		e.require("size("+e.path(attrHeld)+")", "<=", e.value(num(frames-len(hold))))
+		e.require(e.path(attrSize), "<=", e.value(num(bytes-u.Change.Grows())))
 	}
 }
 

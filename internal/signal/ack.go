@@ -41,6 +41,7 @@ func (v *invocation) ackAll(ctx context.Context, p posted) {
 func (v *invocation) after(work After) After {
 	return func(ctx context.Context) {
 		work(ctx)
+		v.leavePlace(ctx)
 		if v.acked != nil {
 			v.acked()
 		}

@@ -126,6 +126,7 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 	}
 	s.Log.InfoContext(ctx, "authenticated", "connection", c.ID, "user", user)
 	return Reply{
+		Seen:   true,
 		Events: []Event{Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed}},
 		After: v.after(func(ctx context.Context) {
 			left := s.tellSuperseded(ctx, superseded)

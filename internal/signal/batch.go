@@ -11,13 +11,30 @@ import (
 // sendBatch sends the messages of a frame: those with consecutive numbers together.
 func (s *Service) sendBatch(ctx context.Context, p Peer, in Sends) (r Reply) {
 	numbered, others := parted(in)
-	for _, run := range runs(numbered) {
-		r = r.and(s.sendRun(ctx, p, run))
+	look := slices.ContainsFunc(in, func(m Send) bool { return m.Look })
+	if look && len(numbered) > 1 {
+		c, err := s.get(ctx, p.ID)
+		if err == nil && !s.misread(p, c) && !c.Lane.Opened() && !c.Revoked(s.Clock.Now()) {
+			return s.invocation(c).refuseBatch(numbered)
+		}
+	}
+	for i, run := range runs(numbered) {
+		r = r.and(s.sendRun(ctx, p, run, look || i > 0)) // there is a gap
 	}
 	if len(others) > 0 {
 		r = r.and(s.sendUnnumbered(ctx, p, others))
 	}
 	return r
+}
+
+// refuseBatch refuses several messages of a frame from a client that has not
+// authenticated: each would be held by a write of its own.
+func (v *invocation) refuseBatch(batch []lane.Numbered) Reply {
+	refused := make([]lane.Finished, len(batch))
+	for i, f := range batch {
+		refused[i] = lane.Finished{Numbered: f, Code: lane.CodeBusy}
+	}
+	return v.finished(refused).refused()
 }
 
 // parted returns the messages of a frame that have a number, and those that have

@@ -163,6 +163,9 @@ type (
 		// ID is API Gateway's id of a message without a number, the same in each
 		// invocation for it; empty: not known.
 		ID string
+		// Look has the lane looked at before anything is written: a write that is
+		// refused is charged by the whole record. See [Reply.Look].
+		Look bool
 	}
 	// Sends is several messages of one frame, at most [MaxBatch]. Each has its own
 	// answer.

@@ -32,6 +32,15 @@ func (s *Service) refuse(ctx context.Context, p Peer, user UserName, last Event,
 	return s.revoke(ctx, Connection{Peer: p, User: user, Lane: lane.New()}, last, code, lane.CodeUnknownUser)
 }
 
+// refuseEarly ends a connection that has sent more than a lane holds before it has
+// authenticated.
+func (v *invocation) refuseEarly(ctx context.Context, frames []lane.Finished) Reply {
+	v.Log.InfoContext(ctx, "too much before the authentication", "connection", v.conn.ID)
+	v.Count(MetricRefusals, 1)
+	v.Service.post(ctx, v.conn.Peer, v.finished(frames).Events...)
+	return v.revoke(ctx, v.conn, ConnectionRefused{NoNumber, lane.CodeBusy}, lane.CodeBusy, lane.CodeUnknownUser)
+}
+
 // rejectEnded answers on a connection that has ended, and closes it. It has lost
 // its name: the invocation that claimed that may have died before it could tell,
 // and an ignorant client would reconnect, and take the name back.

@@ -29,6 +29,9 @@ const (
 	// what follows to them; handover is how long it gives them.
 	maxDrain = 20 * time.Second
 	handover = 50 * time.Millisecond
+	// muchHeld is from how many held frames on a lane is looked at before a message is
+	// taken: where there are gaps, most are refused.
+	muchHeld = 16
 )
 
 // send sends a message. One with a number goes in the order of the numbers,
@@ -38,13 +41,22 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	if in.Number == NoNumber {
 		return s.sendUnnumbered(ctx, p, Sends{in})
 	}
-	return s.sendRun(ctx, p, []lane.Numbered{{N: in.Number, Frame: in.Frame}})
+	return s.sendRun(ctx, p, []lane.Numbered{{N: in.Number, Frame: in.Frame}}, in.Look)
 }
 
 // sendRun sends messages with consecutive numbers.
-func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered) Reply {
+func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered, look bool) Reply {
 	v := s.invocation(Connection{Peer: p, Lane: lane.New()})
-	a, err := v.submit(ctx, run)
+	a, err := v.submit(ctx, run, look)
+	r := v.answer(ctx, p, run, a, err)
+	r.Seen, r.Look = v.seen, !v.conn.Lane.Opened() || len(v.conn.Lane.Held) >= muchHeld
+	r.Refused = errors.Is(err, ErrNoConnection) || errors.Is(err, errRevoked) ||
+		err == nil && a.Move.Kind == "" && (!v.conn.Lane.Opened() || slices.ContainsFunc(a.Finished, lane.Finished.Busy))
+	return r
+}
+
+// answer answers messages for which that was decided.
+func (v *invocation) answer(ctx context.Context, p Peer, run []lane.Numbered, a lane.Arrival, err error) Reply {
 	switch {
 	case errors.Is(err, ErrNoConnection):
 		return v.rejectRun(p, run)
@@ -53,8 +65,10 @@ func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered) Repl
 	case errors.Is(err, errRevoked):
 		return v.endRevoked(ctx, v.conn, closing, run...)
 	case err != nil:
-		s.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
+		v.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
 		return v.giveUp(ctx, run, codeOf(err))
+	case !v.conn.Lane.Opened() && len(a.Finished) > 0:
+		return v.refuseEarly(ctx, a.Finished)
 	}
 	r := v.finished(a.Finished)
 	switch {
@@ -62,6 +76,8 @@ func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered) Repl
 		r = r.and(v.postFirstRun(ctx, a.Move.Run, run))
 	case len(a.Pending) > 0:
 		r = r.and(v.stored(a.Pending))
+	case slices.ContainsFunc(a.Finished, lane.Finished.Busy):
+		r.After = v.helpNow()
 	}
 	return r
 }
@@ -87,10 +103,11 @@ type invocation struct {
 	observed lane.Observed // what it has seen of the lane
 	expired  bool          // its lease may have expired: it posts no more
 	lost     bool          // another invocation has expired its lease, and answers
-	lingered bool          // it has stayed to watch over a held frame
 	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
 	one      [1]stream     // room for those of most runs
 	mayHold  []int64       // frames that it may have held, unknown to it
+	seen     bool          // conn is the record, as it once was
+	lingering
 }
 
 func (s *Service) invocation(c Connection) *invocation {
@@ -99,9 +116,22 @@ func (s *Service) invocation(c Connection) *invocation {
 
 // submit brings frames with consecutive numbers to the lane. It returns what was
 // decided about them, with the move that was made for it; if that has a run, it is
-// now this invocation's to post.
-func (v *invocation) submit(ctx context.Context, run []lane.Numbered) (lane.Arrival, error) {
+// now this invocation's to post. If it is to look first, it tries nothing that the
+// lane would refuse.
+func (v *invocation) submit(ctx context.Context, run []lane.Numbered, look bool) (lane.Arrival, error) {
 	p, a := v.conn.Peer, lane.Arrival{Move: lane.Take(run, v.id, v.Clock.Now())}
+	if look {
+		err := v.reload(ctx)
+		switch {
+		case err != nil:
+			return lane.Arrival{}, err
+		case v.misread(p, v.conn):
+			return lane.Arrival{}, errMisread
+		case v.conn.Revoked(v.Clock.Now()):
+			return lane.Arrival{}, errRevoked
+		}
+		a = v.arrival(run)
+	}
 	var takes []lane.Arrival
 	for range decideTries {
 		if a.Move.Kind == "" {
@@ -190,7 +220,7 @@ func (v *invocation) update(ctx context.Context, u Update) (made bool, err error
 
 // see takes in the record as it was read.
 func (v *invocation) see(c Connection) {
-	v.conn = c
+	v.conn, v.seen = c, true
 	v.observed = v.observed.Look(c.Lane, v.Clock.Now())
 }
 
@@ -419,6 +449,20 @@ func (v *invocation) stored(frames []lane.Numbered) Reply {
 	return r
 }
 
+// helpNow returns the work of one that was refused because too much is held, if the
+// lane needs help at once: nobody else may come.
+func (v *invocation) helpNow() After {
+	lowest, held := v.conn.Lane.Lowest()
+	if !held || !v.conn.Lane.LooksStuck(v.Clock.Now()) && v.decideWatch(lowest).Action != lane.MakeMove {
+		return nil
+	}
+	return v.after(func(ctx context.Context) {
+		if run := v.watch(ctx, lowest); len(run) > 0 {
+			v.drain(ctx, run)
+		}
+	})
+}
+
 // watch answers for the held frame n until it is finished, whatever fails
 // meanwhile. It returns a run that this invocation has taken, if it had to.
 func (v *invocation) watch(ctx context.Context, n int64) []lane.Numbered {
@@ -438,9 +482,8 @@ func (v *invocation) watch(ctx context.Context, n int64) []lane.Numbered {
 			}
 			d.Wait = pause
 		}
-		if !v.lingered {
-			v.lingered = true
-			v.Count(MetricLingered, 1)
+		if !v.mayLinger(ctx) {
+			return nil
 		}
 		if v.Clock.Sleep(ctx, min(d.Wait, pause)) != nil || errors.Is(v.reload(ctx), ErrNoConnection) {
 			return nil

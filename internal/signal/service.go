@@ -26,6 +26,8 @@ type Service struct {
 	// AuthenticateWithin is how long a connection may last without having
 	// authenticated; zero: as long as it likes.
 	AuthenticateWithin time.Duration
+	PlaceStore         PlaceStore   // nil: any number of invocations may linger
+	Places             int          // how many may
 	PingRate           int          // connections that keepalive visits per second; zero: [PingRate]
 	Random             func([]byte) // fills a slice with unpredictable bytes
 	Meter              Meter        // nil: nothing is counted
@@ -50,7 +52,13 @@ type Reply struct {
 	// Speaks, if not empty, says that nothing was done: the frame has the form of
 	// another protocol than this, which the connection speaks.
 	Speaks Protocol
-	to     Peer // as the record has it; zero: not known
+	// Seen: the record was read or written, and says whether it is better to look at
+	// the lane before the next message: the client has not authenticated, or much is
+	// held.
+	Seen, Look bool
+	// Refused: nothing was done but to read.
+	Refused bool
+	to      Peer // as the record has it; zero: not known
 }
 
 func reply(events ...Event) Reply { return Reply{Events: events} }
@@ -81,6 +89,12 @@ func (s *Service) misread(p Peer, c Connection) bool {
 // reply returns the answer to whom the lane belongs, with nothing in it yet.
 func (v *invocation) reply() Reply { return Reply{to: v.conn.Peer} }
 
+// refused returns r, of what was refused.
+func (r Reply) refused() Reply {
+	r.Refused = true
+	return r
+}
+
 // and returns both answers in one.
 func (r Reply) and(o Reply) Reply {
 	if len(r.Events) == 0 {
@@ -91,11 +105,15 @@ func (r Reply) and(o Reply) Reply {
 	if r.to.ID == "" {
 		r.to = o.to
 	}
-	switch first := r.After; {
+	if o.Seen {
+		r.Seen, r.Look = true, o.Look
+	}
+	r.Refused = r.Refused || o.Refused
+	switch first, then := r.After, o.After; {
 	case first == nil:
-		r.After = o.After
-	case o.After != nil:
-		r.After = func(ctx context.Context) { first(ctx); o.After(ctx) }
+		r.After = then
+	case then != nil:
+		r.After = func(ctx context.Context) { first(ctx); then(ctx) }
 	}
 	if r.Speaks == "" {
 		r.Speaks = o.Speaks
@@ -135,7 +153,7 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 	case Leave:
 		return s.leave(ctx, p)
 	case Unreadable:
-		return s.refuse(ctx, p, "", ConnectionRefused{NoNumber, in.Code}, in.Code)
+		return s.refuse(ctx, p, "", ConnectionRefused{NoNumber, in.Code}, in.Code).refused()
 	default:
 		return reply(RequestFailed{lane.CodeClient})
 	}

@@ -14,16 +14,16 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Sends) Reply {
 	switch {
 	case errors.Is(err, ErrNoConnection):
 		s.ackUnserved(ctx, p, in, lane.CodeUnknownUser)
-		return s.rejectEnded(ctx, p)
+		return s.rejectEnded(ctx, p).refused()
 	case err != nil:
 		return v.failed(in, codeOf(err))
 	case s.misread(p, c):
 		return Reply{Speaks: c.Protocol}
 	case c.Revoked(s.Clock.Now()):
 		s.ackUnserved(ctx, p, in, lane.CodeWrongToken)
-		return s.endRevoked(ctx, c, closing)
+		return s.endRevoked(ctx, c, closing).refused()
 	case c.User == "":
-		return v.failed(in, lane.CodeUnknownUser)
+		return v.failed(in, lane.CodeUnknownUser).refused()
 	}
 	r := v.reply()
 	for i, m := range in {

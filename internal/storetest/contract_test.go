@@ -545,6 +545,26 @@ func (s *suite) bounds(t *testing.T) {
 	if _, made := s.hold(t, c, 4, lane.Held{Frame: lane.Frame{Data: []byte("x")}, At: now}); made {
 		t.Errorf("more than %d bytes were held", lane.MaxHeldBytes)
 	}
+
+	early := func(c signal.Connection, n int64, size int) bool {
+		m := holding(n, lane.Held{Frame: lane.Frame{Data: make([]byte, size)}, At: now})
+		m.Guard.Early = true
+		_, made := s.move(t, c.ID, m)
+		return made
+	}
+	c = s.create(t)
+	for n := range int64(lane.MaxEarly) {
+		if !early(c, n+1, 1) {
+			t.Fatalf("before the authentication, frame %d of %d was not held", n+1, lane.MaxEarly)
+		}
+	}
+	if early(c, lane.MaxEarly+1, 1) {
+		t.Errorf("before the authentication, more than %d frames were held", lane.MaxEarly)
+	}
+	c = s.create(t)
+	if early(c, 1, lane.MaxEarlyBytes+1) || !early(c, 1, lane.MaxEarlyBytes) || early(c, 2, 1) {
+		t.Errorf("before the authentication, not just %d bytes were held", lane.MaxEarlyBytes)
+	}
 }
 
 // holdAgainstFinish lets frames be held while a lease is finished again and

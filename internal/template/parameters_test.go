@@ -113,6 +113,7 @@ var refused = map[string][]string{
 	"OneAddress":         {"yes", "True", ""},
 	"MessageRate":        {"-1", "10001", "1.5", "1e3", "", "01", "x"},
 	"MessageBurst":       {"0", "100001", "1.5", "1e3", ""},
+	"MessageConcurrency": {"-2", "1000001", "x", ""},
 	"PingRate":           {"0", "10001", "1.5", "-1", ""},
 	"AuthenticateWithin": {"2h", "0s", "0m", "3601s", "61m", "60", "", "1.5m", "999ms"},
 	"LogUserKeyArn":      {"key", "arn:aws:s3:::bucket/key"},
@@ -143,6 +144,7 @@ var extremes = map[string][]string{
 	"AllowedOrigins":     {"a://b", "HTTPS://A.EXAMPLE:65535", "https://a.example:443", "a+.-://b:0000", "a://b:64999,a://b:65499,a://b:65529,a://b:59999", "null", "Null, https://*.a.example:8443", "a://*.b", strings.Repeat("a://b,", 63) + "a://b", "a://" + strings.Repeat("b", 636)},
 	"MessageRate":        {"0", "1", "10000"},
 	"MessageBurst":       {"1", "100000"},
+	"MessageConcurrency": {"-1", "0", "1000000", "1e3"},
 	"PingRate":           {"1", "10000"},
 	"AuthenticateWithin": {"1s", "999s", "3599s", "3600s", "1m", "60m", "1h"},
 	"LogUserKeyArn":      {secretARN, parameterARN},
@@ -347,9 +349,15 @@ func TestDeploymentsStart(t *testing.T) {
 				continue
 			}
 			var value string
-			if values, ok := at(p, "AllowedValues").([]any); ok {
+			values, some := at(p, "AllowedValues").([]any)
+			switch {
+			case some:
 				value = rapid.SampledFrom(values).Draw(t, parameter).(string)
-			} else {
+			case at(p, "Type") == "Number":
+				least, _ := strconv.Atoi(at(p, "MinValue").(string))
+				most, _ := strconv.Atoi(at(p, "MaxValue").(string))
+				value = fmt.Sprint(rapid.IntRange(least, most).Draw(t, parameter))
+			default:
 				value = rapid.StringMatching(at(p, "AllowedPattern").(string)).Draw(t, parameter)
 			}
 			if tpl.takes(parameter, value) { // it may be too long

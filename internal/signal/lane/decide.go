@@ -42,6 +42,9 @@ type Finished struct {
 	Code Code
 }
 
+// Busy reports whether there was no room for it.
+func (f Finished) Busy() bool { return f.Code == CodeBusy }
+
 // DecideArrival decides what invocation id, which submits frames with consecutive
 // numbers and has observed o, does on a lane that has refused a move for them.
 func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) Arrival {
@@ -49,6 +52,13 @@ func (l Lane) DecideArrival(run []Numbered, id string, o Observed, now Instant) 
 	if l.Opened() && o.expired(l, now) && slices.ContainsFunc(run, l.unfinished) {
 		return Arrival{Move: l.Expire(id)}
 	}
+	fresh = slices.DeleteFunc(fresh, func(f Numbered) bool {
+		far := l.farAhead(f.N)
+		if far {
+			a.Finished = append(a.Finished, Finished{f, CodeBusy})
+		}
+		return far
+	})
 	if len(fresh) == 0 {
 		return a
 	}
@@ -94,6 +104,7 @@ func (l Lane) arriveEarly(a *Arrival, frames []Numbered, id string, now Instant)
 	n := l.room(frames)
 	if n > 0 {
 		a.Move = hold(frames[:n], id, now)
+		a.Move.Guard.Early = !l.Opened()
 	}
 	a.Pending = append(a.Pending, frames[:n]...)
 	for _, f := range frames[n:] {

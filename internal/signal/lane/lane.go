@@ -32,6 +32,10 @@ const (
 const (
 	MaxHeld      = 128
 	MaxHeldBytes = 256 << 10
+	// MaxEarly and MaxEarlyBytes are that before the connection has authenticated:
+	// clients that buffer while they are offline send no more.
+	MaxEarly      = 64
+	MaxEarlyBytes = 64 << 10
 	// MaxUndelivered is how many runs of undelivered numbers a lane remembers.
 	MaxUndelivered = 16
 )
@@ -205,13 +209,22 @@ func (l Lane) without(frames []Numbered) map[int64]Held {
 
 // room returns how many of the frames can be held, in their order.
 func (l Lane) room(frames []Numbered) int {
+	most, bytes := Guard{Early: !l.Opened()}.Room()
 	size := l.Size
 	for i, f := range frames {
-		if size += f.Len(); size > MaxHeldBytes || len(l.Held)+i >= MaxHeld {
+		if size += f.Len(); size > bytes || len(l.Held)+i >= most {
 			return i
 		}
 	}
 	return len(frames)
+}
+
+// farAhead reports whether number n is further above what is held than any client
+// has messages on their way. Where nothing is held it is not known whether what is
+// in between comes.
+func (l Lane) farAhead(n int64) bool {
+	lowest, some := l.Lowest()
+	return some && l.Opened() && n > lowest+MaxHeld
 }
 
 // outcomes returns what the lane remembers once more numbers were finished

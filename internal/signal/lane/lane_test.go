@@ -355,6 +355,60 @@ func TestHoldingIsBounded(t *testing.T) {
 	}
 }
 
+// TestHoldingEarlyIsBounded: before the authentication there is less room, by frames
+// and by bytes; what fits is all there afterwards.
+func TestHoldingEarlyIsBounded(t *testing.T) {
+	l := New()
+	for n := range int64(MaxEarly) {
+		if _, step := arrive(t, &l, n+1, "me", start); step.ended {
+			t.Fatalf("frame %d of %d: %+v", n+1, MaxEarly, step)
+		}
+	}
+	if _, step := arrive(t, &l, MaxEarly+1, "me", start); !step.ended || step.code != CodeBusy {
+		t.Errorf("one more than %d: %+v", MaxEarly, step)
+	}
+	late := hold(framesOf(MaxEarly+1), "late", start) // decided where there was room
+	late.Guard.Early = true
+	if l.Allows(late) {
+		t.Errorf("one more than %d is held by one who has seen fewer", MaxEarly)
+	}
+	if run := l.Start(StartAt(0).Lane(), "me", start).Run; len(run) != MaxEarly {
+		t.Errorf("the authentication takes %d along", len(run))
+	}
+
+	for size, fits := range map[int]bool{MaxEarlyBytes: true, MaxEarlyBytes + 1: false} {
+		l, frame := New(), Numbered{1, Frame{Data: make([]byte, size)}}
+		a := l.DecideArrival([]Numbered{frame}, "me", Observed{}, start)
+		if held := a.Move.Kind == KindHold; held != fits || held && !l.Allows(a.Move) {
+			t.Errorf("%d bytes are held: %v", size, held)
+		}
+	}
+}
+
+// TestFarAhead: a number further above what is held than a client has on its way is
+// refused, and nothing is written; but not where nothing is held, lest a client
+// whose messages were refused never gets on.
+func TestFarAhead(t *testing.T) {
+	const far = 1000
+	l, _ := opened(StartAt(0))
+	if _, step := arrive(t, &l, far, "me", start); step.ended {
+		t.Errorf("the first: %+v", step)
+	}
+	for n, refused := range map[int64]bool{2: false, far - 1: false, far + MaxHeld: false, far + MaxHeld + 1: true, 1 << 50: true} {
+		_, a := arriveTogether(t, &l, "me", start, n)
+		if got := len(a.Finished) == 1 && a.Finished[0].Busy() && a.Move.Kind == ""; got != refused {
+			t.Errorf("%d above %d: %+v", n, far, a)
+		}
+		l.Held = map[int64]Held{far: l.Held[far]}
+		l.Size = l.Held[far].Len()
+	}
+	early := New()
+	early.Apply(hold(framesOf(1), "me", start))
+	if early.farAhead(far) {
+		t.Error("before the authentication it is not known where a client begins")
+	}
+}
+
 func TestUndeliveredIsBounded(t *testing.T) {
 	l, _ := opened(StartAt(0))
 	for n := int64(1); n <= 2*(MaxUndelivered+2); n++ {

@@ -42,8 +42,7 @@ func (m Move) NewWork() bool {
 }
 
 // Guard is what must hold of a lane for a move. The zero value asks for
-// nothing. A move that holds frames asks, besides, that there is room for them:
-// [MaxHeld] and [MaxHeldBytes].
+// nothing. A move that holds frames asks, besides, that there is [Guard.Room] for them.
 type Guard struct {
 	Done, Taken Expected[int64]
 	TakenBelow  Expected[int64] // that is higher than Taken
@@ -53,6 +52,15 @@ type Guard struct {
 	Vacant      []int64       // numbers that are not held
 	TAT         Expected[TAT]
 	Unnumbered  Expected[Unnumbered] // the newest; zero: none
+	Early       bool                 // frames are held that came before the authentication, for which there is less room
+}
+
+// Room returns how many frames a lane may hold after a move, and how many bytes.
+func (g Guard) Room() (frames, bytes int) {
+	if g.Early {
+		return MaxEarly, MaxEarlyBytes
+	}
+	return MaxHeld, MaxHeldBytes
 }
 
 // Expected is a condition on a value. The zero value allows any.
@@ -105,7 +113,8 @@ func (l Lane) Allows(m Move) bool {
 			return false
 		}
 	}
-	return len(m.Change.Hold) == 0 || len(l.Held)+len(m.Change.Hold) <= MaxHeld && l.Size+m.Change.Grows() <= MaxHeldBytes
+	frames, bytes := g.Room()
+	return len(m.Change.Hold) == 0 || len(l.Held)+len(m.Change.Hold) <= frames && l.Size+m.Change.Grows() <= bytes
 }
 
 // Grows returns by how many bytes the frames that are held grow.

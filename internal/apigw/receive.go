@@ -1,0 +1,77 @@
+package apigw
+
+import (
+	"context"
+
+	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+)
+
+// receive has the service do what a client asks, if its budget allows. What was
+// refused is taken from the budget: a write to count it would cost what it is to
+// save.
+func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in signal.Input) signal.Reply {
+	now := h.Service.Clock.Now()
+	b := h.budgets.get(p.ID)
+	if b.ended != 0 && now.Sub(b.ended) <= lane.LeaseTimeout {
+		return signal.Reply{} // it is being ended
+	}
+	switch i := in.(type) {
+	case signal.Join:
+		if _, r, over := h.spend(ctx, p); over {
+			return r
+		}
+	case signal.Query:
+		if !h.mayAsk(p.ID, now) {
+			_, r, over := h.spend(ctx, p)
+			if !over {
+				r.Events = []signal.Event{signal.RequestFailed{Code: lane.CodeBusy}}
+			}
+			return r
+		}
+	case signal.Send:
+		if h.looks(b, ev, now) {
+			i.Look = true
+			in = i
+		}
+	case signal.Sends:
+		i[0].Look = h.looks(b, ev, now)
+	}
+	r := h.Service.Receive(ctx, p, in)
+	if r.Seen && (!b.seen || b.look != r.Look) {
+		look := r.Look
+		h.budgets.change(p.ID, func(b *budget) { b.seen, b.look = true, look })
+	}
+	if !r.Refused {
+		return r
+	}
+	if _, last, over := h.spend(ctx, p); over {
+		for _, e := range r.Events {
+			h.post(ctx, p, e)
+		}
+		r.Events = last.Events
+	}
+	return r
+}
+
+// mayAsk reports whether a connection may ask for somebody's presence: as often as
+// a user may send.
+func (h *Handler) mayAsk(id signal.ConnectionID, now lane.Instant) (may bool) {
+	h.budgets.change(id, func(b *budget) {
+		if may = h.Service.Rate.Allows(b.asked, 0, now); may {
+			b.asked = h.Service.Rate.Take(b.asked, 1, now)
+		}
+	})
+	return may
+}
+
+// looks reports whether a connection's lane is to be looked at before a message, as
+// this process has seen it last; where it has not, if the connection is so young
+// that it need not have authenticated.
+func (h *Handler) looks(b budget, ev *request, now lane.Instant) bool {
+	if b.seen {
+		return b.look
+	}
+	since, within := lane.Instant(ev.RequestContext.ConnectedAt), h.Service.AuthenticateWithin
+	return since != 0 && (within == 0 || now.Sub(since) < within)
+}

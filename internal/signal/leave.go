@@ -49,7 +49,9 @@ func (s *Service) awaitSent(ctx context.Context, id ConnectionID) {
 			if d.Action == lane.Pending || c.Revoked(now) {
 				return
 			}
-			wait = max(wait, d.Wait)
+			if d.Wait > 0 {
+				wait = d.Wait
+			}
 		}
 		left := leaveWithin - now.Sub(began)
 		if left <= 0 || s.Clock.Sleep(ctx, min(wait, left)) != nil {

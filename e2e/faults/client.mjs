@@ -32,7 +32,9 @@ export class Client {
   strange = [];
   #waiting = [];
 
-  constructor(kind) {
+  /** @param {string} [name] of another client before it, which it is on its next connection */
+  constructor(kind, name) {
+    if (name !== undefined) this.name = name;
     this.socket = kinds[kind](SERVER, {
       transports: TRANSPORTS, forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 100, timeout: CONNECT,
     });
@@ -103,8 +105,8 @@ export class Client {
 }
 
 /** Opens a client, which is closed with the test. */
-export function open(t, kind) {
-  const client = new Client(kind);
+export function open(t, kind, name) {
+  const client = new Client(kind, name);
   t.after(() => client.close());
   return client;
 }

@@ -15,6 +15,7 @@ type Steps struct {
 	Posts         int // frames by @connections
 	Pings         int // the same, by keepalive
 	Writes, Reads int // units of DynamoDB, of records that hold no frames
+	Waits         int // ms that it pauses for
 	Lines         int // in the log
 	Metrics       int // lines of metrics
 }
@@ -32,7 +33,7 @@ const (
 var (
 	connect    = Steps{Invocations: 3, In: 2, Answers: 2, Posts: 3, Writes: 3, Reads: 2, Lines: 1, Metrics: 3}
 	beat       = Steps{Invocations: 1, In: 1, Answers: 1, Pings: 1}
-	disconnect = Steps{Invocations: 1, Writes: 2, Lines: 1, Metrics: 1}
+	disconnect = Steps{Invocations: 1, Writes: 2, Reads: 2, Waits: 101, Lines: 1, Metrics: 1} // it waits for what was sent before
 	forget     = Steps{Writes: 1, Reads: 1}
 	verify     = Steps{Reads: 1, Metrics: 1}                                                             // by a beat, up to twice
 	connection = connect.work().plus(1, disconnect.work()).plus(1, forget.work()).plus(2, verify.work()) // from beginning to end
@@ -47,7 +48,7 @@ func (s Steps) work() Work {
 	return Work{
 		messages:    float64(s.In + s.Answers + s.Posts + s.Pings),
 		invocations: float64(s.Invocations),
-		busy:        float64(s.Invocations*ownTime+s.Pings*pingTime) + float64(waits.Milliseconds()),
+		busy:        float64(s.Invocations*ownTime+s.Pings*pingTime+s.Waits) + float64(waits.Milliseconds()),
 		writes:      float64(s.Writes),
 		reads:       float64(s.Reads),
 		logged:      float64(s.Lines*logLine + s.Metrics*metricLine),

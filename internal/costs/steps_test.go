@@ -76,7 +76,21 @@ func newService(t *testing.T) *service {
 			return "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod"
 		},
 	})
+	s.handler.Service.Clock = pauses{s: s}
 	return s
+}
+
+// pauses is a clock that counts for how long it is waited.
+type pauses struct {
+	signal.SystemClock
+	s *service
+}
+
+func (p pauses) Sleep(ctx context.Context, d time.Duration) error {
+	p.s.mu.Lock()
+	p.s.steps.Waits += int(d.Milliseconds())
+	p.s.mu.Unlock()
+	return p.SystemClock.Sleep(ctx, d)
 }
 
 // Do implements [aws.HTTPClient]: it is the @connections API.
@@ -324,7 +338,7 @@ func TestSteps(t *testing.T) {
 			check("disconnect", disconnect, "")
 			s.handler.Service.Clock = ahead{}
 			s.round()
-			s.handler.Service.Clock = signal.SystemClock{}
+			s.handler.Service.Clock = pauses{s: s}
 			last := forget
 			last.Reads, last.Lines, last.Metrics = last.Reads+signal.Segments/2, 1, 1 // of the round
 			check("forget", last, "")

@@ -32,7 +32,13 @@ func (v *invocation) ackAll(ctx context.Context, p posted) {
 	}
 	to, before, ok := v.conn, v.acked, false
 	wait := v.beside(func() {
-		ok = (before == nil || before()) && v.postToSender(ctx, to, acks...)
+		if before != nil && !before() {
+			return
+		}
+		if ok = v.postAll(ctx, to, acks...); !ok {
+			v.awaitSent(ctx, to.ID) // its client may have left right after it sent more
+			v.endGone(ctx, to.User, to.ID)
+		}
 	})
 	v.acked = func() bool { wait(); return ok }
 }
@@ -60,14 +66,20 @@ func (v *invocation) ackExpired(ctx context.Context, before lane.Lane) {
 	v.postToSender(ctx, v.conn, acks...)
 }
 
-// postToSender posts to the connection of a lane, and reports false if that is
-// gone; then it posts no more.
-func (s *Service) postToSender(ctx context.Context, c Connection, events ...Event) bool {
+// postToSender posts to the connection of a lane, and ends it if that is gone.
+func (s *Service) postToSender(ctx context.Context, c Connection, events ...Event) {
+	if !s.postAll(ctx, c, events...) {
+		s.endGone(ctx, c.User, c.ID)
+	}
+}
+
+// postAll posts to the connection of a lane, and reports false if that is gone;
+// then it posts no more.
+func (s *Service) postAll(ctx context.Context, c Connection, events ...Event) bool {
 	for _, e := range c.batched(events) {
 		s.countAnswer(e)
 		err := s.Pusher.Post(ctx, c.Peer, e)
 		if errors.Is(err, ErrGone) {
-			s.endGone(ctx, c.User, c.ID)
 			return false
 		}
 		if err != nil {

@@ -284,7 +284,7 @@ func TestFrameOfSeveralAfterTheEnd(t *testing.T) {
 		w.batches("a", "alice")
 		w.sends("a", 1, 2)
 		w.news("a")
-		if err := w.Disconnect(t.Context(), "a"); err != nil {
+		if err := w.Disconnect(w.t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
 		w.sends("a", 2, 3, 4)

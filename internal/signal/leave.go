@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
+
+// leaveWithin is how long what was sent before a client left is waited for at most.
+const leaveWithin = time.Second
 
 // leave ends a connection as its client wishes.
 func (s *Service) leave(ctx context.Context, p Peer) Reply {
@@ -17,10 +21,43 @@ func (s *Service) leave(ctx context.Context, p Peer) Reply {
 	return Reply{}
 }
 
-// Disconnect ends a connection, if that has not been done.
+// Disconnect ends a connection whose client has left, if that has not been done,
+// once what that has sent before has come.
 func (s *Service) Disconnect(ctx context.Context, id ConnectionID) error {
+	s.awaitSent(ctx, id)
 	_, err := s.endAndRelease(ctx, "", id)
 	return err
+}
+
+// awaitSent waits until the lane of a connection is idle, holds nothing, and nothing
+// has come for [lane.ReorderWindow], for [leaveWithin] at most: API Gateway may invoke
+// a function with the end of a connection before it does with what was sent on it.
+// It does not wait where nothing can be sent: on a connection that has ended, was
+// revoked, or has not authenticated.
+func (s *Service) awaitSent(ctx context.Context, id ConnectionID) {
+	var o lane.Observed
+	began := s.Clock.Now()
+	for pause := watchFirst; ; pause = min(2*pause, watchMost) {
+		c, err := s.Store.Get(ctx, id, s.Clock.Now())
+		now, wait := s.Clock.Now(), pause
+		switch {
+		case errors.Is(err, ErrNoConnection):
+			return
+		case err == nil:
+			o = o.Look(c.Lane, now)
+			d := c.Lane.DecideLeave(o, now)
+			if d.Action == lane.Pending || c.Revoked(now) {
+				return
+			}
+			if d.Wait > 0 {
+				wait = d.Wait
+			}
+		}
+		left := leaveWithin - now.Sub(began)
+		if left <= 0 || s.Clock.Sleep(ctx, min(wait, left)) != nil {
+			return
+		}
+	}
 }
 
 // endAndRelease ends a connection, and then releases its name. The other way

@@ -264,6 +264,7 @@ func (s *Sim) judge() {
 	}
 	for _, id := range sorted(s.sockets) {
 		s.judgeSocket(s.sockets[id])
+		s.judgeLeaving(s.sockets[id])
 	}
 	for _, c := range s.clients {
 		s.judgeUser(c)

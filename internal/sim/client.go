@@ -56,6 +56,7 @@ type socket struct {
 	told      map[string]bool
 	lobby     *lobby     // nil: it has not been in one
 	frame     []*message // emitted on it at this time, and not sent yet
+	leaving   leaving
 }
 
 // message is one that a client sent.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -36,6 +37,7 @@ const (
 	Denier     Mutation = "denier"      // the store says of a call whose answer is lost that it has refused it
 	TooFew     Mutation = "too few"     // a route reserves one number less than it is asked for
 	Curtailed  Mutation = "curtailed"   // of several messages in a post the last is lost
+	Hurried    Mutation = "hurried"     // leaving does not wait for what was sent before
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
@@ -211,6 +213,11 @@ func (l liar) Post(ctx context.Context, p signal.Peer, e signal.Event) error {
 	}
 	return l.Pusher.Post(ctx, p, e)
 }
+
+// hurried is a clock by which nobody waits.
+type hurried struct{ signal.Clock }
+
+func (hurried) Sleep(context.Context, time.Duration) error { return context.Canceled }
 
 // curtailed posts all but the last of several deliveries.
 type curtailed struct{ signal.Pusher }

@@ -156,6 +156,7 @@ func (s store) Update(ctx context.Context, id signal.ConnectionID, u signal.Upda
 		if made {
 			s.moved(c, u)
 		}
+		s.tried(id, u, err)
 	})
 	if failed != nil {
 		return signal.Connection{}, false, failed
@@ -254,6 +255,9 @@ func (s *Sim) Post(_ context.Context, to signal.Peer, e signal.Event) error {
 	}
 	k := s.sockets[to.ID]
 	if k == nil || !k.open {
+		if k != nil {
+			s.foundGone(k, e)
+		}
 		s.tracef("post %s to %s: gone", show(e), to.ID)
 		s.wait(took / 2)
 		return signal.ErrGone

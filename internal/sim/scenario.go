@@ -35,6 +35,11 @@ func (s *Sim) scenario() time.Duration {
 		end = max(end, at+time.Second)
 		s.disturb(at)
 	}
+	if s.leaves {
+		at, i := 200*time.Millisecond+s.upTo(3*time.Second), s.rng.IntN(users)
+		end = max(end, at+time.Second)
+		s.after(at, func() { s.leave(s.clients[i], names[(i+1)%users]) })
+	}
 	return end
 }
 

@@ -36,6 +36,7 @@ type Sim struct {
 	outages  bool // the store may be out, and clocks are apart
 	repeats  bool // clients say things twice
 	lobbies  bool // clients may begin by long polling
+	leaves   bool // a client sends and leaves at once
 	batches  bool // JSON clients send and take several messages in a frame
 }
 
@@ -106,6 +107,7 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 			s.units = newUnits(0, 5+int(seed>>2%36))
 		}
 	}
+	s.leaves = seed >= FirstWithLeaving && seed%4 == 3
 	s.lobbies = seed >= FirstWithLobbies && seed&2 != 0
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
@@ -168,6 +170,9 @@ func (s *Sim) message(k *socket, name string, in signal.Input) {
 	p := signal.Peer{ID: k.id, Protocol: k.protocol, Batches: k.client.batches}
 	s.invoke(name, times, func() {
 		s.arrived(in, k)
+		if _, ok := in.(signal.Leave); ok {
+			k.ends(s.now)
+		}
 		reply := s.service.Receive(context.Background(), p, s.mutation.input(in))
 		s.step()
 		if reply.Posted != nil {
@@ -248,7 +253,7 @@ func (s *Sim) shut(k *socket, byClient bool) {
 	k.open, k.abandoned = false, true
 	k.shutAt = s.now
 	if wasOpen && !s.chance(s.faults.LoseLeave) {
-		s.invoke("disconnect "+string(k.id), 1, func() { _ = s.service.Disconnect(context.Background(), k.id) })
+		s.invoke("disconnect "+string(k.id), 1, func() { s.disconnect(k) })
 	} else if wasOpen {
 		s.count("lost $disconnects")
 	}

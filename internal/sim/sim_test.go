@@ -18,7 +18,7 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 500
 	}
-	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches, sim.FirstWithLobbies} {
+	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches, sim.FirstWithLobbies, sim.FirstWithLeaving} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
 		t.Log("\n" + r.String())
 		if len(r.Failures) > 0 {
@@ -39,6 +39,9 @@ func TestWorlds(t *testing.T) {
 		}
 		if batches := r.Counts["several in a frame"] > 0 && r.Counts["several in a post"] > 0; batches != (first >= sim.FirstWithBatches) {
 			t.Errorf("worlds from %d on: several in a frame %v", first, batches)
+		}
+		if leaving := r.Counts["leaving"] > 0; leaving != (first >= sim.FirstWithLeaving) {
+			t.Errorf("worlds from %d on: leaving %v", first, leaving)
 		}
 		if throttled := r.Counts["throttled calls"] > 0; throttled != (first >= sim.FirstWithBodies) {
 			t.Errorf("worlds from %d on: throttled calls %v", first, throttled)
@@ -76,6 +79,7 @@ func TestMutations(t *testing.T) {
 		sim.Amnesia: "once", sim.Hasty: "once", sim.Undying: "expiry",
 		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
 		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq", sim.Spilling: "lobby", sim.Denier: "answer", sim.Curtailed: "truth",
+		sim.Hurried: "leaving",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
@@ -91,6 +95,8 @@ func TestMutations(t *testing.T) {
 				first = sim.FirstWithRepeats
 			case sim.Curtailed:
 				first = sim.FirstWithBatches
+			case sim.Hurried:
+				first = sim.FirstWithLeaving
 			}
 			r := sim.Search{First: first, Seeds: 4000, Mutation: mutation, Workers: 1}.Run(t.Context())
 			for _, f := range r.Failures {

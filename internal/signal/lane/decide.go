@@ -154,6 +154,17 @@ func (l Lane) DecideIdle(id string, o Observed, now Instant) Decision {
 	}
 }
 
+// DecideLeave decides what an invocation does that ends a connection once what was
+// sent on it has come, and has observed o. On one that has not authenticated nothing
+// but what is held is waited for.
+func (l Lane) DecideLeave(o Observed, now Instant) Decision {
+	quiet := o.leased(l, now)
+	if len(l.Held) == 0 && l.Idle() && (quiet >= ReorderWindow || !l.Opened()) {
+		return Decision{Action: Pending}
+	}
+	return lookAgain(ReorderWindow - quiet)
+}
+
 // gapTimeout returns how long the lowest held frame waits for the numbers
 // before it. Where it is not known whether there are any, it is not long.
 func (l Lane) gapTimeout() time.Duration {

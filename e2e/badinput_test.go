@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // TestBadInput holds the server to the promise that any input is survived: a
@@ -825,7 +827,7 @@ func (b *bystanders) floods(t *testing.T) {
 	for name, d := range map[string]dialect{"Socket.IO": socketIO(4), "JSON": plainJSON{}} {
 		b.hold(t, "2000 messages, "+name, func(t *testing.T) { flood(t, b.server, d, b.newName(), b.newName()) })
 	}
-	b.hold(t, "200 messages before authentication", b.earlyFlood)
+	b.hold(t, "messages before authentication", b.earlyFlood)
 	b.hold(t, "large messages before authentication", b.earlyBytes)
 	b.hold(t, "answers that nobody reads", b.unread)
 }
@@ -898,29 +900,48 @@ func wantTruth(t *testing.T, codes map[int]int, delivered []string) (refused int
 	return count[2102]
 }
 
-// earlyFlood sends more messages before authentication than are held for it.
+// earlyFlood sends as many messages before authentication as are held for it, and
+// then one more.
 func (b *bystanders) earlyFlood(t *testing.T) {
-	all := make([]string, 200)
+	all := make([]string, lane.MaxEarly)
 	for n := range all {
 		all[n] = fmt.Sprint(n)
 	}
-	held := b.early(t, all)
-	if len(held) < 100 || len(held) == len(all) {
-		t.Errorf("%d messages were held, want a bound of at least 100", len(held))
-	}
+	b.early(t, all)
+	b.tooEarly(t, append(all, `"one more"`))
 }
 
-// earlyBytes sends more bytes before authentication than are held for it.
+// earlyBytes sends as many bytes, almost, and then more.
 func (b *bystanders) earlyBytes(t *testing.T) {
-	large := `"` + strings.Repeat("x", 100<<10) + `"`
-	if held := b.early(t, []string{large, large, large, large, `"y"`}); len(held) < 2 || len(held) == 5 {
-		t.Errorf("%d messages were held, want a bound of at least 200 KB", len(held))
+	half := `"` + strings.Repeat("x", lane.MaxEarlyBytes/2-100) + `"`
+	b.early(t, []string{half, half})
+	b.tooEarly(t, []string{half, half, half})
+}
+
+// tooEarly sends messages before authentication of which the last is too much: it is
+// refused, and the connection ends.
+func (b *bystanders) tooEarly(t *testing.T, messages []string) {
+	t.Helper()
+	d := socketIO(4)
+	c := dialRaw(t, b.server.Plain, d.path(""))
+	d.connect(t, c)
+	for n, data := range messages {
+		c.send(t, d.message(n, "nobody", data))
+	}
+	refused := 0
+	for answer, err := c.next(); err == nil; answer, err = c.next() {
+		if strings.HasSuffix(answer, `[2102]`) {
+			refused++
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d of %d messages are refused", refused, len(messages))
 	}
 }
 
-// early sends messages before authentication, one after the other, and gives
-// those that were held. They are delivered after it; the others were too many.
-func (b *bystanders) early(t *testing.T, messages []string) (held []string) {
+// early sends messages before authentication, one after the other. They are held, and
+// delivered after it.
+func (b *bystanders) early(t *testing.T, messages []string) {
 	t.Helper()
 	there := join(t, b.server, plainJSON{}, b.newName())
 	d := socketIO(4)
@@ -931,8 +952,7 @@ func (b *bystanders) early(t *testing.T, messages []string) (held []string) {
 		c.send(t, d.message(n, there.name, data))
 		switch answer, err := c.next(); answer {
 		case d.stored(n):
-			held, acks = append(held, data), append(acks, d.acked(n))
-		case d.failed(n, 2102):
+			acks = append(acks, d.acked(n))
 		default:
 			t.Fatalf("awaiting an answer to number %d: %q, %v", n, answer, err)
 		}
@@ -949,8 +969,7 @@ func (b *bystanders) early(t *testing.T, messages []string) (held []string) {
 			t.Fatalf("awaiting the acks %q: %q, %v", acks, answer, err)
 		}
 	}
-	there.wantDelivered(t, name, held...)
-	return held
+	there.wantDelivered(t, name, messages...)
 }
 
 // unread sends what is answered, and reads no answer.

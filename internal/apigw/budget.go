@@ -37,7 +37,7 @@ type budget struct {
 	until    lane.Instant
 	speaks   signal.Protocol // as its record says; empty: that was not read
 	upgrades int             // of MaxUpgrades
-	asked    lane.TAT        // of the rate of messages, by queries
+	spent    lane.TAT        // of the rate of messages, by queries, and by messages that were refused
 	// seen: its record was, and look is whether its lane is to be looked at before a
 	// message ([signal.Reply]).
 	seen, look bool

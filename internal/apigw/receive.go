@@ -22,7 +22,7 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 			return r
 		}
 	case signal.Query:
-		if !h.mayAsk(p.ID, now) {
+		if !h.maySpend(p.ID, now) {
 			_, r, over := h.spend(ctx, p)
 			if !over {
 				r.Events = []signal.Event{signal.RequestFailed{Code: lane.CodeBusy}}
@@ -42,7 +42,7 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 		look := r.Look
 		h.budgets.change(p.ID, func(b *budget) { b.seen, b.look = true, look })
 	}
-	if !r.Refused {
+	if !r.Refused || r.User && h.maySpend(p.ID, now) {
 		return r
 	}
 	if _, last, over := h.spend(ctx, p); over {
@@ -54,12 +54,12 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 	return r
 }
 
-// mayAsk reports whether a connection may ask for somebody's presence: as often as
-// a user may send.
-func (h *Handler) mayAsk(id signal.ConnectionID, now lane.Instant) (may bool) {
+// maySpend reports whether a connection may ask for somebody's presence, or have a
+// user's message refused, and takes that from its bucket: as often as a user may send.
+func (h *Handler) maySpend(id signal.ConnectionID, now lane.Instant) (may bool) {
 	h.budgets.change(id, func(b *budget) {
-		if may = h.Service.Rate.Allows(b.asked, 0, now); may {
-			b.asked = h.Service.Rate.Take(b.asked, 1, now)
+		if may = h.Service.Rate.Allows(b.spent, 0, now); may {
+			b.spent = h.Service.Rate.Take(b.spent, 1, now)
 		}
 	})
 	return may

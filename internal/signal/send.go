@@ -50,6 +50,7 @@ func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered, look
 	a, err := v.submit(ctx, run, look)
 	r := v.answer(ctx, p, run, a, err)
 	r.Seen, r.Look = v.seen, !v.conn.Lane.Opened() || len(v.conn.Lane.Held) >= muchHeld
+	r.User = v.conn.Lane.Opened() && err == nil
 	r.Refused = errors.Is(err, ErrNoConnection) || errors.Is(err, errRevoked) ||
 		err == nil && a.Move.Kind == "" && (!v.conn.Lane.Opened() || slices.ContainsFunc(a.Finished, lane.Finished.Busy))
 	return r

@@ -56,9 +56,10 @@ type Reply struct {
 	// the lane before the next message: the client has not authenticated, or much is
 	// held.
 	Seen, Look bool
-	// Refused: nothing was done but to read.
-	Refused bool
-	to      Peer // as the record has it; zero: not known
+	// Refused: nothing was done but to read. User: it was a user's message, for which
+	// there was no room.
+	Refused, User bool
+	to            Peer // as the record has it; zero: not known
 }
 
 func reply(events ...Event) Reply { return Reply{Events: events} }
@@ -108,7 +109,7 @@ func (r Reply) and(o Reply) Reply {
 	if o.Seen {
 		r.Seen, r.Look = true, o.Look
 	}
-	r.Refused = r.Refused || o.Refused
+	r.Refused, r.User = r.Refused || o.Refused, r.User || o.User
 	switch first, then := r.After, o.After; {
 	case first == nil:
 		r.After = then

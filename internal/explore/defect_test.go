@@ -116,6 +116,10 @@ var defects = []defect{
 		"ack.go", "		if v.acked != nil {", "		if v.acked != nil && ctx == nil {",
 	},
 	{
+		"leaving does not wait for what was sent before", "leaving", config{senders: one(1, 2), leaves: true},
+		"leave.go", "	s.awaitSent(ctx, id)\n", "",
+	},
+	{
 		"a post of several leaves some out", "truth", config{senders: together([]int64{1, 2}), batches: true},
 		"run.go", "return batch(events[:n]), n", "return batch(events[:1]), n",
 	},

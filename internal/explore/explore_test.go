@@ -146,5 +146,9 @@ var configs = []config{
 	{name: "a session goes on, lost answer", senders: resumed(upTo(2), upTo(2)), faults: lostMove},
 	{name: "a session goes on twice", senders: twice(), small: true},
 	{name: "a session goes on twice, crash", senders: twice(), faults: crash},
+	{name: "leaving", senders: one(1, 2, 3), leaves: true, small: true},
+	{name: "leaving, several in a frame", senders: together([]int64{1, 2}, []int64{3, 4}), leaves: true, batches: true, small: true},
+	{name: "leaving, crash, repeat", senders: one(1, 2), leaves: true, faults: crash | repeat},
+	{name: "leaving, posts' faults, lost answer", senders: one(1, 2), leaves: true, faults: lostMove | unknown | goneTo | goneAck},
 	{name: "the token ends, slow", senders: ending(upTo(2)), slow: 2, small: true},
 }

@@ -10,6 +10,7 @@
 package explore
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,6 +44,7 @@ type config struct {
 	slow    int   // ticks that may pass while somebody is at work
 	late    bool  // one frame, whichever, comes as late as it likes, or never
 	after   int64 // this frame comes once all else has come to rest
+	leaves  bool  // the first sender has left: its frames and $disconnect come at once
 	small   bool  // also by default
 }
 
@@ -89,6 +91,9 @@ func (x *explorer) begin() []*world {
 		for _, n := range s.again {
 			x.join(w, x.sends(i, n), plan{numbers: bit(n), welcome: true})
 		}
+	}
+	if x.leaves {
+		x.join(w, newProgram("$disconnect", connA, func(r *replay) { _ = r.service().Disconnect(context.Background(), connName[connA]) }), plan{})
 	}
 	x.connect(w, connX, sender{user: bob})
 	if x.moves {

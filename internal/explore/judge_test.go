@@ -189,6 +189,9 @@ func (x *explorer) stalled(w *world) string {
 			return bad
 		}
 	}
+	if lost := w.told[0].reached &^ w.told[0].accepted; x.leaves && lost != 0 && x.faultless(w) {
+		return fmt.Sprintf("leaving: %v, sent before, are not posted, though nothing was at fault", list(lost))
+	}
 	return x.nameless(w)
 }
 

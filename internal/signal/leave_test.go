@@ -242,6 +242,7 @@ func TestLeavingWithoutAPlace(t *testing.T) {
 				long++
 			}
 		}
+		synctest.Wait()
 		if long > number || p.most > number || len(p.by) > 0 {
 			t.Errorf("%d took long, %d had places at once, %d have one in the end", long, p.most, len(p.by))
 		}

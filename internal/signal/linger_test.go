@@ -105,7 +105,7 @@ func TestShortLingering(t *testing.T) {
 			time.Sleep(late)
 			w.send(user(0), 1, user0)
 			time.Sleep(time.Minute)
-			if (p.asked > 0) != asked || !w.acked(user(0), 2) {
+			if !w.acked(user(0), 2) || (p.asked > 0) != asked {
 				t.Errorf("late by %v: %d places were asked for; %q", late, p.asked, w.events(user(0)))
 			}
 		})
@@ -118,7 +118,7 @@ func TestPlacesUnknown(t *testing.T) {
 	inCrowdedWorld(t, p, 1, 1, func(w *world) {
 		w.send(user(0), 2, user0)
 		time.Sleep(time.Minute)
-		if p.asked != 1 || w.acked(user(0), 2) {
+		if w.acked(user(0), 2) || p.asked != 1 {
 			t.Errorf("%d places were asked for; %q", p.asked, w.events(user(0)))
 		}
 		w.send(user(0), 1, user0) // is in its order, and needs no place

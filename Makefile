@@ -29,7 +29,7 @@ PLATFORM = GOOS=linux GOARCH=$(1)
 FUZZTIME ?= 30s
 SIMTIME ?= 10m
 SOAKTIME ?= 20m
-WORLDS ?= 100000
+WORLDS ?= 50000
 TIMEOUT ?= 20m
 ROUNDS ?= 20
 
@@ -107,7 +107,7 @@ test-modules: $(NEEDED)
 	done
 
 explore:
-	go test -run '^TestExplore' -timeout=$(TIMEOUT) ./internal/explore -explore=all
+	go test -run '^TestExplore' -timeout=60m ./internal/explore -explore=all
 
 worlds:
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)

@@ -187,13 +187,14 @@ func (h *history) remember(e *effect, o observation) recollection {
 // forget drops what does not count any more once the only strand under way has
 // got an answer.
 func (m *recollection) forget(h *history, e *effect, o observation, seen uint64) {
+	made := e.move != nil && o.err == nil && (o.made || e.move.Made(o.conn.Lane)) // by now, or before its answer was lost
 	switch last := h.of(0).did; {
-	case e.move != nil && o.made && (e.move.Kind == lane.KindTake || e.move.Kind == lane.KindAdopt):
+	case made && (e.move.Kind == lane.KindTake || e.move.Kind == lane.KindAdopt):
 		m.runs, m.since = hashOf([2]any{m.runs, numbers(e.move.Run)}), seen
 		if !m.gone {
 			m.beside = nil
 		}
-	case e.move != nil && !o.made && o.err == nil && decidesAnew[e.move.Kind]:
+	case e.move != nil && !made && o.err == nil && decidesAnew[e.move.Kind]:
 		if e.move.Kind == lane.KindTake { // it may still take effect
 			m.runs = hashOf([]any{m.runs, e.move.Change.Done, e.move.Change.Taken})
 		}

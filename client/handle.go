@@ -30,7 +30,9 @@ func (c *Client) take(k *connection, f frame, now time.Time) {
 	case typeMessage:
 		c.message(k, Message{f.From, f.Data, f.Epoch, f.Seq, f.Session, f.Number}, now)
 	case typeStored:
-		c.outbox.stored(f.ID, now)
+		if k == c.current {
+			c.outbox.stored(f.ID, now)
+		}
 	case typeAck:
 		c.finish(f.ID, 0, nil, now) // true on whatever connection it comes
 	case typeError:

@@ -93,8 +93,7 @@ export class SignalingChannel {
     }
     this.#user = undefined;
     this.#inbox.reset();
-    this.#backoff.connected();
-    this.#backoff.held();
+    this.#backoff.ended(true);
     globalThis.addEventListener?.('online', this.#online);
     this.#change('connecting');
     return new Promise((resolve, reject) => {
@@ -208,7 +207,9 @@ export class SignalingChannel {
     }
     const before = this.#current;
     const back = this.#user !== undefined && !before && !way.doubtful;
+    this.#backoff.welcomed();
     if (before) {
+      this.#backoff.ended(this.#lasted);
       this.#retired.set(before, clock.setTimeout(() => this.#retire(before), retireAfter));
     }
     this.#way = undefined;
@@ -216,7 +217,6 @@ export class SignalingChannel {
     this.#resume = connection.id;
     this.#user = user;
     this.#welcomeAt = clock.now();
-    this.#backoff.connected();
     if (renewAfter < Infinity) this.#again = clock.setTimeout(() => this.#attempt(), renewAfter * (0.9 + random() / 10));
     const receivers = back ? this.#outbox.receivers : new Set();
     this.#outbox.attach({
@@ -279,14 +279,17 @@ export class SignalingChannel {
     if (this.#retired.size === 0) this.#inbox.alone();
   }
 
+  /** Whether the current connection has been up for long enough. */
+  get #lasted() {
+    return this.#settings.clock.now() - this.#welcomeAt >= this.#settings.stableAfter;
+  }
+
   #lost() {
-    const { clock, stableAfter } = this.#settings;
-    clock.clearTimeout(this.#again);
+    this.#settings.clock.clearTimeout(this.#again);
     this.#current = undefined;
     this.#outbox.detach();
     this.#forgetPresence();
-    this.#backoff.connected();
-    if (clock.now() - this.#welcomeAt >= stableAfter) this.#backoff.held();
+    this.#backoff.ended(this.#lasted);
   }
 
   /** There will be another attempt, unless there have been enough. The connection that there is may still be good. */

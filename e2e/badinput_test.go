@@ -903,9 +903,9 @@ func wantTruth(t *testing.T, codes map[int]int, delivered []string) (refused int
 // earlyFlood sends as many messages before authentication as are held for it, and
 // then one more.
 func (b *bystanders) earlyFlood(t *testing.T) {
-	all := make([]string, lane.MaxEarly)
-	for n := range all {
-		all[n] = fmt.Sprint(n)
+	var all []string
+	for n := range lane.MaxEarly {
+		all = append(all, fmt.Sprint(n))
 	}
 	b.early(t, all)
 	b.tooEarly(t, append(all, `"one more"`))

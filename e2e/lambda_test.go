@@ -58,7 +58,7 @@ func TestLambdaEndpoint(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
 	defer cancel()
-	node(ctx, t, []string{"ENDPOINT=" + s.Plain + "/socket.io/", "MESSAGES=10", "STRAGGLERS=1"},
+	node(ctx, t, []string{"ENDPOINT=" + s.Plain + "/socket.io/", "MESSAGES=10", "STRAGGLERS=1", "ANSWERS_LAST=1"},
 		"clients/pairs.test.mjs", "clients/takeover.test.mjs", "clients/reconnect.test.mjs")
 }
 

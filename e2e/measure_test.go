@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -95,8 +96,8 @@ func (m *measurement) size(t testing.TB, name string) int64 {
 }
 
 // round starts every function anew and has each invoked twice, one after the
-// other: two users connect, one sends the other two messages, keepalive visits
-// both, both leave. It returns the reports of each function.
+// other: two users connect, one sends the other two messages, two lobbies are
+// opened, keepalive visits both users, both leave. It returns the reports of each function.
 func (m *measurement) round(t testing.TB) map[string][]lambdaenv.Report {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), clientsWithin)
@@ -171,6 +172,23 @@ func (m *measurement) round(t testing.TB) map[string][]lambdaenv.Report {
 		readFrame(ctx, t, sockets[0], "ack")
 		readFrame(ctx, t, sockets[1], "message")
 		await("message")
+	}
+	lobbies := httptest.NewServer(&gateway.HTTPAPI{Function: httpRoute(deployed["lobby"]), MaxBody: 1 << 10, Log: slog.New(slog.DiscardHandler)})
+	defer lobbies.Close()
+	for range 2 {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, lobbies.URL+"/socket.io/?EIO=4&transport=polling", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			t.Fatalf("open a lobby: %s", response.Status)
+		}
+		await("lobby")
 	}
 	for range 2 {
 		if _, err := deployed["keepalive"].Invoke(ctx, nil); err != nil {

@@ -137,16 +137,27 @@ func (s *stack) route(name string) gateway.Function {
 
 // route gives a function to the gateway.
 func route(f *lambdaenv.Function) gateway.FunctionFunc {
-	return func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (r events.APIGatewayProxyResponse, err error) {
-		payload, err := json.Marshal(ev)
-		if err != nil {
-			return r, err
-		}
-		answer, err := f.Invoke(ctx, payload)
-		if err != nil {
-			return r, err
-		}
-		err = json.Unmarshal(answer, &r)
+	return func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
+		return call[events.APIGatewayProxyResponse](ctx, f, ev)
+	}
+}
+
+func httpRoute(f *lambdaenv.Function) gateway.HTTPFunctionFunc {
+	return func(ctx context.Context, ev *events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+		return call[events.APIGatewayV2HTTPResponse](ctx, f, ev)
+	}
+}
+
+// call invokes a function with an event.
+func call[R any](ctx context.Context, f *lambdaenv.Function, event any) (r R, err error) {
+	payload, err := json.Marshal(event)
+	if err != nil {
 		return r, err
 	}
+	answer, err := f.Invoke(ctx, payload)
+	if err != nil {
+		return r, err
+	}
+	err = json.Unmarshal(answer, &r)
+	return r, err
 }

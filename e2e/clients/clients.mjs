@@ -5,7 +5,7 @@ import io1 from 'socket.io-client-1';
 import io2 from 'socket.io-client-2';
 import { io as io3 } from 'socket.io-client-3';
 import { io as io4 } from 'socket.io-client-4';
-import { ENDPOINT, TRANSPORTS } from './endpoint.mjs';
+import { ANSWERS_LAST, ENDPOINT, TRANSPORTS } from './endpoint.mjs';
 import { JSONClient } from './json.mjs';
 import { SocketIOClient } from './socketio.mjs';
 
@@ -27,6 +27,9 @@ export const json = { name: 'JSON', open: (options) => new JSONClient(options) }
 
 /** @type {Kind[]} */
 export const kinds = [...socketIOKinds, json];
+
+/** How a client of a kind authenticates with its handshake, where it can. @param {Kind} kind */
+export const early = (kind) => (ANSWERS_LAST && (kind === three || kind === four) ? 'event' : 'query');
 
 /** Opens a client, which is closed when the test ends. */
 export function open(t, kind, options) {

@@ -30,6 +30,12 @@ export const SWEEP = process.env.SWEEP === undefined ? undefined : Number(proces
  */
 export const STRAGGLERS = process.env.STRAGGLERS !== undefined;
 
+/**
+ * Whether a handshake is answered only when the work after it is done, as by an emulator of Lambda (docs/local.md): who speaks
+ * Engine.IO 4 and has its token in the query is waited for there, and does not get in.
+ */
+export const ANSWERS_LAST = process.env.ANSWERS_LAST !== undefined;
+
 /** The address for Socket.IO's clients. */
 export function socketIO(endpoint) {
   const url = new URL(endpoint.replace(/^ws/, 'http'));

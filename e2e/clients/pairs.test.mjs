@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { join, json, kinds, product } from './clients.mjs';
+import { early, join, json, kinds, product } from './clients.mjs';
 import { MESSAGES, name, STRAGGLERS } from './endpoint.mjs';
 
 const WINDOW = 16; // messages in flight per sender
@@ -10,9 +10,9 @@ const WINDOW = 16; // messages in flight per sender
 describe(`${MESSAGES} messages each way, ${WINDOW} in flight, each acked once and received once, in order`, () => {
   for (const [left, right] of product(kinds, kinds)) {
     const by = right === json ? '' : ', by the authentication event';
-    it(`${left.name}, by the query, and ${right.name}${by}`, async (t) => {
+    it(`${left.name}, by the ${early(left)}, and ${right.name}${by}`, async (t) => {
       const [a, b] = await Promise.all([
-        join(t, left, { token: name('left'), how: 'query' }),
+        join(t, left, { token: name('left'), how: early(left) }),
         join(t, right, { token: name('right'), how: 'event' }),
       ]);
       await Promise.all([exchange(a, left, b), exchange(b, right, a)]);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { join, json, kinds, open, product } from './clients.mjs';
+import { early, join, json, kinds, open, product } from './clients.mjs';
 import { name } from './endpoint.mjs';
 import { sleep } from './wait.mjs';
 
@@ -14,7 +14,7 @@ describe('a second connection of a user takes over', { concurrency: true }, () =
     it(`${after.name} from ${before.name}, which is ${state}`, async (t) => {
       const token = name();
       const peer = await join(t, json, { token: name('peer') });
-      const old = await join(t, before, { token, how: 'query' });
+      const old = await join(t, before, { token, how: early(before) });
       assert.equal(await peer.send(token, 'to the old'), 0);
       await old.inbox.first('message');
 

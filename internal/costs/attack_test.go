@@ -89,7 +89,9 @@ func (a *attack) charge(c capacity.Charge) {
 // open opens a connection; a user has it at once.
 func (a *attack) open(id, user string) {
 	a.since = time.Now().UnixMilli()
+	a.mu.Lock()
 	a.at[id] = a.since
+	a.mu.Unlock()
 	a.connect(id, "EIO=4&transport=websocket")
 	a.frame(id, "40")
 	if user != "" {
@@ -102,6 +104,7 @@ func (a *attack) sends(id, body string) {
 	time.Sleep(a.takes(sim.InvokeTime))
 	a.mu.Lock()
 	a.sent[id]++
+	at := a.at[id]
 	a.mu.Unlock()
 	var h *apigw.Handler
 	select {
@@ -116,7 +119,7 @@ func (a *attack) sends(id, body string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, after := h.Message(ctx, &events.APIGatewayWebsocketProxyRequest{
-		Body: body, RequestContext: events.APIGatewayWebsocketProxyRequestContext{ConnectionID: id, ConnectedAt: a.at[id]},
+		Body: body, RequestContext: events.APIGatewayWebsocketProxyRequestContext{ConnectionID: id, ConnectedAt: at},
 	})
 	if after != nil {
 		after(ctx)

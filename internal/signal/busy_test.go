@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,13 +16,13 @@ import (
 // users, for a while, because they are written too much.
 type busy struct {
 	signal.Store
-	connections, users time.Time // until when
-	lose               int       // so many calls before end without an answer
+	connections, users atomic.Int64 // until when, in nanoseconds since 1970
+	lose               int          // so many calls before end without an answer
 }
 
-func (b *busy) refuses(until time.Time) error {
+func (b *busy) refuses(until *atomic.Int64) error {
 	switch {
-	case !time.Now().Before(until):
+	case time.Now().UnixNano() >= until.Load():
 		return nil
 	case b.lose > 0:
 		b.lose--
@@ -32,18 +33,20 @@ func (b *busy) refuses(until time.Time) error {
 }
 
 func (b *busy) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
-	if err := b.refuses(b.connections); err != nil {
+	if err := b.refuses(&b.connections); err != nil {
 		return signal.Connection{}, false, err
 	}
 	return b.Store.Update(ctx, id, u, now)
 }
 
 func (b *busy) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
-	if err := b.refuses(b.users); err != nil {
+	if err := b.refuses(&b.users); err != nil {
 		return signal.Route{}, err
 	}
 	return b.Store.Route(ctx, user, messages, now)
 }
+
+func in(d time.Duration) int64 { return time.Now().Add(d).UnixNano() }
 
 func inBusyWorld(t *testing.T, test func(*world, *busy)) {
 	inWorld(t, func(w *world) {
@@ -62,12 +65,12 @@ const within, beyond = 1500 * time.Millisecond, 1600 * time.Millisecond
 // not taken, nothing is known of it, and the connection goes on.
 func TestSenderIsThrottled(t *testing.T) {
 	inBusyWorld(t, func(w *world, b *busy) {
-		b.connections = time.Now().Add(within)
+		b.connections.Store(in(within))
 		w.send("a", 1, "bob")
 		w.expect("a", "opened", "admitted", "welcome alice", "ack 1 0")
 	})
 	inBusyWorld(t, func(w *world, b *busy) {
-		b.connections = time.Now().Add(beyond)
+		b.connections.Store(in(beyond))
 		w.send("a", 1, "bob")
 		w.expect("a", "opened", "admitted", "welcome alice", "ack 1 2102")
 		if w.closed["a"] {
@@ -88,7 +91,7 @@ func TestThrottledRepeat(t *testing.T) {
 		go w.send("a", 3, "bob")
 		time.Sleep(10 * time.Millisecond)
 		before := w.events("a")
-		b.connections = time.Now().Add(beyond)
+		b.connections.Store(in(beyond))
 		go w.send("a", 1, "bob")
 		go w.send("a", 3, "bob")
 		go w.send("a", 4, "bob")
@@ -103,7 +106,8 @@ func TestThrottledRepeat(t *testing.T) {
 // A call whose outcome is not known, and is then refused, is not known.
 func TestRefusalAfterALostAnswer(t *testing.T) {
 	inBusyWorld(t, func(w *world, b *busy) {
-		b.connections, b.lose = time.Now().Add(time.Minute), 1
+		b.connections.Store(in(time.Minute))
+		b.lose = 1
 		w.send("a", 1, "bob")
 		w.expect("a", "opened", "admitted", "welcome alice", "ack 1 2101")
 		if !w.closed["a"] {
@@ -116,7 +120,7 @@ func TestRefusalAfterALostAnswer(t *testing.T) {
 // in the order; what follows is posted by the same holder of the lease.
 func TestReceiverIsThrottled(t *testing.T) {
 	inBusyWorld(t, func(w *world, b *busy) {
-		b.users = time.Now().Add(beyond)
+		b.users.Store(in(beyond))
 		go w.send("a", 1, "bob")
 		time.Sleep(10 * time.Millisecond)
 		go w.send("a", 2, "bob")
@@ -134,7 +138,7 @@ func TestFinishIsThrottled(t *testing.T) {
 	inBusyWorld(t, func(w *world, b *busy) {
 		w.fail = func(_ signal.Peer, e signal.Event) error {
 			if isDelivery(e) {
-				b.connections = time.Now().Add(lane.LeaseTimeout - 500*time.Millisecond)
+				b.connections.Store(in(lane.LeaseTimeout - 500*time.Millisecond))
 				w.fail = nil
 			}
 			return nil

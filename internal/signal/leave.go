@@ -33,10 +33,11 @@ func (s *Service) Disconnect(ctx context.Context, id ConnectionID) error {
 // has come for [lane.ReorderWindow], for [leaveWithin] at most: API Gateway may invoke
 // a function with the end of a connection before it does with what was sent on it.
 // It does not wait where nothing can be sent: on a connection that has ended, was
-// revoked, or has not authenticated.
+// revoked, or has not authenticated. Nor for longer than [LingerFreely] without a place.
 func (s *Service) awaitSent(ctx context.Context, id ConnectionID) {
-	var o lane.Observed
-	began := s.Clock.Now()
+	v, began := s.invocation(Connection{}), s.Clock.Now()
+	v.lingering.since = began
+	defer v.leavePlace(ctx)
 	for pause := watchFirst; ; pause = min(2*pause, watchMost) {
 		c, err := s.Store.Get(ctx, id, s.Clock.Now())
 		now, wait := s.Clock.Now(), pause
@@ -44,9 +45,9 @@ func (s *Service) awaitSent(ctx context.Context, id ConnectionID) {
 		case errors.Is(err, ErrNoConnection):
 			return
 		case err == nil:
-			o = o.Look(c.Lane, now)
-			d := c.Lane.DecideLeave(o, now)
-			if d.Action == lane.Pending || c.Revoked(now) {
+			v.see(c)
+			d := c.Lane.DecideLeave(v.observed, now)
+			if d.Action == lane.Pending || c.Revoked(now) || !v.mayLinger(ctx) {
 				return
 			}
 			if d.Wait > 0 {

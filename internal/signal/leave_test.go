@@ -219,3 +219,35 @@ func TestNothingToWaitFor(t *testing.T) {
 		})
 	}
 }
+
+// TestLeavingWithoutAPlace: no more leave for longer than the window than there are
+// places.
+func TestLeavingWithoutAPlace(t *testing.T) {
+	const number, users = 3, 40
+	p := &places{by: make(map[int]string)}
+	inCrowdedWorld(t, p, number, users, func(w *world) {
+		took := make(chan time.Duration, users)
+		for n := range users {
+			w.send(user(n), 2, "nobody")
+			go func() {
+				began := time.Now()
+				_ = w.Disconnect(w.t.Context(), user(n))
+				took <- time.Since(began)
+			}()
+		}
+		time.Sleep(time.Minute)
+		long := 0
+		for range users {
+			if <-took > 2*lane.ReorderWindow {
+				long++
+			}
+		}
+		synctest.Wait()
+		if long > number || p.most > number || len(p.by) > 0 {
+			t.Errorf("%d took long, %d had places at once, %d have one in the end", long, p.most, len(p.by))
+		}
+		if p.asked == 0 {
+			t.Error("nobody asked for a place")
+		}
+	})
+}

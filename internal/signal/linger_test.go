@@ -36,6 +36,14 @@ func (p *places) TakePlace(_ context.Context, place int, by string, _, _ lane.In
 	return true, nil
 }
 
+// seen returns how often a place was asked for, how many were taken at most, and how
+// many are.
+func (p *places) seen() (asked, most, taken int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked, p.most, len(p.by)
+}
+
 func (p *places) LeavePlace(_ context.Context, place int, by string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,8 +88,8 @@ func TestPlaces(t *testing.T) {
 				waited++
 			}
 		}
-		if waited == 0 || waited > number || p.most > number || len(p.by) > 0 {
-			t.Errorf("%d have waited, %d at once, and %d have not left", waited, p.most, len(p.by))
+		if _, most, taken := p.seen(); waited == 0 || waited > number || most > number || taken > 0 {
+			t.Errorf("%d have waited, %d at once, and %d have not left", waited, most, taken)
 		}
 		time.Sleep(lane.ClockBound)
 		for n := range users {
@@ -105,8 +113,8 @@ func TestShortLingering(t *testing.T) {
 			time.Sleep(late)
 			w.send(user(0), 1, user0)
 			time.Sleep(time.Minute)
-			if (p.asked > 0) != asked || !w.acked(user(0), 2) {
-				t.Errorf("late by %v: %d places were asked for; %q", late, p.asked, w.events(user(0)))
+			if n, _, _ := p.seen(); (n > 0) != asked || !w.acked(user(0), 2) {
+				t.Errorf("late by %v: %d places were asked for; %q", late, n, w.events(user(0)))
 			}
 		})
 	}
@@ -118,8 +126,8 @@ func TestPlacesUnknown(t *testing.T) {
 	inCrowdedWorld(t, p, 1, 1, func(w *world) {
 		w.send(user(0), 2, user0)
 		time.Sleep(time.Minute)
-		if p.asked != 1 || w.acked(user(0), 2) {
-			t.Errorf("%d places were asked for; %q", p.asked, w.events(user(0)))
+		if n, _, _ := p.seen(); n != 1 || w.acked(user(0), 2) {
+			t.Errorf("%d places were asked for; %q", n, w.events(user(0)))
 		}
 		w.send(user(0), 1, user0) // is in its order, and needs no place
 		if !w.acked(user(0), 2) {

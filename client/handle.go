@@ -30,14 +30,18 @@ func (c *Client) take(k *connection, f frame, now time.Time) {
 	case typeMessage:
 		c.message(k, Message{f.From, f.Data, f.Epoch, f.Seq, f.Session, f.Number}, now)
 	case typeStored:
-		c.outbox.stored(f.ID, now)
+		if k == c.current {
+			c.outbox.stored(f.ID, now)
+		}
 	case typeAck:
 		c.finish(f.ID, 0, nil, now) // true on whatever connection it comes
 	case typeError:
 		c.fail(k, f, now)
 	case typePresence:
-		c.answerQuery(f.User, f.Online, nil)
-		c.outbox.grace.presence(f.User, f.Online, now)
+		c.answerQuery(k, f.User, f.Online, nil)
+		if k == c.current {
+			c.outbox.grace.presence(f.User, f.Online, now)
+		}
 	case typeSuperseded:
 		switch {
 		case k == c.current && c.opening:
@@ -112,7 +116,7 @@ func (c *Client) fail(k *connection, f frame, now time.Time) {
 			c.cancel()
 		}
 	case f.ID == 0:
-		c.answerQuery("", false, e)
+		c.answerQuery(k, "", false, e)
 	case k == c.current && e.Code != CodeNobody && e.Code != CodeToken:
 		c.finish(f.ID, e.Code, e, now)
 	}

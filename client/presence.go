@@ -8,6 +8,7 @@ import (
 
 // query is presence that is asked for.
 type query struct {
+	on     *connection
 	user   string
 	answer chan<- presence // has room for one
 }
@@ -84,16 +85,16 @@ func (c *Client) ask(k *connection, user string) <-chan presence {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	answer := make(chan presence, 1)
-	c.query = &query{user, answer}
+	c.query = &query{k, user, answer}
 	k.ask(time.Now(), presenceFrame(user))
 	return answer
 }
 
-// answerQuery answers what is asked for: an error names no user. The lock is
+// answerQuery answers what is asked for on k: an error names no user. The lock is
 // held.
-func (c *Client) answerQuery(user string, online bool, err *Error) {
+func (c *Client) answerQuery(k *connection, user string, online bool, err *Error) {
 	q := c.query
-	if q == nil || err == nil && q.user != user {
+	if q == nil || q.on != k || err == nil && q.user != user {
 		return
 	}
 	c.query = nil

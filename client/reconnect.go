@@ -13,7 +13,6 @@ func (c *Client) stayConnected(k *connection) {
 		renew := time.NewTimer(renewAfter(c.options.RenewAfter, c.options.random()))
 		select {
 		case <-k.done:
-			wait.lasted(time.Since(k.since))
 		case <-renew.C:
 		case <-c.ended:
 			renew.Stop()
@@ -30,16 +29,28 @@ func renewAfter(age time.Duration, random float64) time.Duration {
 }
 
 // reconnect is the connection after old, nil if the client has ended. Where old
-// is still up, it takes over from it.
+// is still up, it takes over from it; if that is lost meanwhile, waits begin anew.
 func (c *Client) reconnect(old *connection, wait *backoff) *connection {
-	for try := 0; ; try++ {
-		if (try > 0 || old.isDone()) && !c.sleep(wait.next(c.options.random())) {
+	up, pause := old.done, time.Duration(0)
+	for {
+		if up != nil && old.isDone() {
+			up = nil
+			wait.ended(time.Since(old.since))
+			pause = wait.next(c.options.random())
+		}
+		if !c.sleep(pause, up) {
 			return nil
+		}
+		if up != nil && old.isDone() {
+			continue
 		}
 		ctx, cancel := context.WithTimeout(c.life, dialWithin)
 		k, err := c.dial(ctx, old.id)
 		cancel()
 		if err == nil {
+			if wait.failed = 0; up != nil {
+				wait.ended(time.Since(old.since))
+			}
 			c.run(old.linger)
 			return k
 		}
@@ -47,6 +58,7 @@ func (c *Client) reconnect(old *connection, wait *backoff) *connection {
 			return nil
 		}
 		c.options.Log.Debug("connect failed", "user", c.User(), "error", err)
+		pause = wait.next(c.options.random())
 	}
 }
 
@@ -70,12 +82,15 @@ func (k *connection) isDone() bool {
 	}
 }
 
-// sleep waits, and reports false if the client ends meanwhile.
-func (c *Client) sleep(d time.Duration) bool {
+// sleep waits, or until then if that is earlier, and reports false if the client
+// ends meanwhile.
+func (c *Client) sleep(d time.Duration, until <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return c.why() == nil
+	case <-until:
 		return c.why() == nil
 	case <-c.ended:
 		return false

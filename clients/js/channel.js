@@ -45,7 +45,7 @@ export class SignalingChannel {
   #outbox;
   #inbox;
   #backoff;
-  #presence = new Map(); // those who ask, by user
+  #questions = new Set(); // for presence, each with the connection on which it was asked
 
   #state = 'disconnected';
   #login; // {url, token}
@@ -93,8 +93,7 @@ export class SignalingChannel {
     }
     this.#user = undefined;
     this.#inbox.reset();
-    this.#backoff.connected();
-    this.#backoff.held();
+    this.#backoff.ended(true);
     globalThis.addEventListener?.('online', this.#online);
     this.#change('connecting');
     return new Promise((resolve, reject) => {
@@ -114,21 +113,20 @@ export class SignalingChannel {
     if (!this.#current) return Promise.reject(Code.NOT_CONNECTED);
     return new Promise((resolve, reject) => {
       const { clock, ackTimeout } = this.#settings;
-      const asked = this.#presence.get(user) ?? new Set();
-      this.#presence.set(user, asked);
-      const timer = clock.setTimeout(() => question.end(() => reject(Code.UNAVAILABLE)), ackTimeout);
-      const question = {
-        end: (act) => {
-          asked.delete(question);
-          if (asked.size === 0 && this.#presence.get(user) === asked) this.#presence.delete(user);
-          clock.clearTimeout(timer);
-          act();
-        },
-        resolve,
-        reject,
+      const end = (act, how) => {
+        this.#questions.delete(question);
+        clock.clearTimeout(timer);
+        act(how);
       };
-      asked.add(question);
-      this.#current.send(JSON.stringify({ type: 'presence', user: String(user) }));
+      const timer = clock.setTimeout(() => end(reject, Code.UNAVAILABLE), ackTimeout);
+      const question = {
+        user: String(user),
+        on: this.#current,
+        answer: (online) => end(resolve, online),
+        fail: () => end(reject, Code.NOT_CONNECTED),
+      };
+      this.#questions.add(question);
+      this.#current.send(JSON.stringify({ type: 'presence', user: question.user }));
     });
   }
 
@@ -190,7 +188,7 @@ export class SignalingChannel {
       message: (frame) => this.#inbox.receive(frame, connection.welcome),
       answer: (number, code) => this.#outbox.answered(number, code, connection === this.#current),
       stored: (number) => connection === this.#current && this.#outbox.stored(number),
-      presence: (user, online) => this.#answerPresence(user, (question) => question.resolve(online)),
+      presence: (user, online) => this.#answerPresence(connection, user, online),
       superseded: () => this.#superseded(connection),
       refused: (code) => this.#refused(connection, code),
       closed: () => this.#closed(connection),
@@ -208,7 +206,9 @@ export class SignalingChannel {
     }
     const before = this.#current;
     const back = this.#user !== undefined && !before && !way.doubtful;
+    this.#backoff.welcomed();
     if (before) {
+      this.#backoff.ended(this.#lasted);
       this.#retired.set(before, clock.setTimeout(() => this.#retire(before), retireAfter));
     }
     this.#way = undefined;
@@ -216,7 +216,6 @@ export class SignalingChannel {
     this.#resume = connection.id;
     this.#user = user;
     this.#welcomeAt = clock.now();
-    this.#backoff.connected();
     if (renewAfter < Infinity) this.#again = clock.setTimeout(() => this.#attempt(), renewAfter * (0.9 + random() / 10));
     const receivers = back ? this.#outbox.receivers : new Set();
     this.#outbox.attach({
@@ -276,17 +275,21 @@ export class SignalingChannel {
     connection.drop();
     this.#settings.clock.clearTimeout(this.#retired.get(connection));
     this.#retired.delete(connection);
+    this.#forgetPresence(connection);
     if (this.#retired.size === 0) this.#inbox.alone();
   }
 
+  /** Whether the current connection has been up for long enough. */
+  get #lasted() {
+    return this.#settings.clock.now() - this.#welcomeAt >= this.#settings.stableAfter;
+  }
+
   #lost() {
-    const { clock, stableAfter } = this.#settings;
-    clock.clearTimeout(this.#again);
+    this.#settings.clock.clearTimeout(this.#again);
+    this.#forgetPresence(this.#current);
     this.#current = undefined;
     this.#outbox.detach();
-    this.#forgetPresence();
-    this.#backoff.connected();
-    if (clock.now() - this.#welcomeAt >= stableAfter) this.#backoff.held();
+    this.#backoff.ended(this.#lasted);
   }
 
   /** There will be another attempt, unless there have been enough. The connection that there is may still be good. */
@@ -315,9 +318,9 @@ export class SignalingChannel {
     else this.#current?.drop();
     this.#way?.connection?.drop();
     for (const connection of [...this.#retired.keys()]) this.#retire(connection);
+    this.#forgetPresence(this.#current);
     this.#current = this.#way = undefined;
     this.#outbox.stop();
-    this.#forgetPresence();
     const connecting = this.#connecting;
     this.#connecting = this.#leaving = undefined;
     this.#stopping = false;
@@ -326,14 +329,14 @@ export class SignalingChannel {
     connecting?.reject(why.code ?? Code.UNKNOWN);
   }
 
-  #answerPresence(user, act) {
-    for (const question of this.#presence.get(user) ?? []) question.end(() => act(question));
+  /** A connection has told whether a user is online: to those who asked on it. */
+  #answerPresence(connection, user, online) {
+    for (const q of this.#questions) if (q.on === connection && q.user === user) q.answer(online);
   }
 
-  #forgetPresence() {
-    for (const user of [...this.#presence.keys()]) {
-      this.#answerPresence(user, (question) => question.reject(Code.NOT_CONNECTED));
-    }
+  /** A connection answers no question any more. */
+  #forgetPresence(connection) {
+    for (const q of this.#questions) if (q.on === connection) q.fail();
   }
 
   #change(state, why) {

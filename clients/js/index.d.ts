@@ -69,13 +69,13 @@ export interface Options {
   /** How many messages wait to be sent; with one more `send` rejects with 2102. 4096. */
   maxQueued?: number;
 
-  /** The pause before the first attempt to reconnect; it doubles with each, up to `reconnectMost`. 500 ms. */
+  /** The pause before the first attempt to reconnect; it doubles with each that fails, up to `reconnectMost`. 500 ms. */
   reconnectFirst?: number;
   /** 15 s. */
   reconnectMost?: number;
   /** How many attempts there are in a row. 10, as in OWT's samples; `Infinity` is allowed. */
   reconnectAttempts?: number;
-  /** How long a connection must hold for the pauses to begin anew. 5 s. */
+  /** How long a connection must last. Of those in a row that did not, each after the fourth doubles the pause, too. 5 s. */
   stableAfter?: number;
 
   /**

@@ -20,7 +20,7 @@ const utf8 = new TextEncoder();
  * @typedef {{
  *   number: number, to: string, body: string, bytes: number, resolve: () => void, reject: (code: number) => void,
  *   code?: number, failures: number, pausing: boolean, on: object | undefined, repeats: number, due: number,
- * }} Message `code` is the last answer, if that was a failure; `failures` are those that may pass, after each of which
+ * }} Message `code` is the answer since it was last sent, if that was a failure; `failures` are those that may pass, after each of which
  *   it pauses; `on` is the present connection if it was sent on that, and `repeats` how often again without an answer.
  */
 
@@ -182,6 +182,7 @@ export class Outbox {
     m.repeats = m.on === undefined || m.pausing ? 0 : m.repeats + 1;
     m.on = this.#connection;
     m.pausing = false;
+    m.code = undefined;
     this.#await(m);
     this.#connection.post(`{"type":"message","id":${m.number}${m.body && ','}${m.body}}`, m.bytes || HEAD);
   }

@@ -15,7 +15,7 @@ const GRACE = 5000;
 
 /** Times of clients on a machine where nothing is far, in ms. */
 const QUICK = {
-  reconnectFirst: 20, reconnectMost: 200, reconnectAttempts: Infinity, heartbeat: 1000, deadAfter: 1500, ackTimeout: 3000,
+  reconnectFirst: 20, reconnectMost: 200, reconnectAttempts: Infinity, heartbeat: 1000, deadAfter: 1500,
 };
 
 export class Client {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/client"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // burst sends numbers. Wait says how each ended.
@@ -191,6 +192,25 @@ func TestHalfOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.expect(a, 2, 1)
+	})
+}
+
+// What an invocation took with it comes again before the server gives up waiting
+// for it: what came after it is not told that it failed.
+func TestInvocationDies(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, _ := w.dial("alice")
+		b, _ := w.dial("bob")
+		w.server.doomed.Store(true)
+		first := w.burst(a, "bob", 1, 1)
+		synctest.Wait()
+		start := time.Now()
+		rest := w.burst(a, "bob", 2, 20)
+		w.expect(b, 1, 21)
+		w.succeed(append(first(), rest()...))
+		if d := time.Since(start); d >= lane.GapTimeout {
+			t.Errorf("it took %s, as long as the server waits", d)
+		}
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +52,7 @@ type server struct {
 	gateway *gateway.Gateway
 	http    http.Server
 	after   sync.WaitGroup
+	doomed  atomic.Bool // the next frame comes to nothing: its invocation dies
 	cancel  context.CancelFunc
 	served  chan struct{}
 }
@@ -77,7 +79,7 @@ func newServer(l net.Listener) *server {
 	}
 	s.gateway = gateway.New(gateway.Config{Stage: "prod", Routes: gateway.Routes{
 		Connect: follow(handler.Connect),
-		Default: follow(handler.Message),
+		Default: mortal(s, follow(handler.Message)),
 		Disconnect: follow(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, signal.After) {
 			return handler.Disconnect(ctx, ev), nil
 		}),
@@ -88,6 +90,16 @@ func newServer(l net.Listener) *server {
 		_ = s.http.Serve(l)
 	}()
 	return s
+}
+
+// mortal is f, of which an invocation that is doomed does nothing.
+func mortal(s *server, f gateway.FunctionFunc) gateway.FunctionFunc {
+	return func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
+		if s.doomed.CompareAndSwap(true, false) {
+			return events.APIGatewayProxyResponse{}, errors.New("died")
+		}
+		return f(ctx, ev)
+	}
 }
 
 // authenticator takes the token for the user's name, and what may follow after

@@ -8,6 +8,6 @@ const pauses = (b, n) => Array.from({ length: n }, () => b.next());
 it('there are so many attempts', () => {
   const b = backoff(1, 2);
   assert.deepEqual(pauses(b, 4), [100, 200, undefined, undefined]);
-  b.connected();
+  b.welcomed();
   assert.deepEqual(pauses(b, 3).length, 3);
 });

@@ -30,7 +30,7 @@ FUZZTIME ?= 30s
 SIMTIME ?= 10m
 SOAKTIME ?= 20m
 WORLDS ?= 50000
-TIMEOUT ?= 20m
+TIMEOUT ?= 45m
 ROUNDS ?= 20
 
 # What `make` and `make test` run, each a target of its own, all of them though one

@@ -67,7 +67,7 @@ var (
 	errJSONP       = refusal{http.StatusBadRequest, 3, "Bad request: JSONP is not served"}
 	errBinary      = refusal{http.StatusUnsupportedMediaType, 3, "Bad request: binary payloads are not served"}
 	errTooMuch     = refusal{http.StatusRequestEntityTooLarge, 3, "Bad request: too much before the upgrade to WebSocket"}
-	errUnavailable = refusal{http.StatusServiceUnavailable, 3, "Service errUnavailable"}
+	errUnavailable = refusal{http.StatusServiceUnavailable, 3, "Service unavailable"}
 	errForeign     = refusal{http.StatusForbidden, 4, "Forbidden"}
 	errVersion     = refusal{http.StatusBadRequest, 5, "Unsupported protocol version"}
 )

@@ -55,16 +55,22 @@ const (
 // spend takes a frame from the budget. If a connection is still there some
 // seconds after it was ended, that has failed, and it is ended again.
 func (b *budget) spend(now lane.Instant) verdict {
-	switch {
-	case b.ended == 0 && IdleRate.Allows(b.tat, 0, now):
-		b.tat = IdleRate.Take(b.tat, 1, now)
-		return goesOn
-	case b.ended != 0 && now.Sub(b.ended) <= lane.LeaseTimeout:
-		return ending
-	default:
-		b.ended = now
-		return ends
+	if b.ended == 0 {
+		var ok bool
+		if b.tat, ok = IdleRate.Spend(b.tat, now); ok {
+			return goesOn
+		}
 	}
+	if b.ending(now) {
+		return ending
+	}
+	b.ended = now
+	return ends
+}
+
+// ending reports whether the connection was ended just now.
+func (b *budget) ending(now lane.Instant) bool {
+	return b.ended != 0 && now.Sub(b.ended) <= lane.LeaseTimeout
 }
 
 // closesLate is by how much API Gateway may be late to close a silent connection:
@@ -116,7 +122,7 @@ func (b *budgets) forget(id signal.ConnectionID) {
 // speaks returns the protocol of a connection whose client has sent what cannot be
 // understood in p's, or would end it. A process reads the record for that once.
 func (h *Handler) speaks(ctx context.Context, p signal.Peer) signal.Protocol {
-	if b := h.budgets.change(p.ID, func(*budget) {}); b.speaks != "" {
+	if b := h.budgets.get(p.ID); b.speaks != "" {
 		return b.speaks
 	}
 	speaks, err := h.Service.Speaks(ctx, p.ID)

@@ -25,7 +25,7 @@ func (h *Handler) cors(ev *HTTPRequest) (map[string]string, error) {
 	switch {
 	case origin == "":
 		return nil, nil
-	case foreignOrigin(&request{Headers: map[string]string{originHeader: origin}}, h.Origins) != "":
+	case foreignOrigin([]string{origin}, h.Origins) != "":
 		return nil, errForeign
 	}
 	return map[string]string{

@@ -46,7 +46,7 @@ type Handler struct {
 // Connect handles $connect. What follows the answer, the first frames on the
 // connection among it, is for the caller to run.
 func (h *Handler) Connect(ctx context.Context, ev *request) (response, signal.After) {
-	if origin := foreignOrigin(ev, h.Origins); origin != "" {
+	if origin := foreignOrigin(headers(ev, originHeader), h.Origins); origin != "" {
 		h.Log.InfoContext(ctx, "origin refused", "connection", ev.RequestContext.ConnectionID, "origin", origin)
 		return response{StatusCode: http.StatusForbidden}, nil
 	}

@@ -9,13 +9,13 @@ import (
 // section 10.2), and no script can change.
 const originHeader = "Origin"
 
-// foreignOrigin returns the origin of a handshake if it is none of those
-// allowed. A client that sends no Origin is not a browser, and could send any.
-func foreignOrigin(ev *request, allowed []string) string {
+// foreignOrigin returns one of the origins that a client has sent if it is none of
+// those allowed. A client that sends no Origin is not a browser, and could send any.
+func foreignOrigin(sent, allowed []string) string {
 	if allowed == nil {
 		return ""
 	}
-	for _, origin := range headers(ev, originHeader) {
+	for _, origin := range sent {
 		if !slices.ContainsFunc(allowed, func(a string) bool { return allows(a, strings.ToLower(origin)) }) {
 			return origin
 		}

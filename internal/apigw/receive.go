@@ -13,8 +13,8 @@ import (
 func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in signal.Input) signal.Reply {
 	now := h.Service.Clock.Now()
 	b := h.budgets.get(p.ID)
-	if b.ended != 0 && now.Sub(b.ended) <= lane.LeaseTimeout {
-		return signal.Reply{} // it is being ended
+	if b.ending(now) {
+		return signal.Reply{}
 	}
 	switch i := in.(type) {
 	case signal.Join:
@@ -57,11 +57,7 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 // maySpend reports whether a connection may ask for somebody's presence, or have a
 // user's message refused, and takes that from its bucket: as often as a user may send.
 func (h *Handler) maySpend(id signal.ConnectionID, now lane.Instant) (may bool) {
-	h.budgets.change(id, func(b *budget) {
-		if may = h.Service.Rate.Allows(b.spent, 0, now); may {
-			b.spent = h.Service.Rate.Take(b.spent, 1, now)
-		}
-	})
+	h.budgets.change(id, func(b *budget) { b.spent, may = h.Service.Rate.Spend(b.spent, now) })
 	return may
 }
 

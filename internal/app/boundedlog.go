@@ -121,8 +121,8 @@ func (c *lineCount) add(pc uintptr, who string, now lane.Instant) (times, suppre
 		}
 	}
 	k := c.kinds[pc]
-	if ok = LogRate.Allows(k.tat, 0, now); ok {
-		suppressed, k = k.suppressed, kind{tat: LogRate.Take(k.tat, 1, now)}
+	if k.tat, ok = LogRate.Spend(k.tat, now); ok {
+		suppressed, k.suppressed = k.suppressed, 0
 	} else {
 		k.suppressed++
 	}

@@ -34,10 +34,10 @@ func (s *Store) Create(ctx context.Context, c signal.Connection) error {
 		it[attrLobby] = str(c.Lobby)
 	}
 	if c.Batches {
-		it[attrBatches] = &types.AttributeValueMemberBOOL{Value: true}
+		it[attrBatches] = boolean(true)
 	}
 	if c.JoinsLate {
-		it[attrEarly] = &types.AttributeValueMemberBOOL{Value: true}
+		it[attrEarly] = boolean(true)
 	}
 	if c.Until != 0 {
 		it[attrUntil] = num(c.Until)
@@ -61,13 +61,11 @@ func (s *Store) Create(ctx context.Context, c signal.Connection) error {
 
 // GetEnded implements [signal.ConnectionStore].
 func (s *Store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
-	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.table, Key: key(connectionKey(id)), ConsistentRead: aws.Bool(true),
-	})
+	it, err := s.get(ctx, connectionKey(id))
 	if err != nil {
 		return signal.Connection{}, fmt.Errorf("get connection: %w", err)
 	}
-	return readConnection(out.Item, now)
+	return readConnection(it, now)
 }
 
 // Get implements [signal.ConnectionStore].
@@ -181,7 +179,7 @@ func (e *expression) change(u signal.Update) {
 		e.setOrRemove(e.path(attrAttributes), len(o.Attributes) > 0, texts(o.Attributes))
 	}
 	if u.Joining {
-		e.set(e.path(attrJoining), e.value(&types.AttributeValueMemberBOOL{Value: true}))
+		e.set(e.path(attrJoining), e.value(boolean(true)))
 	}
 	if u.Revocation != nil {
 		e.set(e.path(attrBar), e.value(revocationItem(*u.Revocation)))
@@ -216,7 +214,7 @@ func (s *Store) End(ctx context.Context, id signal.ConnectionID, now lane.Instan
 	e := newExpression()
 	e.require("attribute_exists(" + attrKey + ")")
 	e.require("attribute_not_exists(" + e.path(attrEnded) + ")")
-	e.set(e.path(attrEnded), e.value(&types.AttributeValueMemberBOOL{Value: true}))
+	e.set(e.path(attrEnded), e.value(boolean(true)))
 	e.set(e.path(attrExpires), "if_not_exists("+e.path(attrKept)+", "+e.value(num(seconds(now.Add(signal.EndedLife))))+")")
 	e.set(e.path(attrHeld), e.value(&types.AttributeValueMemberM{Value: item{}}))
 	e.set(e.path(attrSize), e.value(num(0)))

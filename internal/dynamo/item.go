@@ -80,6 +80,8 @@ func num[N ~int | ~int64](n N) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(int64(n), 10)}
 }
 
+func boolean(b bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: b} }
+
 // seconds returns an instant as DynamoDB's time to live has it.
 func seconds(i lane.Instant) int64 { return int64(i) / 1000 }
 
@@ -355,7 +357,7 @@ func (r *reader) peer(it item) *signal.Peer {
 func peerItem(p signal.Peer) types.AttributeValue {
 	it := item{attrID: str(p.ID), attrEndpoint: str(p.Endpoint), attrProtocol: str(p.Protocol)}
 	if p.Batches {
-		it[attrBatches] = &types.AttributeValueMemberBOOL{Value: true}
+		it[attrBatches] = boolean(true)
 	}
 	return &types.AttributeValueMemberM{Value: it}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -46,13 +45,11 @@ func (s *Store) CreateLobby(ctx context.Context, l signal.Lobby) error {
 
 // GetLobby implements [signal.LobbyStore].
 func (s *Store) GetLobby(ctx context.Context, id signal.LobbyID, now lane.Instant) (signal.Lobby, error) {
-	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.table, Key: key(lobbyKey(id)), ConsistentRead: aws.Bool(true),
-	})
+	it, err := s.get(ctx, lobbyKey(id))
 	if err != nil {
 		return signal.Lobby{}, fmt.Errorf("get lobby: %w", err)
 	}
-	return readLobby(out.Item, now)
+	return readLobby(it, now)
 }
 
 // UpdateLobby implements [signal.LobbyStore].
@@ -82,11 +79,7 @@ func (e *expression) guardLobby(m signal.LobbyMove) {
 		e.require(e.path(attrConnection), "=", e.value(str(m.Of)))
 	}
 	if m.Handshakes != nil {
-		var values []string
-		for _, h := range m.Handshakes {
-			values = append(values, e.value(str(h)))
-		}
-		e.require(e.path(attrHandshake), "IN", "("+strings.Join(values, ", ")+")")
+		e.require(e.path(attrHandshake), "IN", "("+list(e, m.Handshakes)+")")
 	}
 	if m.Post != nil {
 		e.require("size("+e.path(attrPackets)+")", "<=", e.value(num(signal.MaxLobbyPackets-len(m.Post))))
@@ -107,7 +100,7 @@ func (e *expression) changeLobby(m signal.LobbyMove) {
 	}
 	if c := m.Claim; c != nil {
 		e.set(e.path(attrConnection), e.value(str(c.Connection)))
-		e.set(e.path(attrFollows), e.value(&types.AttributeValueMemberBOOL{Value: c.Follows}))
+		e.set(e.path(attrFollows), e.value(boolean(c.Follows)))
 		e.set(e.path(attrClaimedAt), e.value(num(c.At)))
 	}
 	if m.Upgrader != "" {

@@ -82,6 +82,15 @@ func (s *Store) EnsureTable(ctx context.Context) error {
 	return nil
 }
 
+// get reads an item, strongly consistent; it is empty if there is none.
+func (s *Store) get(ctx context.Context, pk string) (item, error) {
+	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &s.table, Key: key(pk), ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return nil, err
+	}
+	return out.Item, nil
+}
+
 // refused returns the item that made a condition fail, and whether that is
 // what err says. The item is empty if there was none.
 func refused(err error) (item, bool) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
@@ -118,15 +117,13 @@ func (s *Store) Route(ctx context.Context, name signal.UserName, messages int, n
 
 // Owner implements [signal.UserStore].
 func (s *Store) Owner(ctx context.Context, name signal.UserName, now lane.Instant) (signal.Peer, error) {
-	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.table, Key: key(userKey(name)), ConsistentRead: aws.Bool(true),
-	})
+	it, err := s.get(ctx, userKey(name))
 	if err != nil {
 		return signal.Peer{}, fmt.Errorf("get user: %w", err)
 	}
 	var r reader
-	owner := r.peer(r.child(out.Item, attrOwner))
-	if r.err == nil && (owner == nil || lane.Instant(r.num(out.Item, attrUntil)) <= now) {
+	owner := r.peer(r.child(it, attrOwner))
+	if r.err == nil && (owner == nil || lane.Instant(r.num(it, attrUntil)) <= now) {
 		return signal.Peer{}, signal.ErrOffline
 	}
 	if r.err != nil {

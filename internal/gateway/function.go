@@ -77,12 +77,15 @@ func (g *Gateway) invokeInline(function Function, event *events.APIGatewayWebsoc
 
 // call makes an error of a panic.
 func call(ctx context.Context, function Function, event *events.APIGatewayWebsocketProxyRequest) (response events.APIGatewayProxyResponse, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-		}
-	}()
+	defer recovered(&err)
 	return function.Invoke(ctx, event)
+}
+
+// recovered is deferred, and makes an error of a panic.
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+	}
 }
 
 func (g *Gateway) logFailure(event *events.APIGatewayWebsocketProxyRequest, err error) {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -108,11 +107,7 @@ func httpEvent(r *http.Request, body []byte) *events.APIGatewayV2HTTPRequest {
 
 // callHTTP makes an error of a panic.
 func callHTTP(ctx context.Context, function HTTPFunction, event *events.APIGatewayV2HTTPRequest) (response events.APIGatewayV2HTTPResponse, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-		}
-	}()
+	defer recovered(&err)
 	return function.InvokeHTTP(ctx, event)
 }
 

@@ -38,14 +38,10 @@ func (f front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func limited(next http.Handler) http.Handler {
 	var mu sync.Mutex
 	var tat lane.TAT
-	open := func() bool {
+	open := func() (allowed bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		now := signal.SystemClock{}.Now()
-		allowed := LobbyRate.Allows(tat, 0, now)
-		if allowed {
-			tat = LobbyRate.Take(tat, 1, now)
-		}
+		tat, allowed = LobbyRate.Spend(tat, signal.SystemClock{}.Now())
 		return allowed
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

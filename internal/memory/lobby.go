@@ -38,19 +38,25 @@ func (s *Store) endLobbies(now lane.Instant, most int) {
 func (s *Store) GetLobby(_ context.Context, id signal.LobbyID, now lane.Instant) (signal.Lobby, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l, ok := s.lobbies.rows[id]
-	if !ok || l.Expires <= now {
+	l, ok := s.lobby(id, now)
+	if !ok {
 		return signal.Lobby{}, signal.ErrNoLobby
 	}
 	return *l, nil
+}
+
+// lobby returns a lobby that has not expired. The lock is held.
+func (s *Store) lobby(id signal.LobbyID, now lane.Instant) (l *signal.Lobby, ok bool) {
+	l, ok = s.lobbies.rows[id]
+	return l, ok && l.Expires > now
 }
 
 // UpdateLobby implements [signal.LobbyStore].
 func (s *Store) UpdateLobby(_ context.Context, id signal.LobbyID, m signal.LobbyMove, now lane.Instant) (signal.Lobby, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l, ok := s.lobbies.rows[id]
-	if !ok || l.Expires <= now {
+	l, ok := s.lobby(id, now)
+	if !ok {
 		return signal.Lobby{}, false, signal.ErrNoLobby
 	}
 	was, made := *l, l.Allows(m)

@@ -177,7 +177,7 @@ func (v *invocation) arrival(run []lane.Numbered) lane.Arrival {
 // leaveToOthers makes frames pending that others acknowledge.
 func (v *invocation) leaveToOthers(a lane.Arrival) lane.Arrival {
 	a.Finished = slices.DeleteFunc(a.Finished, func(f lane.Finished) bool {
-		others := f.N <= v.conn.Lane.Taken && v.answeredByAnother(f.N, f.Code)
+		others := v.answeredByAnother(f.N, f.Code)
 		if others {
 			a.Pending = append(a.Pending, f.Numbered)
 		}
@@ -441,11 +441,7 @@ func (v *invocation) stored(frames []lane.Numbered) Reply {
 	lowest, some := v.conn.Lane.Lowest()
 	dead := v.conn.Lane.LooksStuck(v.Clock.Now())
 	if holds && (lowest == n || dead || v.decideWatch(n).Action == lane.MakeMove) || !some && dead {
-		r.After = v.after(func(ctx context.Context) {
-			if run := v.watch(ctx, n); len(run) > 0 {
-				v.drain(ctx, run)
-			}
-		})
+		r.After = v.watchAndDrain(n)
 	}
 	return r
 }
@@ -457,8 +453,14 @@ func (v *invocation) helpNow() After {
 	if !held || !v.conn.Lane.LooksStuck(v.Clock.Now()) && v.decideWatch(lowest).Action != lane.MakeMove {
 		return nil
 	}
+	return v.watchAndDrain(lowest)
+}
+
+// watchAndDrain returns the work of one that answers for the held frame n, and goes on
+// with what it has taken for that.
+func (v *invocation) watchAndDrain(n int64) After {
 	return v.after(func(ctx context.Context) {
-		if run := v.watch(ctx, lowest); len(run) > 0 {
+		if run := v.watch(ctx, n); len(run) > 0 {
 			v.drain(ctx, run)
 		}
 	})

@@ -42,6 +42,15 @@ func (r Rate) Take(tat TAT, messages int, now Instant) TAT {
 	return max(tat, micros(now)) + TAT(messages)*r.interval()
 }
 
+// Spend takes one message from a bucket, if it has one. It returns the bucket after
+// that.
+func (r Rate) Spend(tat TAT, now Instant) (after TAT, ok bool) {
+	if !r.Allows(tat, 0, now) {
+		return tat, false
+	}
+	return r.Take(tat, 1, now), true
+}
+
 // interval returns what one message takes.
 func (r Rate) interval() TAT { return TAT(time.Second.Microseconds()) / TAT(r.PerSecond) }
 

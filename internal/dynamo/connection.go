@@ -113,9 +113,11 @@ func (e *expression) guard(u signal.Update, now lane.Instant) {
 	if len(u.Speaks) > 0 {
 		e.require(e.path(attrProtocol), "IN", "("+list(e, u.Speaks)+")")
 	}
+	if u.NotRevoked || u.Revocation != nil {
+		e.require("attribute_not_exists(" + e.path(attrBar) + ")")
+	}
 	if u.NotRevoked {
 		until := e.path(attrUntil)
-		e.require("attribute_not_exists(" + e.path(attrBar) + ")")
 		e.require("(attribute_not_exists("+until+") OR", until, ">", e.value(num(now))+")")
 	}
 	g := u.Guard

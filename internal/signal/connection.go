@@ -91,7 +91,7 @@ type Update struct {
 	Speaks     []Protocol      // asks that the connection speaks one of them; nil: any
 	Joining    bool            // the client has asked to join
 	Opening    *Opening        // nil: stays
-	Revocation *Revocation     // nil: stays
+	Revocation *Revocation     // asks that there is none, and sets it; nil: stays
 	Succession *Succession     // nil: none
 	Spent      []lane.Numbered // frames that were fetched: what a store keeps apart of them is not needed any more
 }
@@ -113,6 +113,7 @@ func updateBy(m lane.Move) Update { return Update{Move: m, NotRevoked: m.NewWork
 // Allows reports whether u may be made now.
 func (c Connection) Allows(u Update, now lane.Instant) bool {
 	return c.Ended == u.Ended && (!u.NotRevoked || !c.Revoked(now)) &&
+		(u.Revocation == nil || c.Revocation.Code == lane.OK) &&
 		(u.Speaks == nil || slices.Contains(u.Speaks, c.Protocol)) &&
 		(u.Succession == nil || c.Next == u.Succession.From) && c.Lane.Allows(u.Move)
 }

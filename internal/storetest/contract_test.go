@@ -694,7 +694,7 @@ func (s *suite) revoked(t *testing.T) {
 		c = got
 		return made
 	}
-	last := signal.Revocation{Code: lane.CodeUnknownUser, By: "you", At: now + 1}
+	first := signal.Revocation{Code: lane.CodeWrongToken, By: "me", At: now}
 	for _, x := range []struct {
 		notRevoked bool
 		at         lane.Instant
@@ -704,16 +704,17 @@ func (s *suite) revoked(t *testing.T) {
 		{true, until - 1, nil, true},
 		{true, until, nil, false},
 		{false, until, nil, true},
-		{true, until - 1, &signal.Revocation{Code: lane.CodeWrongToken, By: "me", At: now}, true},
+		{true, until - 1, &first, true},
 		{true, now, nil, false}, // by every clock
-		{false, now, &last, true},
+		{false, now, nil, true},
+		{false, now, &signal.Revocation{Code: lane.CodeUnknownUser, By: "you", At: now + 1}, false}, // one is given it
 	} {
 		if made := try(x.notRevoked, x.at, x.revocation); made != x.want {
 			t.Errorf("asked not to be revoked %v at %d: made %v", x.notRevoked, x.at-until, made)
 		}
 	}
 	got, err := s.Get(ctx, c.ID, until.Add(time.Minute))
-	if err != nil || got.Until != until || got.Revocation != last || !got.Revoked(now) {
+	if err != nil || got.Until != until || got.Revocation != first || !got.Revoked(now) {
 		t.Errorf("record of a connection that has ended: %+v, %v", got, err)
 	}
 }

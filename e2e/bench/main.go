@@ -43,6 +43,7 @@ func run(args []string) error {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	owt := fs.String("owt", "bin/owt-signal", "the binary of owt-signal")
 	reference := fs.String("reference", "e2e/bench/reference/server.mjs", "the server for Node.js")
+	rust := fs.String("socketioxide", "", "the binary of the server for Rust's socketioxide; empty: leave it out")
 	rounds := fs.Int("rounds", 5, "how often each server is measured")
 	seconds := fs.Float64("seconds", 4, "how long each time, after a warm-up of a quarter of that")
 	settle := fs.Duration("settle", 5*time.Second, "how long idle connections are idle before the memory is measured")
@@ -58,6 +59,7 @@ func run(args []string) error {
 	owtSignal := []string{*owt, "-plain", "127.0.0.1:0", "-secure", "", "-log", "error", "-max-per-address", "20000"} // all clients are on this machine
 	contenders := []contender{
 		{"node", &socketIO, []string{"node", *reference}},
+		{"socketioxide", &socketIO, []string{*rust}},
 		{"owt-signal, Socket.IO", &socketIO, owtSignal},
 		{"owt-signal, JSON", &plainJSON, owtSignal},
 	}

@@ -15,7 +15,7 @@ func (s *Service) rejectVersion(ctx context.Context, h Handshake) {
 		s.close(ctx, h.Peer)
 		return
 	}
-	s.farewell(ctx, h.Peer, ConnectionRefused{NoNumber, lane.CodeUnsupported})
+	s.farewell(ctx, h.Peer, "", ConnectionRefused{NoNumber, lane.CodeUnsupported})
 }
 
 // refuseVersion tells the same to one that has been in a lobby.

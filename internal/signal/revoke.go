@@ -84,7 +84,7 @@ func (s *Service) revoke(ctx context.Context, c Connection, last Event, code, he
 	for _, f := range frames {
 		s.post(ctx, v.conn.Peer, v.ack(f, held))
 	}
-	if s.farewell(ctx, v.conn.Peer, last) {
+	if s.farewell(ctx, v.conn.Peer, user, last) {
 		s.endGone(ctx, user, c.ID)
 	}
 	return Reply{}

@@ -20,6 +20,7 @@ var beginnings = []string{"clients/names.test.mjs", "clients/reconnect.test.mjs"
 // TestClients runs the suite of real clients against the server on each of its
 // stores.
 func TestClients(t *testing.T) {
+	t.Parallel()
 	for _, store := range []struct {
 		name  string
 		flags func(t *testing.T) []string
@@ -34,6 +35,7 @@ func TestClients(t *testing.T) {
 		{"functions, polling first", onFunctions, []string{"MESSAGES=20", "STRAGGLERS=1", "POLLING_FIRST=1"}, beginnings},
 	} {
 		t.Run(store.name, func(t *testing.T) {
+			t.Parallel()
 			s := serve(t, append(store.flags(t), "-log", "debug")...)
 			ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
 			defer cancel()
@@ -56,6 +58,7 @@ func onEngine(t *testing.T) []string { return []string{"-dynamodb", storetest.En
 // TestIdleHour has clients say nothing for an hour, on a server whose timers
 // run 100 times faster than API Gateway's and its own.
 func TestIdleHour(t *testing.T) {
+	t.Parallel()
 	inBoth(t, "idle", []string{"IDLE_SCALE=100"},
 		"-idle-timeout", "6s", "-ping-interval", "2400ms", "-ping-timeout", "10s", "-max-duration", "1h", "-log", "warn")
 }
@@ -63,6 +66,7 @@ func TestIdleHour(t *testing.T) {
 // TestVanished has clients end without a word, on a server that loses every
 // $disconnect: only the sweep finds them.
 func TestVanished(t *testing.T) {
+	t.Parallel()
 	inBoth(t, "vanished", []string{"SWEEP=500"},
 		"-faults", "lost-disconnect=1", "-ping-interval", "500ms", "-ping-timeout", "30s", "-log", "warn")
 }

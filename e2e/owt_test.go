@@ -13,6 +13,7 @@ import (
 // TestOWT is an OWT app that changes its server's address and nothing else, on
 // a good and on a bad day.
 func TestOWT(t *testing.T) {
+	t.Parallel()
 	chromium := need.Browser(t)
 	for name, flags := range map[string]func(t *testing.T) []string{
 		"memory":       inMemory,
@@ -20,6 +21,7 @@ func TestOWT(t *testing.T) {
 		"on functions": onFunctions,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := serve(t, append(flags(t), "-log", "warn")...)
 			ctx, cancel := context.WithTimeout(t.Context(), pageWithin)
 			defer cancel()

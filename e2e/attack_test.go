@@ -8,7 +8,6 @@ import (
 // TestAttacks is what somebody who may connect could try against others. What
 // is wrong with single frames is in TestBadInput.
 func TestAttacks(t *testing.T) {
-	t.Parallel()
 	s := serve(t, "-log", "warn")
 	for _, d := range []dialect{socketIO(3), socketIO(4), plainJSON{}} {
 		name := fmt.Sprintf("%T%v", d, d)

@@ -20,7 +20,6 @@ import (
 // TestBadInput holds the server to the promise that any input is survived: a
 // frame can at worst close its own connection.
 func TestBadInput(t *testing.T) {
-	t.Parallel()
 	s := serve(t, "-log", "warn")
 	b := &bystanders{server: s, oneUser: join(t, s, socketIO(4), "one"), other: join(t, s, plainJSON{}, "other")}
 	b.exchange(t)

@@ -20,7 +20,6 @@ var beginnings = []string{"clients/names.test.mjs", "clients/reconnect.test.mjs"
 // TestClients runs the suite of real clients against the server on each of its
 // stores.
 func TestClients(t *testing.T) {
-	t.Parallel()
 	for _, store := range []struct {
 		name  string
 		flags func(t *testing.T) []string
@@ -35,7 +34,6 @@ func TestClients(t *testing.T) {
 		{"functions, polling first", onFunctions, []string{"MESSAGES=20", "STRAGGLERS=1", "POLLING_FIRST=1"}, beginnings},
 	} {
 		t.Run(store.name, func(t *testing.T) {
-			t.Parallel()
 			s := serve(t, append(store.flags(t), "-log", "debug")...)
 			ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
 			defer cancel()

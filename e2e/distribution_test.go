@@ -10,7 +10,6 @@ import (
 // TestDistribution runs the function of the template's CloudFront distribution,
 // alone and before a server, in whose place it chooses as the origins.
 func TestDistribution(t *testing.T) {
-	t.Parallel()
 	template, err := os.ReadFile("../template.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,6 @@ const killing = "crash=0.1,delay=20ms"
 
 // TestFaults runs real clients against a server that misbehaves as AWS may.
 func TestFaults(t *testing.T) {
-	t.Parallel()
 	for _, test := range []struct {
 		name, faults string
 		flags        func(t *testing.T) []string

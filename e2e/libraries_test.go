@@ -23,7 +23,6 @@ import (
 // each in a program of its own (libraries): on each store, and against a server
 // that misbehaves.
 func TestLibraries(t *testing.T) {
-	t.Parallel()
 	all := libraries(t)
 	for _, on := range []struct {
 		name  string
@@ -34,8 +33,8 @@ func TestLibraries(t *testing.T) {
 		{"memory", inMemory, nil, false},
 		{"default transports", inMemory, nil, true},
 		{"functions", onFunctions, nil, true},
-		{"late", inMemory, []string{"-faults", "delay=40ms,duplicate=0.05"}, false},
-		{"late functions", onFunctions, []string{"-faults", "delay=40ms,duplicate=0.05"}, false},
+		{"late", inMemory, []string{"-faults", "delay=40ms,duplicate=0.05"}, true},
+		{"late functions", onFunctions, []string{"-faults", "delay=40ms,duplicate=0.05"}, true},
 	} {
 		t.Run(on.name, func(t *testing.T) {
 			s := serve(t, append(append(on.flags(t), on.more...), "-ping-interval", "1s", "-ping-timeout", "20s", "-log", "warn")...)

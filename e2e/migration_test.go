@@ -7,7 +7,6 @@ import (
 
 // TestMigrationGuide runs the JavaScript of docs/migration.md.
 func TestMigrationGuide(t *testing.T) {
-	t.Parallel()
 	s := serve(t, "-log", "warn")
 	ctx, cancel := context.WithTimeout(context.Background(), clientsWithin)
 	defer cancel()

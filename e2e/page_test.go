@@ -14,7 +14,6 @@ const pageWithin = 4 * time.Minute
 // TestPage has people call each other in a real browser, on a good and on a
 // bad day.
 func TestPage(t *testing.T) {
-	t.Parallel()
 	chromium := need.Browser(t)
 	for _, day := range []struct{ name, faults string }{
 		{"good", ""},

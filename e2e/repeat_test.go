@@ -20,7 +20,6 @@ const twice = "delay=20ms,duplicate=0.7,slow-store=5ms"
 // takes the name over. Nothing is told as not posted that arrives, and nothing
 // arrives twice.
 func TestRepeatsAtATakeover(t *testing.T) {
-	t.Parallel()
 	const rounds, messages, window = 40, 12, 60 * time.Millisecond
 	s := serve(t, "-log", "error", "-faults", twice)
 	var all sync.WaitGroup
@@ -122,7 +121,6 @@ func numberIn(message string) int {
 // TestCutBeforeTheWelcome has a session send before it is welcome, and lose that
 // connection: what was delivered by it is not delivered again.
 func TestCutBeforeTheWelcome(t *testing.T) {
-	t.Parallel()
 	s := serve(t, "-log", "error")
 	for round := range 10 {
 		name := fmt.Sprintf("cut%d", round)

@@ -46,8 +46,9 @@ type service struct {
 	mu      sync.Mutex   // of a round of keepalive, which visits many at once
 	frames  []string     // to clients
 	steps   Steps
-	closed  int   // connections, by @connections
-	since   int64 // when connections were opened, as events say it; zero: they do not
+	closed  int                 // connections, by @connections
+	headers map[string][]string // of handshakes
+	since   int64               // when connections were opened, as events say it; zero: they do not
 	table   *dynamodb.Client
 }
 
@@ -127,7 +128,7 @@ func (s *service) invoke(id, query, body string, route app.Route) {
 	ev := &events.APIGatewayWebsocketProxyRequest{
 		Body:                  body,
 		RequestContext:        events.APIGatewayWebsocketProxyRequestContext{ConnectionID: id, ConnectedAt: s.since},
-		QueryStringParameters: make(map[string]string),
+		QueryStringParameters: make(map[string]string), MultiValueHeaders: s.headers,
 	}
 	for pair := range strings.SplitSeq(query, "&") {
 		if name, value, ok := strings.Cut(pair, "="); ok {

@@ -17,6 +17,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/auth"
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/ice"
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
 	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/setting"
@@ -35,8 +36,9 @@ type options struct {
 	management    string // address
 	admission     gateway.Limits
 	auth          auth.Config
+	ice           ice.Config
 	limits        limits.Config
-	environment   map[string]string // both, for functions in other processes
+	environment   map[string]string // these, for functions in other processes
 	timers        app.Timers
 	timing        map[string]string // the same for functions in other processes
 	duration      time.Duration
@@ -51,7 +53,7 @@ var stageName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // returns flag.ErrHelp.
 func parse(args []string, out io.Writer) (options, error) {
 	o := options{
-		auth: auth.NewConfig(), limits: limits.NewConfig(), environment: make(map[string]string),
+		auth: auth.NewConfig(), ice: ice.NewConfig(), limits: limits.NewConfig(), environment: make(map[string]string),
 		timers: app.NewTimers(), timing: make(map[string]string),
 	}
 	fs := flag.NewFlagSet("owt-signal", flag.ContinueOnError)
@@ -74,6 +76,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	fs.Func("trusted-proxies", "`list` of the addresses, or networks such as 10.0.0.0/8, of proxies in front: their X-Forwarded-For says where a client is (default none)",
 		setting.Parsed(&o.admission.Proxies, proxies))
 	addFlags(fs, o.environment, o.auth.Settings())
+	addFlags(fs, o.environment, o.ice.Settings())
 	addFlags(fs, o.environment, o.limits.Settings())
 	addFlags(fs, o.timing, o.timers.Settings())
 	fs.DurationVar(&o.duration, "max-duration", gateway.DefaultDuration, "after which any connection is closed")
@@ -154,7 +157,7 @@ func (o options) check(rest []string) error {
 	case o.duration <= 0:
 		return errors.New("-max-duration must be more than zero")
 	}
-	return o.auth.Check()
+	return errors.Join(o.auth.Check(), o.ice.Check())
 }
 
 // checkFunctions checks what goes with functions in other processes.

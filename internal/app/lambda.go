@@ -42,7 +42,7 @@ const (
 type Admission func(context.Context, *slog.Logger) (signal.Access, error)
 
 // Relays is how a function learns which ICE servers its clients get; nil: none.
-type Relays func(context.Context) (signal.ICEServers, error)
+type Relays func(context.Context, *slog.Logger) (signal.ICEServers, error)
 
 // Route handles one route of the API.
 type Route func(context.Context, *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, signal.After)
@@ -100,7 +100,7 @@ func FromEnvironment(ctx context.Context, admission Admission, relays Relays) (*
 	}
 	var servers signal.ICEServers
 	if relays != nil {
-		if servers, err = relays(ctx); err != nil {
+		if servers, err = relays(ctx, log); err != nil {
 			return nil, err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -74,14 +75,10 @@ func ReadEnvironment(getenv func(string) string) (Config, error) {
 	return c, c.Check()
 }
 
-// Check says what does not go together. Browsers take no TURN server without
-// credentials (W3C WebRTC 1.0, section 4.4.1.6).
+// Check says what does not go together.
 func (c Config) Check() error {
-	_, turn := c.parted()
-	switch shared := c.Secret != "" || c.SecretFile != ""; {
-	case len(turn) > 0 && !shared:
-		return errors.New("TURN servers in ICE_SERVERS (-ice-servers) need a secret: TURN_SECRET_ARN (-turn-secret-file)")
-	case shared && len(c.URLs) == 0:
+	switch {
+	case c.shared() && len(c.URLs) == 0:
 		return errors.New("TURN_SECRET_ARN (-turn-secret-file) needs servers: ICE_SERVERS (-ice-servers)")
 	case c.Secret != "" && c.SecretFile != "":
 		return errors.New("TURN_SECRET_ARN and TURN_SECRET_FILE exclude one another")
@@ -90,12 +87,27 @@ func (c Config) Check() error {
 	}
 }
 
+// Missing says that TURN servers have no secret, which no rule of CloudFormation sees;
+// empty: nothing is missing. Clients are not told of them: a browser throws at one
+// without credentials (W3C WebRTC 1.0, section 4.4.1.6).
+func (c Config) Missing() string {
+	if _, turn := c.parted(); len(turn) == 0 || c.shared() {
+		return ""
+	}
+	return "TURN servers in ICE_SERVERS (-ice-servers) need a secret: TURN_SECRET_ARN (-turn-secret-file)"
+}
+
+func (c Config) shared() bool { return c.Secret != "" || c.SecretFile != "" }
+
 // FromEnvironment is the ICE servers that the environment of a Lambda function
-// configures; nil: none.
-func FromEnvironment(ctx context.Context) (signal.ICEServers, error) {
+// configures; nil: none. It logs what is missing.
+func FromEnvironment(ctx context.Context, log *slog.Logger) (signal.ICEServers, error) {
 	c, err := ReadEnvironment(os.Getenv)
 	if err != nil {
 		return nil, err
+	}
+	if missing := c.Missing(); missing != "" {
+		log.WarnContext(ctx, "ICE servers", "caution", missing)
 	}
 	return New(ctx, c, awsenv.Config())
 }
@@ -106,7 +118,7 @@ func New(ctx context.Context, c Config, config aws.Config) (signal.ICEServers, e
 		return nil, fmt.Errorf("configure ICE servers: %w", err)
 	}
 	stun, turn := c.parted()
-	if len(turn) == 0 {
+	if len(turn) == 0 || !c.shared() {
 		return without(stun), nil
 	}
 	s, err := c.read(ctx, config)

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -157,7 +158,10 @@ func (o options) check(rest []string) error {
 	case o.duration <= 0:
 		return errors.New("-max-duration must be more than zero")
 	}
-	return errors.Join(o.auth.Check(), o.ice.Check())
+	if missing := o.ice.Missing(); missing != "" {
+		return errors.New(missing)
+	}
+	return cmp.Or(o.auth.Check(), o.ice.Check())
 }
 
 // checkFunctions checks what goes with functions in other processes.

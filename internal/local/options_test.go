@@ -20,7 +20,7 @@ func TestHelpPrintsTheFlags(t *testing.T) {
 			"plain address", "secure address", "cert file", "key file", "stage name", "dynamodb URL", "table name", "versions list",
 			"functions folder", "concurrency number", "max-connections number", "max-per-address number", "trusted-proxies list", "lambda-endpoint URL", "management address",
 			"ping-interval duration", "ping-timeout duration", "idle-timeout duration", "max-duration duration", "log level",
-			"auth mode", "anonymous allow", "token-sources list", "jwt-secret-file file", "jwks URL", "jwt-issuer URL", "jwt-audience list",
+			"auth mode", "anonymous allow", "token-sources list", "jwt-secret-file file", "ice-servers list", "turn-secret-file file", "turn-lifetime duration", "jwks URL", "jwt-issuer URL", "jwt-audience list",
 			"jwt-algorithms list", "jwt-claim name", "jwt-skew duration", "jwt-outlive true", "auth-function name", "auth-headers list", "auth-timeout duration",
 		} {
 			if !strings.Contains(stdout.String(), "\n  -"+name+"\n") {
@@ -76,6 +76,10 @@ func TestBadCommandLines(t *testing.T) {
 		{"keys without their mode", []string{"-jwks", "https://issuer.example/keys"}, "-auth"},
 		{"keys in the clear", []string{"-auth", "jwt", "-jwks", "http://issuer.example/keys"}, "https"},
 		{"secret and keys", []string{"-auth", "jwt", "-jwks", "https://issuer.example/keys", "-jwt-secret-file", "s"}, "-jwt-secret-file"},
+		{"TURN servers without a secret", []string{"-ice-servers", "stun:a,turn:b"}, "-turn-secret-file"},
+		{"TURN secret without servers", []string{"-turn-secret-file", "s"}, "-ice-servers"},
+		{"no TURN secret", []string{"-ice-servers", "turn:a", "-turn-secret-file", "nowhere"}, "nowhere"},
+		{"no URL", []string{"-ice-servers", "turn.example.com"}, "turn.example.com"},
 		{"no secret", []string{"-auth", "jwt", "-jwt-secret-file", "nowhere"}, "nowhere"},
 		{"algorithm", []string{"-auth", "jwt", "-jwks", "https://issuer.example/keys", "-jwt-algorithms", "HS256"}, "-jwt-algorithms"},
 		{"skew", []string{"-jwt-skew", "1h"}, "-jwt-skew"},

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { four, join, json, three, two } from '../clients/clients.mjs';
 import { name } from '../clients/endpoint.mjs';
-import { launch, WAIT } from '../page/browser.mjs';
+import { launch, Person, talk } from '../page/browser.mjs';
 
 const { SERVER, STUN, TURN, LIFETIME, USERS } = process.env;
 
@@ -53,71 +53,35 @@ describe('a relay', () => {
   before(async () => { browser = await launch(); });
   after(() => browser.close());
 
-  /** A page that has joined, with its ICE servers. */
-  async function at(t, user) {
-    const context = await browser.newContext();
-    t.after(() => context.close());
-    const page = await context.newPage();
-    page.setDefaultTimeout(WAIT);
-    await page.goto(SERVER);
-    await page.evaluate((token) => new Promise((resolve, reject) => {
-      const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/prod?${new URLSearchParams({ token })}`, 'owt.signal.v1');
-      let id = 0;
-      window.tell = (to, data) => socket.send(JSON.stringify({ type: 'message', id: ++id, to, data }));
-      socket.onmessage = async ({ data }) => {
-        const frame = JSON.parse(data);
-        if (frame.type === 'welcome') resolve(window.iceServers = frame.iceServers);
-        if (frame.type === 'message') await window.hear(frame.from, frame.data);
-      };
-      socket.onclose = reject;
-    }), user);
-    return page;
-  }
-
-  /** Has a page make a connection by relays alone, with whoever tells it about one. */
-  const meet = (page, offersTo) => page.evaluate(async (offersTo) => {
-    const pc = window.pc = new RTCPeerConnection({ iceServers: window.iceServers, iceTransportPolicy: 'relay' });
-    let peer = offersTo;
-    pc.onicecandidate = ({ candidate }) => candidate && window.tell(peer, { candidate });
-    const describe = async () => {
-      await pc.setLocalDescription();
-      window.tell(peer, { description: pc.localDescription });
-    };
-    window.heard = new Promise((resolve) => {
-      pc.ondatachannel = ({ channel }) => { channel.onmessage = ({ data }) => { channel.send(`${data} to you`); resolve(data); }; };
-      if (!offersTo) return;
-      const channel = pc.createDataChannel('talk');
-      channel.onopen = () => channel.send('hello');
-      channel.onmessage = ({ data }) => resolve(data);
-    });
-    let before = Promise.resolve(); // what comes is done in order
-    window.hear = (from, { description, candidate }) => {
-      before = before.then(async () => {
-        peer = from;
-        if (candidate) return pc.addIceCandidate(candidate);
-        await pc.setRemoteDescription(description);
-        if (description.type === 'offer') await describe();
+  /** The browser, whose connections go by relays alone. */
+  const relaying = {
+    async newContext(options) {
+      const context = await browser.newContext(options);
+      await context.addInitScript(() => {
+        window.connections = [];
+        window.RTCPeerConnection = class extends RTCPeerConnection {
+          constructor(configuration) {
+            super({ ...configuration, iceTransportPolicy: 'relay' });
+            window.connections.push(this);
+          }
+        };
       });
-      return before;
-    };
-    if (offersTo) await describe();
-  }, offersTo);
+      return context;
+    },
+  };
 
-  /** The kinds of the addresses by which two pages have met. */
-  const met = (page) => page.evaluate(async () => {
-    const stats = await window.pc.getStats();
+  /** The kinds of the addresses by which a page has met another. */
+  const met = ({ page }) => page.evaluate(async () => {
+    const stats = await window.connections[0].getStats();
     const { selectedCandidatePairId: id } = [...stats.values()].find(({ type }) => type === 'transport');
-    const pair = stats.get(id);
-    return [pair.localCandidateId, pair.remoteCandidateId].map((c) => stats.get(c).candidateType);
+    const { localCandidateId, remoteCandidateId } = stats.get(id);
+    return [localCandidateId, remoteCandidateId].map((c) => stats.get(c).candidateType);
   });
 
   it('carries a call between two browsers that may meet nowhere else', async (t) => {
-    const [alice, bob] = await Promise.all([at(t, name('alice')), at(t, 'bob')]);
-    await meet(bob);
-    await meet(alice, 'bob');
-    assert.equal(await alice.evaluate(() => window.heard), 'hello to you');
-    assert.equal(await bob.evaluate(() => window.heard), 'hello');
-    for (const page of [alice, bob]) assert.deepEqual(await met(page), ['relay', 'relay']);
+    const people = await Promise.all(['alice', 'bob'].map((name) => Person.as(t, relaying, SERVER, name)));
+    await talk(...people);
+    for (const person of people) assert.deepEqual(await met(person), ['relay', 'relay']);
   });
 
   /** How many relayed addresses a TURN server gives for credentials, and its errors. */
@@ -137,8 +101,9 @@ describe('a relay', () => {
   }, [TURN, username, credential]);
 
   it('is refused to credentials that are expired, forged, or of another user', async (t) => {
-    const page = await at(t, 'alice');
-    const [, { username, credential }] = await page.evaluate(() => window.iceServers);
+    const { page } = await Person.at(t, browser, SERVER);
+    const carol = await join(t, json, { token: name('carol') });
+    const [, { username, credential }] = (await carol.journal.first('welcome')).iceServers;
     const [expires, user] = username.split(':');
     const asked = {
       good: [username, credential],

@@ -87,7 +87,7 @@ func FromEnvironment(ctx context.Context, admission Admission, relays Relays) (*
 	if fixed := awsenv.Endpoint("APIGATEWAYMANAGEMENTAPI"); fixed != nil {
 		endpoint = func(events.APIGatewayWebsocketProxyRequestContext) string { return *fixed }
 	}
-	key, err := logKey(ctx, limited, config)
+	key, err := LogKey(ctx, limited, config)
 	if err != nil {
 		return nil, err
 	}
@@ -123,8 +123,8 @@ func FromEnvironment(ctx context.Context, admission Admission, relays Relays) (*
 	})}, nil
 }
 
-// logKey returns the key by which users are hashed in logs; empty: they are not.
-func logKey(ctx context.Context, limited limits.Config, config aws.Config) (string, error) {
+// LogKey returns the key by which users are hashed in logs; empty: they are not.
+func LogKey(ctx context.Context, limited limits.Config, config aws.Config) (string, error) {
 	if limited.LogKeySecret == "" {
 		return limited.LogKey, nil
 	}

@@ -41,12 +41,12 @@ func TestLogKey(t *testing.T) {
 		}))
 		t.Cleanup(server.Close)
 		t.Setenv("AWS_ENDPOINT_URL_SSM", server.URL)
-		key, err := logKey(t.Context(), limits.Config{LogKeySecret: "/owt/log"}, awsenv.ConfigOr("us-east-1", "test"))
+		key, err := LogKey(t.Context(), limits.Config{LogKeySecret: "/owt/log"}, awsenv.ConfigOr("us-east-1", "test"))
 		if value != "" && (key != want || err != nil) || value == "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %q, %v", value, key, err)
 		}
 	}
-	if key, err := logKey(t.Context(), limits.Config{LogKey: "local"}, aws.Config{}); key != "local" || err != nil {
+	if key, err := LogKey(t.Context(), limits.Config{LogKey: "local"}, aws.Config{}); key != "local" || err != nil {
 		t.Errorf("given: %q, %v", key, err)
 	}
 }

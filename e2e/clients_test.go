@@ -11,7 +11,7 @@ import (
 )
 
 // clientsWithin bounds one run of the suite of real clients.
-const clientsWithin = 3 * time.Minute
+const clientsWithin = 6 * time.Minute
 
 // beginnings is the files of the suite that are about how connections begin and end:
 // in between, nothing is different for who began by long polling.

@@ -87,7 +87,7 @@ fix:
 RECKONS := ./cmd/owt-signal-costs ./internal/costs ./internal/explore ./internal/sim ./internal/template ./scripts
 
 test-go: $(NEEDED)
-	$(GOTEST) $$(go list ./... | grep -v -e /e2e $(RECKONS:./%=-e /%$$))
+	$(GOTEST) -p=3 $$(go list ./... | grep -v -e /e2e $(RECKONS:./%=-e /%$$))
 	$(GOTEST) -race=false $(RECKONS)
 
 # More at once than there are processors: what t.Parallel says of a test here is that it

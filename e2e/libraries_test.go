@@ -37,7 +37,7 @@ func TestLibraries(t *testing.T) {
 		{"late functions", onFunctions, []string{"-faults", "delay=40ms,duplicate=0.05"}, true},
 	} {
 		t.Run(on.name, func(t *testing.T) {
-			s := serve(t, append(append(on.flags(t), on.more...), "-ping-interval", "1s", "-ping-timeout", "20s", "-log", "warn")...)
+			s := serve(t, append(append(on.flags(t), on.more...), "-ping-interval", "2s", "-ping-timeout", "20s", "-log", "warn")...)
 			for _, l := range all {
 				t.Run(l.name, func(t *testing.T) {
 					t.Parallel()

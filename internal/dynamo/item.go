@@ -41,6 +41,8 @@ const (
 	attrForgotten  = "forgotten"
 	attrFullAt     = "fullAt"
 	attrUnnumbered = "unnumbered"
+	attrFinished   = "finished"
+	attrTaking     = "taking"
 
 	attrOwner     = "owner"
 	attrClaimedAt = "claimedAt"
@@ -195,6 +197,8 @@ func (r *reader) connection(it item) signal.Connection {
 			OutcomesAfter: r.num(it, attrForgotten),
 			TAT:           lane.TAT(r.num(it, attrFullAt)),
 			Unnumbered:    readUnnumbered(r.bytes(it, attrUnnumbered)),
+			Finished:      readDigests(r.bytes(it, attrFinished)),
+			Taking:        readDigests(r.bytes(it, attrTaking)),
 		},
 	}
 }
@@ -221,14 +225,14 @@ func heldItem(h lane.Held) types.AttributeValue {
 		code++
 	}
 	var b []byte
-	for _, v := range []uint64{code, uint64(h.At), uint64(h.Len())} {
+	for _, v := range []uint64{code, uint64(h.At), uint64(h.Len()), uint64(h.Digest())} {
 		b = binary.AppendUvarint(b, v)
 	}
 	return &types.AttributeValueMemberB{Value: append(b, h.By...)}
 }
 
 func readHeld(number int64, b []byte) (h lane.Held, ok bool) {
-	var values [3]uint64
+	var values [4]uint64
 	for i := range values {
 		v, size := binary.Uvarint(b)
 		if size <= 0 {
@@ -238,7 +242,7 @@ func readHeld(number int64, b []byte) (h lane.Held, ok bool) {
 	}
 	h.Code, h.Confirm = lane.Code(values[0]>>1), values[0]&1 == 1
 	h.At, h.By = lane.Instant(values[1]), string(b)
-	h.Body = lane.Body{Name: bodyName(number, h.By), Len: int(values[2])}
+	h.Body = lane.Body{Name: bodyName(number, h.By), Len: int(values[2]), Digest: uint32(values[3])}
 	return h, true
 }
 
@@ -288,6 +292,26 @@ func unnumberedItem(all ...lane.Unnumbered) types.AttributeValue {
 	b := make([]byte, 0, unnumberedSize*len(all))
 	for _, u := range all {
 		b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, u.ID), u.By)
+	}
+	return &types.AttributeValueMemberB{Value: b}
+}
+
+// readDigests reads the highest of some numbers, and the digest of each.
+func readDigests(b []byte) (d lane.Digests) {
+	if len(b) < 8 {
+		return d
+	}
+	d.Last = int64(binary.BigEndian.Uint64(b))
+	for b = b[8:]; len(b) >= 4; b = b[4:] {
+		d.Sums = append(d.Sums, binary.BigEndian.Uint32(b))
+	}
+	return d
+}
+
+func digestsItem(d lane.Digests) types.AttributeValue {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 8+4*len(d.Sums)), uint64(d.Last))
+	for _, sum := range d.Sums {
+		b = binary.BigEndian.AppendUint32(b, sum)
 	}
 	return &types.AttributeValueMemberB{Value: b}
 }

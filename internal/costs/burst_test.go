@@ -26,7 +26,7 @@ import (
 // TestBursts is the budget of write units for a message of a burst, by the size of
 // the items that are really written.
 func TestBursts(t *testing.T) {
-	const alone, full = 3, 150 // messages after which a lane remembers as much as ever
+	const alone, full = 3, lane.MaxDigests + 1 // messages after which a lane remembers as much as ever
 	for _, x := range []struct {
 		messages, bytes, times int
 		most                   float64

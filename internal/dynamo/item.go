@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 
@@ -218,21 +219,36 @@ func (r *reader) held(frames item) map[int64]lane.Held {
 }
 
 // heldItem returns what the lane keeps of a held frame, what it says being in its
-// body: as few bytes as may be, since there may be many.
+// body: as few bytes as may be, since there may be many. The invocation's name is
+// packed, if it is hexadecimal.
 func heldItem(h lane.Held) types.AttributeValue {
-	code := uint64(h.Code) << 1
+	head, by := uint64(h.Code)<<2, []byte(h.By)
 	if h.Confirm {
-		code++
+		head |= heldConfirm
 	}
-	var b []byte
-	for _, v := range []uint64{code, uint64(h.At), uint64(h.Len()), uint64(h.Digest())} {
+	if packed, _ := hex.DecodeString(h.By); hex.EncodeToString(packed) == h.By {
+		head, by = head|heldPacked, packed
+	}
+	b := binary.BigEndian.AppendUint32(nil, h.Digest())
+	for _, v := range []uint64{head, uint64(h.At), uint64(h.Len())} {
 		b = binary.AppendUvarint(b, v)
 	}
-	return &types.AttributeValueMemberB{Value: append(b, h.By...)}
+	return &types.AttributeValueMemberB{Value: append(b, by...)}
 }
 
+// Bits beside the code of a held frame.
+const (
+	heldConfirm = 1 << iota
+	heldPacked
+)
+
 func readHeld(number int64, b []byte) (h lane.Held, ok bool) {
-	var values [4]uint64
+	if len(b) < 4 {
+		return h, false
+	}
+	digest := binary.BigEndian.Uint32(b)
+	b = b[4:]
+	var values [3]uint64
 	for i := range values {
 		v, size := binary.Uvarint(b)
 		if size <= 0 {
@@ -240,9 +256,12 @@ func readHeld(number int64, b []byte) (h lane.Held, ok bool) {
 		}
 		values[i], b = v, b[size:]
 	}
-	h.Code, h.Confirm = lane.Code(values[0]>>1), values[0]&1 == 1
-	h.At, h.By = lane.Instant(values[1]), string(b)
-	h.Body = lane.Body{Name: bodyName(number, h.By), Len: int(values[2]), Digest: uint32(values[3])}
+	head := values[0]
+	h.Code, h.Confirm, h.At, h.By = lane.Code(head>>2), head&heldConfirm != 0, lane.Instant(values[1]), string(b)
+	if head&heldPacked != 0 {
+		h.By = hex.EncodeToString(b)
+	}
+	h.Body = lane.Body{Name: bodyName(number, h.By), Len: int(values[2]), Digest: digest}
 	return h, true
 }
 

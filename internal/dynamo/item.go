@@ -218,14 +218,14 @@ func (r *reader) held(frames item) map[int64]lane.Held {
 	return held
 }
 
+// questionBits is how many bits a [lane.Question] takes.
+const questionBits = 2
+
 // heldItem returns what the lane keeps of a held frame, what it says being in its
 // body: as few bytes as may be, since there may be many. The invocation's name is
 // packed, if it is hexadecimal.
 func heldItem(h lane.Held) types.AttributeValue {
-	head, by := uint64(h.Code)<<2, []byte(h.By)
-	if h.Confirm {
-		head |= heldConfirm
-	}
+	head, by := (uint64(h.Code)<<questionBits|uint64(h.Asks))<<1, []byte(h.By)
 	if packed, _ := hex.DecodeString(h.By); hex.EncodeToString(packed) == h.By {
 		head, by = head|heldPacked, packed
 	}
@@ -236,11 +236,9 @@ func heldItem(h lane.Held) types.AttributeValue {
 	return &types.AttributeValueMemberB{Value: append(b, by...)}
 }
 
-// Bits beside the code of a held frame.
-const (
-	heldConfirm = 1 << iota
-	heldPacked
-)
+// heldPacked is the lowest bit of the first number of a held frame: its invocation's
+// name is packed.
+const heldPacked = 1
 
 func readHeld(number int64, b []byte) (h lane.Held, ok bool) {
 	if len(b) < 4 {
@@ -256,9 +254,10 @@ func readHeld(number int64, b []byte) (h lane.Held, ok bool) {
 		}
 		values[i], b = v, b[size:]
 	}
-	head := values[0]
-	h.Code, h.Confirm, h.At, h.By = lane.Code(head>>2), head&heldConfirm != 0, lane.Instant(values[1]), string(b)
-	if head&heldPacked != 0 {
+	head := values[0] >> 1
+	h.Code, h.Asks = lane.Code(head>>questionBits), lane.Question(head&(1<<questionBits-1))
+	h.At, h.By = lane.Instant(values[1]), string(b)
+	if values[0]&heldPacked != 0 {
 		h.By = hex.EncodeToString(b)
 	}
 	h.Body = lane.Body{Name: bodyName(number, h.By), Len: int(values[2]), Digest: digest}

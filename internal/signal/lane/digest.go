@@ -22,9 +22,7 @@ func (f Frame) Digest() uint32 {
 		return f.Body.Digest
 	}
 	h := fnv.New32a()
-	if f.Confirm {
-		_, _ = h.Write([]byte("confirm"))
-	}
+	_, _ = h.Write([]byte{byte(f.Asks)})
 	_, _ = h.Write([]byte(f.To))
 	_, _ = h.Write([]byte{0})
 	_, _ = h.Write(f.Data)

@@ -7,7 +7,7 @@ import (
 
 // A frame is told from another one by all that it says, wherever that is kept.
 func TestDigest(t *testing.T) {
-	frames := []Frame{{}, {Confirm: true}, {To: "bob"}, {To: "bo", Data: []byte("b")}, {Data: []byte("bob")}, {To: "bob", Data: []byte("1")}, {To: "bob", Data: []byte("2")}}
+	frames := []Frame{{}, {Asks: AsksName}, {Asks: AsksICE}, {To: "bob"}, {To: "bo", Data: []byte("b")}, {Data: []byte("bob")}, {To: "bob", Data: []byte("1")}, {To: "bob", Data: []byte("2")}}
 	for i, f := range frames {
 		for j, g := range frames {
 			if same := f.Digest() == g.Digest(); same != (i == j) || f.Digest() == 0 {

@@ -65,8 +65,8 @@ func (v *invocation) rejectRun(p Peer, run []lane.Numbered) Reply {
 			switch c := v.conn; {
 			case err != nil: // it ended too long ago, or this is not known
 			case f.N <= c.Lane.Done:
-				code = c.Lane.Outcome(f.N)
-				if v.answeredByAnother(f.N, code) {
+				code = c.Lane.Answer(f)
+				if v.answeredByAnother(f, code) {
 					continue
 				}
 			case c.Session != "":

@@ -121,8 +121,8 @@ func (v *invocation) answerRevoked(ctx context.Context, f lane.Numbered) {
 		code = lane.CodeUnknownUser
 	}
 	switch {
-	case f.N <= v.conn.Lane.Done:
-		code = v.conn.Lane.Outcome(f.N)
+	case f.N <= v.conn.Lane.Done, v.conn.Lane.Reused(f):
+		code = v.conn.Lane.Answer(f)
 	case f.N <= v.conn.Lane.Taken:
 		return
 	case v.conn.mayHaveCome():

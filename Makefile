@@ -90,10 +90,8 @@ test-go: $(NEEDED)
 	$(GOTEST) -p=3 $$(go list ./... | grep -v -e /e2e $(RECKONS:./%=-e /%$$))
 	$(GOTEST) -race=false $(RECKONS)
 
-# More at once than there are processors: what t.Parallel says of a test here is that it
-# mostly waits.
 test-e2e: $(NEEDED)
-	$(GOTEST) -skip '^TestLibraries$$' -parallel 4 ./e2e
+	$(GOTEST) -skip '^TestLibraries$$' ./e2e
 
 # Socket.IO's libraries in Java and Python, beside JavaScript.
 test-clients: $(NEEDED)

@@ -90,8 +90,7 @@ func (s *Service) part(ctx context.Context, p Peer, user bool) {
 
 // lingerOn waits until an invocation has lingered for so long, if it finds a place.
 func (s *Service) lingerOn(ctx context.Context, p Peer, began lane.Instant, within time.Duration) {
-	v := s.invocation(Connection{Peer: p})
-	v.lingering.since = began
+	v := s.lingerer(Connection{Peer: p}, began, 0)
 	if v.mayLinger(ctx) {
 		_ = s.Clock.Sleep(ctx, within-s.Clock.Now().Sub(began))
 		v.leavePlace(ctx)

@@ -83,16 +83,19 @@ func (v *invocation) mayLinger(ctx context.Context) bool {
 	return false
 }
 
-// awaiting returns whether an invocation may go on to wait for a client that has not
-// come in yet, and what is to be called when it has waited. There are as many places for
-// that as for numbers, and others: strangers take none of those.
-func (s *Service) awaiting(ctx context.Context) (may func() bool, end func()) {
-	if s.PlaceStore == nil {
-		return func() bool { return true }, func() {}
-	}
-	v := s.invocation(Connection{})
-	v.lingering.since, v.lingering.first = s.Clock.Now(), s.Places
-	return func() bool { return v.mayLinger(ctx) }, func() { v.leavePlace(ctx) }
+// lingerer returns an invocation that has lingered since then, at the places from
+// first on, and does nothing else.
+func (s *Service) lingerer(c Connection, since lane.Instant, first int) *invocation {
+	v := s.invocation(c)
+	v.lingering.since, v.lingering.first = since, first
+	return v
+}
+
+// awaiting returns an invocation that waits for a client that has not come in yet.
+// There are as many places for that as for numbers, and others: strangers take none of
+// those.
+func (s *Service) awaiting() *invocation {
+	return s.lingerer(Connection{}, s.Clock.Now(), s.Places)
 }
 
 // leavePlace frees the place that the invocation has, if any.

@@ -118,12 +118,12 @@ func (s *Service) awaitUpgrade(ctx context.Context, h Handshake) bool {
 // linger.
 func (s *Service) awaitLobby(ctx context.Context, id LobbyID, within time.Duration, done func(Lobby) bool) (Lobby, error) {
 	began := s.Clock.Now()
-	may, end := s.awaiting(ctx)
-	defer end()
+	v := s.awaiting()
+	defer v.leavePlace(ctx)
 	for {
 		l, err := s.Store.GetLobby(ctx, id, s.Clock.Now())
 		waited := s.Clock.Now().Sub(began)
-		if waited >= within || errors.Is(err, ErrNoLobby) || err == nil && done(l) || !may() {
+		if waited >= within || errors.Is(err, ErrNoLobby) || err == nil && done(l) || !v.mayLinger(ctx) {
 			return l, err
 		}
 		pause := min(max(waited/lookPart, lookFirst), lookMost, within-waited)

@@ -95,10 +95,10 @@ func (l Lane) Reused(f Numbered) bool {
 // the other has no answer, this one may be taken for that, and promises nothing.
 func (l Lane) Answer(f Numbered) Code {
 	code := l.Outcome(f.N)
-	switch {
-	case l.Reused(f) && f.N > l.Done:
+	switch reused := l.Reused(f); {
+	case reused && f.N > l.Done:
 		return cmp.Or(f.Code, CodeServer)
-	case l.Reused(f):
+	case reused:
 		return cmp.Or(f.Code, CodeClient)
 	case code == OK && l.known(f.N) == 0:
 		return CodeServer // it is no longer known what was delivered

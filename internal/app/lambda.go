@@ -107,7 +107,7 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 		Access:      access,
 		Limits:      limited,
 		Timers:      timers,
-		Metrics:     metrics,
+		Meter:       metrics,
 		Log:         log,
 	})}, nil
 }

@@ -41,6 +41,7 @@ func newHandlers(o options, store signal.Store, access signal.Access, a *api) *h
 		Limits:      o.limits,
 		Access:      access,
 		Timers:      o.timers,
+		Meter:       a.metrics,
 		Log:         a.log,
 	})
 	return h

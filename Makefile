@@ -155,8 +155,9 @@ e2e/libraries/java/%/lib/.stamp: e2e/libraries/java/%/pom.xml | deps
 	touch $@
 
 # What comes from Debian: a C compiler for the race detector, Node.js, Java and Maven
-# for the clients, Chromium for the page, Python for the SAM CLI. Root gets what is
-# missing installed.
+# for the clients, Chromium for the page, nginx and Caddy to be behind, systemd for its
+# unit, Python for the SAM CLI. Root gets what is missing installed; no service is
+# started.
 deps:
 	@set --; \
 	command -v gcc >/dev/null || set -- "$$@" gcc libc6-dev; \
@@ -165,12 +166,16 @@ deps:
 	command -v chromium >/dev/null || set -- "$$@" chromium; \
 	command -v javac >/dev/null || set -- "$$@" default-jdk-headless; \
 	command -v mvn >/dev/null || set -- "$$@" maven; \
+	PATH=$$PATH:/usr/sbin; command -v nginx >/dev/null || set -- "$$@" nginx-light; \
+	command -v caddy >/dev/null || set -- "$$@" caddy; \
+	command -v systemd-analyze >/dev/null || set -- "$$@" systemd; \
 	python3 -c 'import ensurepip' 2>/dev/null || set -- "$$@" python3-venv; \
 	[ $$# -gt 0 ] || exit 0; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 		echo "missing, to be installed first (Debian's names): $$*" >&2; exit 1; \
 	fi; \
 	apt-get update -qq; \
+	[ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; trap 'rm /usr/sbin/policy-rc.d' EXIT; }; \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$$@"
 
 # A zip compresses as gzip does.

@@ -87,6 +87,7 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 		MaxHeaderBytes: maxHeader,
 	}
 	o.warnOfReadable(log)
+	warnOfFiles(log, a.gateway.MaxConnections())
 	err = s.listen(o)
 	if err == nil {
 		s.http.Handler, err = newPage(front{s.api.lobby, s.api.gateway, o.stage}, o, s.listeners)

@@ -87,7 +87,6 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 		MaxHeaderBytes: maxHeader,
 	}
 	o.warnOfReadable(log)
-	warnOfFiles(log, a.gateway.MaxConnections())
 	err = s.listen(o)
 	if err == nil {
 		s.http.Handler, err = newPage(front{s.api.lobby, s.api.gateway, o.stage}, o, s.listeners)
@@ -138,6 +137,7 @@ func (s *server) serve(ctx context.Context) error {
 	if s.api.caution != "" {
 		s.api.log.WarnContext(ctx, "who may connect", "caution", s.api.caution)
 	}
+	warnOfFiles(s.log, s.api.gateway.MaxConnections())
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
 		s.log.InfoContext(ctx, "serving", "scheme", l.http, "address", l.Addr().String())

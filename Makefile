@@ -157,9 +157,9 @@ e2e/libraries/java/%/lib/.stamp: e2e/libraries/java/%/pom.xml | deps
 	touch $@
 
 # What comes from Debian: a C compiler for the race detector, Node.js, Java and Maven
-# for the clients, Chromium for the page, nginx and Caddy to be behind, systemd for its
-# unit, Python for the SAM CLI. Root gets what is missing installed; no service is
-# started.
+# for the clients, Chromium for the page, a TURN server, nginx and Caddy to be behind,
+# systemd for its unit, Python for the SAM CLI. Root gets what is missing installed; no
+# service is started.
 deps:
 	@set --; \
 	command -v gcc >/dev/null || set -- "$$@" gcc libc6-dev; \
@@ -171,6 +171,7 @@ deps:
 	PATH=$$PATH:/usr/sbin; command -v nginx >/dev/null || set -- "$$@" nginx-light; \
 	command -v caddy >/dev/null || set -- "$$@" caddy; \
 	command -v systemd-analyze >/dev/null || set -- "$$@" systemd; \
+	command -v turnserver >/dev/null || set -- "$$@" coturn; \
 	python3 -c 'import ensurepip' 2>/dev/null || set -- "$$@" python3-venv; \
 	[ $$# -gt 0 ] || exit 0; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \

@@ -29,7 +29,7 @@ func TestLogLevel(t *testing.T) {
 
 func TestEnvironmentNeedsATable(t *testing.T) {
 	t.Setenv(variableTable, "")
-	if _, err := FromEnvironment(t.Context(), nil); err == nil || !strings.Contains(err.Error(), variableTable) {
+	if _, err := FromEnvironment(t.Context(), nil, nil); err == nil || !strings.Contains(err.Error(), variableTable) {
 		t.Errorf("without a table: %v", err)
 	}
 }
@@ -67,7 +67,7 @@ func TestTimersOfTheEnvironment(t *testing.T) {
 	t.Setenv(variableTable, "x")
 	for _, text := range []string{"5", "soon", "0s", "-1m"} {
 		t.Setenv("PING_TIMEOUT", text)
-		if _, err := FromEnvironment(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "PING_TIMEOUT") || !strings.Contains(err.Error(), text) {
+		if _, err := FromEnvironment(t.Context(), nil, nil); err == nil || !strings.Contains(err.Error(), "PING_TIMEOUT") || !strings.Contains(err.Error(), text) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

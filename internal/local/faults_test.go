@@ -33,7 +33,7 @@ func TestNoFaultsAreInThePath(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := &api{faults: faults.New(o.faults, slog.New(slog.DiscardHandler)), log: slog.New(slog.DiscardHandler)}
-	h := newHandlers(o, memory.New(), signal.OpenAccess, a)
+	h := newHandlers(o, memory.New(), signal.OpenAccess, nil, a)
 	if _, ok := h.handler.Service.Store.(*memory.Store); !ok || h.faults != nil {
 		t.Errorf("store %T, faults %v", h.handler.Service.Store, h.faults)
 	}

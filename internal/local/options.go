@@ -22,6 +22,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/auth"
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/ice"
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
 	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/setting"
@@ -41,6 +42,7 @@ type options struct {
 	admin         string // address; empty: off
 	admission     gateway.Limits
 	auth          auth.Config
+	ice           ice.Config
 	limits        limits.Config
 	environment   map[string]string // both, for functions in other processes
 	timers        app.Timers
@@ -62,7 +64,7 @@ func newOptions() options {
 	return options{
 		plain: ":8095", secure: ":8096", stage: "prod", table: "owt-signal", management: "127.0.0.1:0",
 		concurrency: lambdaenv.DefaultMaxConcurrency, duration: gateway.DefaultDuration,
-		auth: auth.NewConfig(), limits: limits.NewConfig(), environment: make(map[string]string),
+		auth: auth.NewConfig(), ice: ice.NewConfig(), limits: limits.NewConfig(), environment: make(map[string]string),
 		timers: app.NewTimers(), timing: make(map[string]string),
 	}
 }
@@ -85,6 +87,7 @@ func (o *options) groups() []setting.Group {
 			setting.New("TABLE_NAME", "table", "`name` of the table, with -dynamodb (default "+o.table+")", setting.Text(&o.table)),
 		}},
 		{Title: "Who may connect", Settings: recorded(o.environment, o.auth.Settings())},
+		{Title: "How clients find a way to each other", Settings: recorded(o.environment, o.ice.Settings())},
 		{Title: "What clients may do, and what is logged of them", Settings: slices.Concat(
 			recorded(o.environment, o.limits.Settings()),
 			recorded(o.timing, o.timers.Settings()),
@@ -252,7 +255,10 @@ func (o options) check() error {
 	if err := o.checkFaults(); err != nil {
 		return fmt.Errorf("-faults: %w", err)
 	}
-	return o.auth.Check()
+	if missing := o.ice.Missing(); missing != "" {
+		return errors.New(missing)
+	}
+	return cmp.Or(o.auth.Check(), o.ice.Check())
 }
 
 func (o options) checkFaults() error {
@@ -286,6 +292,7 @@ func (o options) checkEffect(given setting.Given) error {
 		{!elsewhere, "with -lambda-endpoint: set it in the functions' environment (PING_TIMEOUT)", []string{"ping-timeout"}},
 		{o.auth.Mode == auth.ModeJWT, "without -auth jwt", []string{"jwt-claim", "jwt-skew", "jwt-outlive"}},
 		{o.auth.Mode == auth.ModeLambda, "without -auth lambda", []string{"auth-timeout"}},
+		{o.ice.Secret != "" || o.ice.SecretFile != "", "without -turn-secret-file", []string{"turn-lifetime"}},
 		{o.limits.Rate.Limited(), "without -message-rate", []string{"message-burst"}},
 		{o.timers.Idle <= o.duration, "beyond -max-duration", []string{"idle-timeout"}},
 		{perAddress <= connections, "above -max-connections", []string{"max-per-address"}},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/app"
 	"github.com/owt-signal/owt-signal/internal/auth"
+	"github.com/owt-signal/owt-signal/internal/ice"
 	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/setting"
 )
@@ -21,8 +22,8 @@ import (
 // function's, if functions have it, too, or else one of its own.
 func TestHelpPrintsTheFlags(t *testing.T) {
 	functions := []string{"TABLE_NAME", "LOG_LEVEL"} // of package app
-	a, l, timers := auth.NewConfig(), limits.NewConfig(), app.NewTimers()
-	for _, s := range slices.Concat(a.Settings(), l.Settings(), timers.Settings()) {
+	a, i, l, timers := auth.NewConfig(), ice.NewConfig(), limits.NewConfig(), app.NewTimers()
+	for _, s := range slices.Concat(a.Settings(), i.Settings(), l.Settings(), timers.Settings()) {
 		functions = append(functions, s.Variable)
 	}
 	for _, help := range []string{"-help", "-h", "--help"} {
@@ -129,6 +130,11 @@ func TestBadCommandLines(t *testing.T) {
 		{"keys without their mode", []string{"-jwks", "https://issuer.example/keys"}, "-auth"},
 		{"keys in the clear", []string{"-auth", "jwt", "-jwks", "http://issuer.example/keys"}, "https"},
 		{"secret and keys", []string{"-auth", "jwt", "-jwks", "https://issuer.example/keys", "-jwt-secret-file", "s"}, "-jwt-secret-file"},
+		{"TURN servers without a secret", []string{"-ice-servers", "stun:a,turn:b"}, "-turn-secret-file"},
+		{"TURN secret without servers", []string{"-turn-secret-file", "s"}, "-ice-servers"},
+		{"no TURN secret", []string{"-ice-servers", "turn:a", "-turn-secret-file", "nowhere"}, "nowhere"},
+		{"no URL", []string{"-ice-servers", "turn.example.com"}, "turn.example.com"},
+		{"life of no credential", []string{"-ice-servers", "stun:a", "-turn-lifetime", "1h"}, "-turn-lifetime has no effect without -turn-secret-file"},
 		{"no secret", []string{"-auth", "jwt", "-jwt-secret-file", "nowhere"}, "nowhere"},
 		{"algorithm", []string{"-auth", "jwt", "-jwks", "https://issuer.example/keys", "-jwt-algorithms", "HS256"}, "-jwt-algorithms"},
 		{"skew", []string{"-jwt-skew", "1h"}, "-jwt-skew"},

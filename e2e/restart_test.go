@@ -142,7 +142,7 @@ func each(n int, do func(i int)) {
 // scraped is the value of a metric.
 func scraped(t *testing.T, admin, metric string) float64 {
 	t.Helper()
-	answer, err := http.Get("http://" + admin + "/metrics") //nolint:noctx // of this machine
+	answer, err := http.Get("http://" + admin + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ func warnOfFiles(log *slog.Logger, connections int) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return
 	}
-	if needed := uint64(connections) + spareFiles; uint64(limit.Cur) < needed {
+	if needed := uint64(connections) + spareFiles; uint64(limit.Cur) < needed { //nolint:unconvert // on FreeBSD it has a sign
 		log.Warn("fewer files may be open than connections are allowed", "files", limit.Cur, "needed", needed)
 	}
 }

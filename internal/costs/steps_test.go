@@ -73,7 +73,7 @@ func newService(t *testing.T) *service {
 	limited.Rate = lane.Rate{PerSecond: 100, Burst: 2000} // as template.yaml has it
 	s.handler = app.New(app.Config{
 		Limits: limited,
-		Store:  store, Connections: apigw.NewManagement(config), Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(app.BoundLog(slog.NewJSONHandler(&s.log, nil))),
+		Store:  store, Connections: apigw.NewManagement(config), Access: signal.OpenAccess, Meter: s.metrics, Log: slog.New(app.BoundLog(slog.NewJSONHandler(&s.log, nil))),
 		Endpoint: func(events.APIGatewayWebsocketProxyRequestContext) string {
 			return "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod"
 		},

@@ -62,12 +62,12 @@ func (s *Store) keep(k keptPost) *keptPost {
 	}
 	h.posts.rows[k.historyKey] = h.byAge.PushBack(&k)
 	h.size += k.size
-	s.endHistory(s.latest)
+	s.endHistory(0)
 	return &k
 }
 
-// endHistory deletes what nobody may come back for any more, and the oldest of more
-// than there may be.
+// endHistory deletes what nobody may come back for any more by then, and the oldest of
+// more than there may be.
 func (s *Store) endHistory(now lane.Instant) {
 	h := &s.history
 	for e := h.byAge.Front(); e != nil; e = h.byAge.Front() {
@@ -75,7 +75,7 @@ func (s *Store) endHistory(now lane.Instant) {
 		if now.Sub(k.until) < signal.HistoryMargin && h.size <= MaxHistory {
 			return
 		}
-		if u, ok := s.users.rows[k.user]; ok && u.epoch == k.epoch {
+		if u, ok := s.users.rows[k.user]; ok && u.recovers && u.epoch == k.epoch {
 			u.keptAfter = max(u.keptAfter, k.last())
 		}
 		h.byAge.Remove(e)

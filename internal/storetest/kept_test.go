@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"sync"
@@ -77,8 +78,16 @@ func (r *receiver) voids(n int64, until lane.Instant) {
 func (r *receiver) wants(first, last int64, want ...signal.Kept) {
 	r.Helper()
 	if got, err := r.History(ctx, r.user, "an epoch", first, last); err != nil || !reflect.DeepEqual(got, want) {
-		r.Errorf("history from %d to %d: %+v, %v, want %+v", first, last, got, err, want)
+		r.Errorf("history from %d to %d: %v, %v, want %v", first, last, shown(got), err, shown(want))
 	}
+}
+
+// shown is what is kept, in short.
+func shown(all []signal.Kept) (lines []string) {
+	for _, k := range all {
+		lines = append(lines, fmt.Sprintf("%d: %.200v", k.Seq, fmt.Sprint(k.Post)))
+	}
+	return lines
 }
 
 func (s *suite) history(t *testing.T) {

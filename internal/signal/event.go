@@ -46,6 +46,7 @@ type (
 		Session  string
 		Resumed  bool
 		Recovery Recovery
+		ICE      ICE
 	}
 	// Ack tells a sender how a numbered frame ended.
 	Ack struct {
@@ -105,6 +106,12 @@ type (
 		User   UserName
 		Online bool
 	}
+	// ICEAnswer answers [QueryICE], or, under its Number, a frame that asks for ICE
+	// servers.
+	ICEAnswer struct {
+		Number int64 // or NoNumber
+		ICE    ICE
+	}
 	// RequestFailed answers what has no number.
 	RequestFailed struct{ Code lane.Code }
 	// LobbyOpened is the first thing that a client is told that begins by long
@@ -137,6 +144,7 @@ func (ConnectionRefused) event()    {}
 func (Ended) event()                {}
 func (AuthenticationDenied) event() {}
 func (Presence) event()             {}
+func (ICEAnswer) event()            {}
 func (RequestFailed) event()        {}
 func (LobbyOpened) event()          {}
 func (Polled) event()               {}
@@ -196,6 +204,8 @@ type (
 	}
 	// Query asks for the presence of a user.
 	Query struct{ User UserName }
+	// QueryICE asks for ICE servers.
+	QueryICE struct{}
 	// Probe tries whether the connection carries frames, before it takes over from a
 	// lobby, if it does.
 	Probe struct{}
@@ -214,6 +224,7 @@ func (Send) input()         {}
 func (Sends) input()        {}
 func (Recover) input()      {}
 func (Query) input()        {}
+func (QueryICE) input()     {}
 func (Probe) input()        {}
 func (Upgrade) input()      {}
 func (Leave) input()        {}

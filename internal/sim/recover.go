@@ -18,6 +18,7 @@ const FirstWithRecovery = 1 << 46
 // inbox is what a client that recovers has of what was posted to it.
 type inbox struct {
 	epoch  string
+	began  time.Duration    // when it was first welcome: nothing is promised before
 	since  int64            // it has all up to there
 	known  map[int64]int    // what it has above: messages by their numbers
 	upTo   int64            // what was missing when it was welcome
@@ -70,7 +71,7 @@ func (s *Sim) recover(c *client, k *socket, e signal.Event) {
 		s.violate("recovery", "%s has lost %d to %d, though all is kept", k.id, e.Seq, e.Last)
 	case signal.Replayed:
 		s.count("replays")
-		if _, ok := b.known[e.Seq]; e.Epoch == b.epoch && !ok && b.since < e.Seq {
+		if e.Epoch == b.epoch && b.since < e.Seq {
 			s.violate("recovery", "%s is told that all up to %d was replayed, and has what is up to %d", k.id, e.Seq, b.since)
 		}
 	}
@@ -87,7 +88,7 @@ func (s *Sim) welcomes(c *client, w signal.Welcome) {
 	case w.Recovery.For == 0: // it is not that of a connection, but of an authentication
 		return
 	case b.epoch == "":
-		b.epoch, b.since = w.Epoch, w.Seq
+		b.epoch, b.since, b.began = w.Epoch, w.Seq, s.now
 	case s.forgetful[c.user]: // what another client got, that does not recover
 		b.since = max(b.since, w.Recovery.From-1)
 		maps.DeleteFunc(b.known, func(n int64, _ int) bool { return n <= b.since })
@@ -186,7 +187,7 @@ func (s *Sim) judgeRecovery(c *client) {
 		if c.inbox.void[place] {
 			s.violate("recovery", "%s was told that %d never comes, and message %d was acknowledged", c.user, place.seq, m.id)
 		}
-		its := slices.ContainsFunc(m.accepted, func(a acceptance) bool { return a.by.client == c })
+		its := slices.ContainsFunc(m.accepted, func(a acceptance) bool { return a.by.client == c && a.at >= c.inbox.began })
 		if its && place.epoch == c.inbox.epoch && c.ready && c.socket.open && !c.left && !c.inbox.handed[m.id] {
 			s.violate("recovery", "%s has not got message %d, number %d, which was acknowledged; it has all up to %d", c.user, m.id, place.seq, c.inbox.since)
 		}

@@ -174,8 +174,11 @@ func (r *replay) run(ctx context.Context) {
 // step sends what there is up to a number, and sees to what is missing.
 func (r *replay) step(ctx context.Context, to int64) error {
 	missing, err := r.read(ctx, to)
-	if err != nil || len(missing) == 0 {
-		return errors.Join(err, r.send(ctx))
+	if err != nil || len(missing) == 0 && len(r.found) < MaxBatch { // the rest may go with it
+		return err
+	}
+	if len(missing) == 0 {
+		return r.send(ctx)
 	}
 	left := onItsWay - r.Clock.Now().Sub(r.began)
 	if left <= 0 {

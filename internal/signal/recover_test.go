@@ -176,6 +176,29 @@ func firstFails(err error) func() error {
 	}
 }
 
+// What is posted next does not wait for history; what is acknowledged does.
+func TestHistoryBesideTheNextPost(t *testing.T) {
+	inRecoveringWorld(t, func(w *world) {
+		h := signal.Handshake{Peer: signal.Peer{ID: "c", Protocol: signal.JSON, Recovers: true}, Token: new("carol"), Start: lane.StartAfter(0)}
+		after, err := w.Connect(w.t.Context(), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after(w.t.Context())
+		w.Store = slowHistory{w.Store, func() error { time.Sleep(time.Second); return nil }}
+		w.sendRun(3, func(int64) signal.UserName { return "carol" })
+		time.Sleep(500 * time.Millisecond)
+		w.wantNumbers("c", "1 2", "2 3")
+		if w.acked("a", 2) || w.acked("a", 3) {
+			t.Error("acknowledged before it was kept")
+		}
+		time.Sleep(600 * time.Millisecond)
+		if !w.acked("a", 2) || !w.acked("a", 3) {
+			t.Error("not acknowledged once it was kept")
+		}
+	})
+}
+
 // A receiver is told of numbers that are not posted: with the next post, or alone.
 func TestVoidsAreAnnounced(t *testing.T) {
 	for name, test := range map[string]struct {

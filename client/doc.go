@@ -6,10 +6,12 @@
 // clients/SPEC.md. It is a module of its own, whose one dependency is
 // github.com/coder/websocket.
 //
-//	c, err := client.Dial(ctx, "ws://localhost:8095/prod", client.Options{Token: "alice"})
+//	c, err := client.Dial(ctx, "http://localhost:8095", client.Options{Token: "alice"})
 //	…
 //	err = c.Send(ctx, "bob", offer)
-//	m, err := c.Receive(ctx)
+//	for m, err := range c.Messages(ctx) {
+//		…
+//	}
 //
 // What is promised on the way, and what is not, is in docs/guarantees.md. In
 // short: what one client sends arrives in the order in which Send was called,

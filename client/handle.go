@@ -86,6 +86,7 @@ func (c *Client) welcome(k *connection, f frame, now time.Time) {
 		c.others++
 	} else {
 		close(c.online)
+		c.changed(StateConnected, nil)
 	}
 	c.arrive(c.inbox.welcome(f.Epoch, f.Seq, c.others == 0))
 	for _, m := range k.early {
@@ -124,11 +125,17 @@ func (c *Client) fail(k *connection, f frame, now time.Time) {
 	// one asks again.
 }
 
-// lost is told that nothing more comes from k.
-func (c *Client) lost(k *connection) {
+// lost is told that nothing more comes from k, and why.
+func (c *Client) lost(k *connection, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
+	switch {
+	case k.refusal != nil:
+		k.ending = k.refusal
+	case k.ending == nil:
+		k.ending = why
+	}
 	for _, m := range k.early { // posted before a welcome that did not come
 		c.arrive(c.inbox.receive(m, now))
 	}
@@ -137,10 +144,13 @@ func (c *Client) lost(k *connection) {
 	case k == c.current:
 		c.current = nil
 		c.online = make(chan struct{})
+		if c.err == nil {
+			c.changed(StateReconnecting, k.ending)
+		}
 	case k.welcomed:
 		if c.others--; c.others == 0 {
 			c.arrive(c.inbox.alone())
 		}
 	}
-	c.options.Log.Debug("connection ended", "user", c.user, "connection", k.id)
+	c.options.Log.Debug("connection ended", "user", c.user, "connection", k.id, "error", k.ending)
 }

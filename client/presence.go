@@ -53,7 +53,7 @@ func (c *Client) isOnline(ctx context.Context, user string) (bool, error) {
 		case <-again.C: // an invocation may have died
 		case <-c.ended:
 			again.Stop()
-			return false, c.why()
+			return false, c.Err()
 		case <-ctx.Done():
 			again.Stop()
 			return false, ctx.Err()
@@ -74,7 +74,7 @@ func (c *Client) connected(ctx context.Context) (*connection, error) {
 		select {
 		case <-online:
 		case <-c.ended:
-			return nil, c.why()
+			return nil, c.Err()
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -103,11 +103,4 @@ func (c *Client) answerQuery(k *connection, user string, online bool, err *Error
 		return
 	}
 	q.answer <- presence{online: online}
-}
-
-// why is why the client has ended.
-func (c *Client) why() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
 }

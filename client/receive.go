@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 )
 
@@ -23,6 +24,19 @@ func (c *Client) Receive(ctx context.Context) (Message, error) {
 		case <-c.ended:
 		case <-ctx.Done():
 			return Message{}, fmt.Errorf("receive: %w", ctx.Err())
+		}
+	}
+}
+
+// Messages returns an iterator over what [Client.Receive] returns. Its last pair has
+// the error: that of ctx, or why the client has ended.
+func (c *Client) Messages(ctx context.Context) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		for {
+			m, err := c.Receive(ctx)
+			if !yield(m, err) || err != nil {
+				return
+			}
 		}
 	}
 }
@@ -48,9 +62,10 @@ func (c *Client) arrive(a arrivals) {
 	for range a.dropped {
 		<-c.slots
 	}
-	if c.options.OnGap != nil && len(a.gaps) > 0 {
-		c.gaps = append(c.gaps, a.gaps...)
-		poke(c.lacking)
+	if c.options.OnGap != nil {
+		for _, g := range a.gaps {
+			c.notice(func() { c.options.OnGap(g) })
+		}
 	}
 	if len(a.messages) > 0 {
 		c.received = append(c.received, a.messages...)
@@ -81,23 +96,5 @@ func unpoke(c <-chan struct{}) {
 	select {
 	case <-c:
 	default:
-	}
-}
-
-// tellGaps tells the program of gaps.
-func (c *Client) tellGaps() {
-	for {
-		select {
-		case <-c.lacking:
-		case <-c.ended:
-			return
-		}
-		c.mu.Lock()
-		gaps := c.gaps
-		c.gaps = nil
-		c.mu.Unlock()
-		for _, g := range gaps {
-			c.options.OnGap(g)
-		}
 	}
 }

@@ -1,6 +1,9 @@
 package client
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // watch does what is due at some time, until the client ends.
 func (c *Client) watch() {
@@ -51,7 +54,7 @@ func (c *Client) tend(k *connection, now time.Time) {
 		k.heard, k.asked = now, time.Time{} // there is something to read
 	}
 	if !k.asked.IsZero() && !now.Before(c.deadAt(k)) {
-		c.options.Log.Debug("connection is silent", "user", c.user, "connection", k.id)
+		k.ending = errSilent
 		k.cancel()
 		return
 	}
@@ -75,6 +78,9 @@ func (c *Client) tend(k *connection, now time.Time) {
 		c.due(c.deadAt(k))
 	}
 }
+
+// errSilent ends a connection that is dead without a word.
+var errSilent = errors.New("the server did not answer")
 
 // silence is how many AckTimeouts a connection may owe an answer and say nothing.
 const silence = 3

@@ -90,16 +90,6 @@ func TestTokensOfAnyText(t *testing.T) {
 	})
 }
 
-// An address whose query cannot be decoded is refused, not taken without it.
-func TestAddressWithAnUndecodableQuery(t *testing.T) {
-	for _, query := range []string{"token=100%", "token=a;b"} {
-		_, err := client.Dial(t.Context(), address+"?"+query, client.Options{})
-		if err == nil || !strings.Contains(err.Error(), "cannot be decoded") || strings.Contains(err.Error(), query) {
-			t.Errorf("%s: %v", query, err)
-		}
-	}
-}
-
 func TestMessages(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		a, _ := w.dial("alice")
@@ -259,24 +249,6 @@ func TestSuperseded(t *testing.T) {
 	})
 }
 
-func TestRefused(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		_, err := w.try(&network{world: w}, strings.Repeat("x", 257))
-		if e, ok := errors.AsType[*client.Error](err); !ok || e.Code != client.CodeToken {
-			t.Errorf("dial: %v", err)
-		}
-		token := "alice"
-		a, network := w.dial("", func(o *client.Options) {
-			o.TokenSource = func(context.Context) (string, error) { return token, nil }
-		})
-		token = strings.Repeat("x", 257)
-		network.cut()
-		if _, err := a.Receive(t.Context()); err == nil || !strings.Contains(err.Error(), "2121") {
-			t.Errorf("receive: %v", err)
-		}
-	})
-}
-
 // With its token a connection ends. The client goes on with the next one, if
 // there is another token.
 func TestTokenEnds(t *testing.T) {
@@ -298,27 +270,6 @@ func TestTokenEnds(t *testing.T) {
 		err := c.Send(t.Context(), "bob", 1)
 		if e, ok := errors.AsType[*client.Error](err); !ok || e.Code != client.CodeToken {
 			t.Errorf("send: %v", err)
-		}
-	})
-}
-
-func TestDialFails(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		down := &network{world: w, down: true}
-		_, err := w.try(down, "secret")
-		if err == nil || strings.Contains(err.Error(), "secret") {
-			t.Errorf("dial: %v", err)
-		}
-		for _, url := range []string{"ftp://server", "::"} {
-			if _, err := client.Dial(t.Context(), url, client.Options{}); err == nil {
-				t.Errorf("%s was dialled", url)
-			}
-		}
-		_, err = w.try(&network{world: w}, "", func(o *client.Options) {
-			o.TokenSource = func(context.Context) (string, error) { return "", errors.New("no token today") }
-		})
-		if err == nil || !strings.Contains(err.Error(), "no token today") {
-			t.Errorf("dial: %v", err)
 		}
 	})
 }

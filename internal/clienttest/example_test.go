@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/owt-signal/owt-signal/client"
@@ -40,6 +41,34 @@ func Example() {
 	m, err := bob.Receive(ctx)
 	fmt.Printf("%s to %s: %s %v\n", m.From, bob.User(), m.Data, err)
 	// Output: alice to bob: {"type":"offer","sdp":"v=0"} <nil>
+}
+
+// Whoever waits for calls reads until the client ends.
+func ExampleClient_Messages() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	bob, err := client.Dial(ctx, exampleServer(), client.Options{
+		Token:   "bob",
+		OnState: func(s client.State, err error) { slog.Debug("signaling", "state", s, "reason", err) },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := bob.Send(ctx, "bob", "to myself"); err != nil {
+		fmt.Println(err)
+	}
+	for m, err := range bob.Messages(ctx) {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Printf("%s: %s\n", m.From, m.Data)
+		_ = bob.Close()
+	}
+	// Output:
+	// bob: "to myself"
+	// client is closed
 }
 
 // What an error of Send means.

@@ -166,7 +166,7 @@ func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 		ended: make(chan struct{}), online: make(chan struct{}),
 		arrived: make(chan struct{}, 1), noticed: make(chan struct{}, 1), soon: make(chan struct{}, 1),
 		slots: make(chan struct{}, maxUnreceived), asking: make(chan struct{}, 1),
-		outbox: outbox{timeout: o.AckTimeout}, inbox: inbox{wait: o.GapWait}, payload: maxPayload,
+		outbox: outbox{timeout: o.AckTimeout}, inbox: inbox{wait: o.GapWait, recovery: recovery{timeout: o.AckTimeout}}, payload: maxPayload,
 	}
 	c.life, c.cancel = context.WithCancel(context.Background())
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)

@@ -33,9 +33,9 @@ type connection struct {
 	idle     time.Duration
 	window   int // messages
 	welcomed bool
-	early    []Message // came before the welcome, in an epoch that is not known yet
-	refusal  *Error    // why the server closes it
-	ending   error     // why nothing more comes from it, unless refusal says it
+	early    []frame // came before the welcome, of an epoch that is not known yet
+	refusal  *Error  // why the server closes it
+	ending   error   // why nothing more comes from it, unless refusal says it
 
 	heard time.Time // when something last came
 	asked time.Time // since when an answer is due, if nothing has come since; zero: none is

@@ -25,9 +25,10 @@ func (c *Client) dial(ctx context.Context, before string) (*connection, error) {
 	}
 	c.mu.Lock()
 	first := c.outbox.first()
+	address := c.address(before, first)
 	c.opening = true
 	c.mu.Unlock()
-	ws, answer, err := websocket.Dial(ctx, c.address(before, first), &websocket.DialOptions{
+	ws, answer, err := websocket.Dial(ctx, address, &websocket.DialOptions{
 		HTTPClient:   c.options.HTTPClient,
 		HTTPHeader:   header,
 		Subprotocols: offers,
@@ -137,13 +138,18 @@ func (c *Client) credentials(ctx context.Context) (header http.Header, offers []
 	}
 }
 
-// address is the URL to connect to.
+// address is the URL to connect to. The lock is held.
 func (c *Client) address(before string, first int64) string {
 	u := *c.url
 	q := u.Query()
 	q.Set("session", c.session)
 	q.Set("first", strconv.FormatInt(first, 10))
 	q.Set("batch", "1")
+	q.Set("recover", "1")
+	if c.inbox.epoch != "" {
+		q.Set("epoch", c.inbox.epoch)
+		q.Set("since", strconv.FormatInt(c.inbox.next-1, 10))
+	}
 	if before != "" {
 		q.Set("resume", before)
 	}

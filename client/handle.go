@@ -17,6 +17,7 @@ func (c *Client) handle(k *connection, frames []frame) {
 		c.take(k, f, now)
 	}
 	c.corks--
+	c.inquire(now)
 	c.pump(now)
 }
 
@@ -27,8 +28,8 @@ func (c *Client) take(k *connection, f frame, now time.Time) {
 		k.opened(f)
 	case typeWelcome:
 		c.welcome(k, f, now)
-	case typeMessage:
-		c.message(k, Message{f.From, f.Data, f.Epoch, f.Seq, f.Session, f.Number}, now)
+	case typeMessage, typeVoid, typeLost, typeReplayed:
+		c.numbered(k, f, now)
 	case typeStored:
 		if k == c.current {
 			c.outbox.stored(f.ID, now)
@@ -88,11 +89,8 @@ func (c *Client) welcome(k *connection, f frame, now time.Time) {
 		close(c.online)
 		c.changed(StateConnected, nil)
 	}
-	c.arrive(c.inbox.welcome(f.Epoch, f.Seq, c.others == 0))
-	for _, m := range k.early {
-		c.arrive(c.inbox.receive(m, now))
-	}
-	k.early = nil
+	c.arrive(c.inbox.welcome(f.standing(), c.others == 0, now))
+	c.takeEarly(k, now)
 	c.outbox.rewind()
 	if !f.Resumed {
 		c.outbox.fill(k.first)
@@ -136,14 +134,13 @@ func (c *Client) lost(k *connection, why error) {
 	case k.ending == nil:
 		k.ending = why
 	}
-	for _, m := range k.early { // posted before a welcome that did not come
-		c.arrive(c.inbox.receive(m, now))
-	}
-	k.early = nil
+	c.takeEarly(k, now) // what was posted before a welcome that did not come
 	switch {
 	case k == c.current:
 		c.current = nil
 		c.online = make(chan struct{})
+		c.inbox.lost()
+		c.due(c.inbox.deadline())
 		if c.err == nil {
 			c.changed(StateReconnecting, k.ending)
 		}

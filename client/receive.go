@@ -74,13 +74,30 @@ func (c *Client) arrive(a arrivals) {
 	c.due(c.inbox.deadline())
 }
 
-// message takes a message that came on k. The lock is held.
-func (c *Client) message(k *connection, m Message, now time.Time) {
-	if !k.welcomed && m.Epoch != c.inbox.epoch {
-		k.early = append(k.early, m)
-		return
+// numbered takes a message that came on k, or what the server says of some. Of an
+// epoch that is not known it waits for the welcome. The lock is held.
+func (c *Client) numbered(k *connection, f frame, now time.Time) {
+	if k.welcomed || f.Epoch == c.inbox.epoch {
+		c.arrive(c.inbox.take(f, now))
+	} else if f.Type == typeMessage || len(k.early) < maxUnreceived {
+		k.early = append(k.early, f)
 	}
-	c.arrive(c.inbox.receive(m, now))
+}
+
+// takeEarly takes what waits for a welcome on k. The lock is held.
+func (c *Client) takeEarly(k *connection, now time.Time) {
+	for _, f := range k.early {
+		c.arrive(c.inbox.take(f, now))
+	}
+	k.early = nil
+}
+
+// inquire asks the server for what is missing, if that is due. The lock is held.
+func (c *Client) inquire(now time.Time) {
+	if q, ok := c.inbox.ask(now); ok && c.current != nil {
+		c.current.ask(now, recoverFrame(c.inbox.epoch, q))
+	}
+	c.due(c.inbox.deadline())
 }
 
 // poke leaves an element in a channel of one.

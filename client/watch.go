@@ -37,8 +37,13 @@ func (c *Client) tick(now time.Time) time.Duration {
 	defer c.mu.Unlock()
 	c.armed = time.Time{}
 	defer func() { unpoke(c.soon) }() // what was armed here is in the answer
+	k := c.current
+	if k != nil && k.stalled.Load() { // there is something to read
+		k.heard, k.asked = now, time.Time{}
+		c.inbox.hold(now)
+	}
 	c.arrive(c.inbox.expire(now))
-	if k := c.current; k != nil {
+	if k != nil {
 		c.tend(k, now)
 	}
 	if c.armed.IsZero() {
@@ -50,9 +55,6 @@ func (c *Client) tick(now time.Time) time.Duration {
 // tend sees to it that the connection is alive and what is unanswered is asked
 // again.
 func (c *Client) tend(k *connection, now time.Time) {
-	if k.stalled.Load() {
-		k.heard, k.asked = now, time.Time{} // there is something to read
-	}
 	if !k.asked.IsZero() && !now.Before(c.deadAt(k)) {
 		k.ending = errSilent
 		k.cancel()
@@ -67,6 +69,7 @@ func (c *Client) tend(k *connection, now time.Time) {
 	if g := c.outbox.grace; g != nil && !now.Before(g.until) {
 		c.outbox.grace = nil
 	}
+	c.inquire(now)
 	c.pump(now)
 	if k.asked.IsZero() && !now.Before(k.nextPing()) {
 		k.ask(now, pingFrame)

@@ -112,6 +112,7 @@ explore:
 worlds:
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)
 	go run ./cmd/owt-signal-sim -first 17592186044416 -seeds $(WORLDS) # sim.FirstWithLobbies
+	go run ./cmd/owt-signal-sim -first 70368744177664 -seeds $(WORLDS) # sim.FirstWithRecovery
 
 # CONFIG_ENV is an environment of samconfig.toml.
 doctor:

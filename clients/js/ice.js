@@ -49,7 +49,7 @@ export class IceServers {
 
   /** A connection answers no question any more. */
   forget(connection) {
-    if (this.#asking?.on === connection) this.#asking.fail(Code.NOT_CONNECTED);
+    if (this.#asking && this.#asking.on === connection) this.#asking.fail(Code.NOT_CONNECTED);
   }
 
   #question(connection) {

@@ -17,7 +17,7 @@ beforeEach(() => {
 
 /** What is to be sent after a reconnect: to whom, one after the other. */
 function back(...to) {
-  for (const user of to) outbox.add(user, 'x').catch(() => {});
+  for (const user of to) outbox.add(user, '1').answered.catch(() => {});
   const grace = new Grace({
     clock, ms: MS, receivers: outbox.receivers, changed: () => outbox.resume(),
     presence: async (user) => {

@@ -56,7 +56,7 @@ it('another failure is no sign that a receiver is away', async () => {
 it('to others messages go as ever', async () => {
   online.add('bob');
   back('bob');
-  outbox.add('eve', 'x').catch(() => {});
+  outbox.add('eve', '1').answered.catch(() => {});
   await saw(1, 2);
 });
 

@@ -227,6 +227,7 @@ export class Inbox {
 
   /** What is missing up to `to` does not come any more. */
   #giveUp(to) {
+    this.#drain(); // a handler of a message may have ended the client
     while (this.#last < to) {
       this.#pass(Math.min(to, this.#lowest - 1, ...this.#ranges.map(({ first }) => first - 1)), true);
       this.#drain();

@@ -21,16 +21,17 @@ const BATCH = 1; // an older server takes no arrays
 /** API Gateway's largest WebSocket frame, in bytes; browsers cannot be told to fragment one. It meters as much as one message. */
 export const MAX_FRAME = 32 << 10;
 
-/** What the causes mean that a WebSocket of Node's gives for a handshake that failed. Browsers give none. */
+/** What may be wrong where a handshake failed and the WebSocket does not say why, as in browsers. */
+const UNTOLD = 'nobody listens there, the path is wrong, the certificate is not trusted, or the server does not allow the origin';
+
+/** What the causes mean that Node's WebSockets give for a handshake that failed. */
 const MEANINGS = [
   [/\b(403|404|426)\b/, 'the path is wrong, or the server does not allow the origin'],
   [/certificate|self.signed/i, 'Node trusts those in the file that NODE_EXTRA_CA_CERTS names'],
   [/ECONNREFUSED/, 'nobody listens there'],
+  [/network error/, UNTOLD],
   [/ENOTFOUND|EAI_AGAIN/, 'there is no such host'],
 ];
-const BROWSERS = 'nobody listens there, the path is wrong, the certificate is not trusted, or the server does not allow this page; '
-  + 'a browser does not tell which';
-
 /**
  * One WebSocket connection, from its opening to its end. It says what it hears by the functions of `on`:
  * `message` (void and lost numbers, too), `replayed`, `answer`, `stored`, `presence` (an error, too) and `ice` as they come;
@@ -235,7 +236,7 @@ export class Connection {
       return new SignalError(Code.UNAVAILABLE, `the connection to ${this.#address} has ended${code ? `, with ${code}` : ''}${reason ? `: ${reason}` : ''}`);
     }
     const trouble = this.#trouble;
-    const meaning = trouble ? MEANINGS.find(([pattern]) => pattern.test(trouble))?.[1] : BROWSERS;
+    const meaning = trouble ? MEANINGS.find(([pattern]) => pattern.test(trouble))?.[1] : UNTOLD;
     return new SignalError(Code.UNAVAILABLE, [`${this.#address} cannot be reached`, trouble, meaning].filter(Boolean).join(': '));
   }
 

@@ -150,6 +150,13 @@ export interface Watch extends AsyncIterableIterator<{ user: string; online: boo
   stop(): void;
 }
 
+/** An RTCIceServer. */
+export interface IceServer {
+  urls: string | string[];
+  username?: string;
+  credential?: string;
+}
+
 /** A client whose session outlives its connections. What fails rejects with a {@link SignalError}. */
 export class SignalingClient<Data = JSONValue> extends EventTarget {
   constructor(options?: Options);
@@ -187,7 +194,7 @@ export class SignalingClient<Data = JSONValue> extends EventTarget {
    * The STUN and TURN servers that the operator offers, as RTCPeerConnection takes them; with at least half of their time left, if they
    * can be had. Empty: there are none.
    */
-  iceServers(): Promise<RTCIceServer[]>;
+  iceServers(): Promise<IceServer[]>;
   /** Resolves when the client has ended. */
   disconnect(): Promise<void>;
 

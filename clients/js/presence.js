@@ -108,7 +108,7 @@ export class Presence {
   #begin(entry) {
     const { clock, ackTimeout } = this.#settings;
     clock.clearTimeout(entry.timer);
-    if (this.#connection.maxWatched === undefined) {
+    if (!this.#connection.maxWatched) {
       this.#fail(entry, new SignalError(Code.UNSUPPORTED, 'the server does not let clients watch users'));
       return;
     }

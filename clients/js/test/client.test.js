@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
-import { Code, DEFAULTS, SignalError, SignalingClient } from '../index.js';
+import { Code, DEFAULTS, SignalError, SignalingChannel, SignalingClient } from '../index.js';
 import { Clock, settle } from './clock.js';
 import { Sockets } from './sockets.js';
 
@@ -197,6 +197,72 @@ describe('connect', () => {
     assert.equal(await user, 'alice');
   });
 
+  it('fails at once if the first attempt does, and the next may be better', async () => {
+    const user = outcome(client.connect(LOGIN));
+    sockets.last.end(1006);
+    assert.equal(await user, Code.UNAVAILABLE);
+    heard('connecting', 'disconnected', 'end: unreachable 2101');
+    assert.equal(clock.pending, 0);
+    await join();
+  });
+
+  it('and disconnect at once, and connect again, as React does in its strict mode', async () => {
+    const first = outcome(client.connect(LOGIN));
+    client.disconnect();
+    const second = outcome(client.connect(LOGIN));
+    sockets.last.welcome();
+    assert.deepEqual([await first, await second], [Code.CLOSED, 'alice']);
+    assert.equal(sockets.all[0].readyState, 2);
+    assert.equal(client.state, 'connected');
+  });
+
+  it('is ended by a signal, but not when it is done', async () => {
+    const controller = new AbortController();
+    const user = client.connect({ ...LOGIN, signal: controller.signal });
+    controller.abort(new Error('enough'));
+    await assert.rejects(user, /enough/);
+    heard('connecting', 'disconnected', 'end: left');
+    await assert.rejects(client.connect({ ...LOGIN, signal: controller.signal }), /enough/);
+    const other = new AbortController();
+    const again = client.connect({ ...LOGIN, signal: other.signal });
+    sockets.last.welcome();
+    await again;
+    other.abort();
+    assert.equal(client.state, 'connected');
+  });
+
+  it('tells of each attempt that will follow, and why', async () => {
+    begin({ retryFirst: true });
+    const retries = [];
+    client.onRetry = ({ attempt, delay, reason }) => retries.push([attempt, delay, reason.code]);
+    client.connect(LOGIN);
+    sockets.last.end();
+    await clock.pass(500);
+    sockets.last.greet();
+    sockets.last.say({ type: 'error', code: 2102, message: 'busy', closing: true });
+    sockets.last.end(1000);
+    await clock.pass(1000);
+    sockets.last.welcome();
+    sockets.last.end(1001);
+    assert.deepEqual(retries, [[1, 500, 2101], [2, 1000, 2102], [1, 500, 2101]]);
+  });
+
+  it('is what the name and ready wait for', async () => {
+    assert.equal(await outcome(client.ready), Code.NOT_CONNECTED);
+    client.connect(LOGIN);
+    const ready = outcome(client.ready);
+    assert.equal(client.user, undefined);
+    sockets.last.welcome();
+    assert.deepEqual([await ready, client.user], ['alice', 'alice']);
+    sockets.last.end();
+    const again = outcome(client.ready);
+    assert.equal(client.user, 'alice');
+    await back();
+    assert.equal(await again, 'alice');
+    await client.disconnect();
+    assert.equal(client.user, undefined);
+  });
+
   it('works again after the end', async () => {
     const a = await join();
     a.say({ type: 'superseded' });
@@ -226,11 +292,55 @@ describe('messages', () => {
     assert.equal(await send(), Code.NOT_CONNECTED);
   });
 
-  it('are rejected with a number, which is all that OWT\'s SDK knows', async () => {
+  it('are rejected with an error', async () => {
     const a = await join();
-    const sent = send();
+    const sent = client.send('bob', 'x');
+    await settle();
+    a.say({ type: 'error', id: 1, code: 2201, message: 'target unreachable' });
+    await assert.rejects(sent, { name: 'SignalError', code: Code.UNREACHABLE, message: 'the receiver is not online (2201)' });
+  });
+
+  it('are rejected with a number by the channel for OWT\'s SDK, which knows nothing else', async () => {
+    client = new SignalingChannel({ WebSocket: sockets.WebSocket, clock });
+    assert.equal(await client.connect({}).catch((code) => code), Code.ILLEGAL_ARGUMENT);
+    const ends = [];
+    client.onServerDisconnected = ({ reason }) => ends.push(reason);
+    const a = await join();
+    const sent = client.send('bob', 'x').catch((code) => code);
+    await settle();
     a.say({ type: 'error', id: 1, code: 2201, message: 'target unreachable' });
     assert.equal(await sent, 2201);
+    assert.equal(await client.presence('').catch((code) => code), Code.ILLEGAL_ARGUMENT);
+    await client.disconnect();
+    assert.deepEqual(ends, ['left']);
+  });
+
+  it('are told to listeners, too', async () => {
+    const seen = [];
+    for (const type of ['message', 'statechange', 'gap', 'end']) client.addEventListener(type, ({ detail }) => seen.push([type, detail]));
+    const a = await join();
+    a.say(message(2));
+    await clock.pass(DEFAULTS.gapWait);
+    a.say({ type: 'superseded' });
+    assert.deepEqual(seen, [
+      ['statechange', { state: 'connecting', end: undefined }], ['statechange', { state: 'connected', end: undefined }],
+      ['gap', { epoch: 'e', first: 1, last: 1 }], ['message', { from: 'bob', data: 'm2' }],
+      ['statechange', { state: 'disconnected', end: { reason: 'superseded' } }], ['end', { reason: 'superseded' }],
+    ]);
+  });
+
+  it('that wait are taken back by a signal; of one that was sent nobody waits any more', async () => {
+    const a = await join({ maxInFlight: 1 });
+    const controller = new AbortController();
+    const ends = [1, 2].map((n) => client.send('bob', n, controller).catch((error) => error.name));
+    const last = send('bob', 3);
+    controller.abort();
+    assert.deepEqual(await Promise.all(ends), ['AbortError', 'AbortError']);
+    a.say({ type: 'ack', id: 1 });
+    await settle();
+    assert.deepEqual(a.sent.map(({ data }) => data), [1, 3]);
+    a.say({ type: 'ack', id: 2 });
+    assert.equal(await last, 'ok');
   });
 
   it('may be anything; what is no frame is passed over', async () => {

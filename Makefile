@@ -155,8 +155,8 @@ e2e/libraries/java/%/lib/.stamp: e2e/libraries/java/%/pom.xml | deps
 	touch $@
 
 # What comes from Debian: a C compiler for the race detector, Node.js, Java and Maven
-# for the clients, Chromium for the page, Python for the SAM CLI. Root gets what is
-# missing installed.
+# for the clients, Chromium for the page, a TURN server, Python for the SAM CLI. Root
+# gets what is missing installed.
 deps:
 	@set --; \
 	command -v gcc >/dev/null || set -- "$$@" gcc libc6-dev; \
@@ -165,6 +165,7 @@ deps:
 	command -v chromium >/dev/null || set -- "$$@" chromium; \
 	command -v javac >/dev/null || set -- "$$@" default-jdk-headless; \
 	command -v mvn >/dev/null || set -- "$$@" maven; \
+	command -v turnserver >/dev/null || set -- "$$@" coturn; \
 	python3 -c 'import ensurepip' 2>/dev/null || set -- "$$@" python3-venv; \
 	[ $$# -gt 0 ] || exit 0; \
 	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \

@@ -21,7 +21,7 @@ func TestPage(t *testing.T) {
 	} {
 		t.Run(day.name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, "-log", "warn", "-faults", day.faults)
+			s := serve(t, withFaults(day.faults, "-log", "warn")...)
 			ctx, cancel := context.WithTimeout(context.Background(), pageWithin)
 			defer cancel()
 			node(ctx, t, []string{"CHROMIUM=" + chromium, "SERVER=" + s.Plain, "SECURE=" + s.Secure, "FAULTS=" + day.faults}, "page/page.test.mjs")

@@ -71,6 +71,14 @@ var (
 	connections = regexp.MustCompile(`@connections +(http://\S+)`)
 )
 
+// withFaults is arguments with faults, if there are to be any.
+func withFaults(faults string, args ...string) []string {
+	if faults == "" {
+		return args
+	}
+	return append([]string{"-faults", faults}, args...)
+}
+
 // serve starts the server on free loopback ports. The test fails if the server
 // does not end cleanly with it, or reports a data race.
 func serve(t *testing.T, args ...string) *server {

@@ -29,7 +29,8 @@ type Config struct {
 	Store       signal.Store
 	Connections apigw.Connections
 	Endpoint    func(events.APIGatewayWebsocketProxyRequestContext) string
-	Access      signal.Access // zero: everybody is refused
+	Access      signal.Access     // zero: everybody is refused
+	ICE         signal.ICEServers // nil: there are none
 	Limits      limits.Config
 	PlaceStore  signal.PlaceStore // nil: any number of invocations may linger
 	Places      int               // how many may
@@ -60,6 +61,7 @@ func New(c Config) *apigw.Handler {
 			Pings:              protocols.Pings,
 			Alike:              apigw.Alike,
 			Access:             c.Access,
+			ICE:                c.ICE,
 			Clock:              signal.SystemClock{},
 			Random:             random,
 			Rate:               c.Limits.Rate,

@@ -213,13 +213,13 @@ func (r *reader) held(frames item) map[int64]lane.Held {
 	return held
 }
 
+// questionBits is how many bits a [lane.Question] takes.
+const questionBits = 2
+
 // heldItem returns what the lane keeps of a held frame, what it says being in its
 // body: as few bytes as may be, since there may be many.
 func heldItem(h lane.Held) types.AttributeValue {
-	code := uint64(h.Code) << 1
-	if h.Confirm {
-		code++
-	}
+	code := uint64(h.Code)<<questionBits | uint64(h.Asks)
 	var b []byte
 	for _, v := range []uint64{code, uint64(h.At), uint64(h.Len())} {
 		b = binary.AppendUvarint(b, v)
@@ -236,7 +236,7 @@ func readHeld(number int64, b []byte) (h lane.Held, ok bool) {
 		}
 		values[i], b = v, b[size:]
 	}
-	h.Code, h.Confirm = lane.Code(values[0]>>1), values[0]&1 == 1
+	h.Code, h.Asks = lane.Code(values[0]>>questionBits), lane.Question(values[0]&(1<<questionBits-1))
 	h.At, h.By = lane.Instant(values[1]), string(b)
 	h.Body = lane.Body{Name: bodyName(number, h.By), Len: int(values[2])}
 	return h, true

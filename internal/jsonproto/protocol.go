@@ -17,7 +17,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// The types of frames. Messages, pings and presence go both ways.
+// The types of frames. Messages, pings, presence and ICE servers go both ways.
 const (
 	typeOpen       = "open"
 	typeWelcome    = "welcome"
@@ -26,6 +26,7 @@ const (
 	typeAck        = "ack"
 	typeError      = "error"
 	typePresence   = "presence"
+	typeICE        = "ice"
 	typePing       = "ping"
 	typePong       = "pong"
 	typeSuperseded = "superseded"
@@ -124,6 +125,8 @@ func (p Protocol) Decode(frame []byte) (signal.Input, []byte, error) {
 			return nil, failure(0, lane.CodeClient, false), err
 		}
 		return signal.Query{User: f.user}, nil, nil
+	case typeICE:
+		return signal.QueryICE{}, nil, nil
 	case typeLeave:
 		return signal.Leave{}, nil, nil
 	default:
@@ -238,6 +241,9 @@ func (p Protocol) encode(e signal.Event) []byte {
 		if e.Session != "" {
 			o = o.text("session", e.Session).raw("resumed", strconv.AppendBool(nil, e.Resumed))
 		}
+		if e.ICE.Servers != nil {
+			o = o.ice(e.ICE)
+		}
 		return o.end()
 	case signal.Ack:
 		if e.Code != lane.OK {
@@ -260,6 +266,8 @@ func (p Protocol) encode(e signal.Event) []byte {
 		return failure(0, e.Code, true)
 	case signal.Presence:
 		return object(typePresence).text("user", string(e.User)).raw("online", strconv.AppendBool(nil, e.Online)).end()
+	case signal.ICEAnswer:
+		return object(typeICE).ice(e.ICE).end()
 	case signal.RequestFailed:
 		return failure(0, e.Code, false)
 	case signal.Ping:
@@ -317,5 +325,17 @@ func (b builder) text(name, v string) builder { return rawjson.AppendString(b.na
 func (b builder) number(name string, v int64) builder { return strconv.AppendInt(b.name(name), v, 10) }
 
 func (b builder) raw(name string, v []byte) builder { return append(b.name(name), v...) }
+
+// ice adds ICE servers, and for how long they are good.
+func (b builder) ice(i signal.ICE) builder {
+	if i.Servers == nil {
+		i.Servers = []byte("[]")
+	}
+	b = b.raw("iceServers", i.Servers)
+	if i.Expires > 0 {
+		b = b.number("iceExpires", int64(i.Expires.Seconds()))
+	}
+	return b
+}
 
 func (b builder) end() []byte { return append(b, '}') }

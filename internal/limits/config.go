@@ -57,10 +57,10 @@ func (c *Config) Settings() []setting.Setting {
 		setting.New("ALLOWED_ORIGINS", "origins", "`list` of the origins, such as https://example.com or https://*.example.com, whose pages may connect; whoever is no browser says none, and may (default any)",
 			setting.Parsed(&c.Origins, origins)),
 		setting.New("PING_RATE", "", "", setting.Number(&c.PingRate, 1, MaxPingRate)),
-		setting.New("LOG_USER_KEY", "", "", setting.Text(&c.LogKey)),
+		setting.New("LOG_USER_KEY", "", "", c.setLogKey),
 		setting.New("LOG_USER_KEY_FILE", "log-user-key-file", "`file` with the secret key by whose hash users are logged instead of by their names; or set LOG_USER_KEY",
 			c.readLogKey),
-		setting.New("LOG_USER_KEY_ARN", "", "", setting.Text(&c.LogKeySecret, secret.CheckID)),
+		setting.New("LOG_USER_KEY_ARN", "", "", setting.Text(&c.LogKeySecret, c.checkLogKey, secret.CheckID)),
 		setting.New("EDGE_KEY", "", "", setting.Text(&c.Edge)),
 	}
 }
@@ -68,28 +68,38 @@ func (c *Config) Settings() []setting.Setting {
 // FromEnvironment is the limits as an environment has them.
 func FromEnvironment(getenv func(string) string) (Config, error) {
 	c := NewConfig()
-	if err := setting.FromEnvironment(getenv, c.Settings()); err != nil {
-		return c, err
+	err := setting.FromEnvironment(getenv, c.Settings())
+	return c, err
+}
+
+// checkLogKey says whether LogKey is given already.
+func (c *Config) checkLogKey(string) error {
+	if c.LogKey != "" {
+		return errors.New("LOG_USER_KEY, LOG_USER_KEY_FILE (-log-user-key-file) and LOG_USER_KEY_ARN exclude one another")
 	}
-	if c.LogKey != "" && c.LogKeySecret != "" {
-		return c, errors.New("read environment: LOG_USER_KEY, LOG_USER_KEY_FILE and LOG_USER_KEY_ARN exclude one another")
+	return nil
+}
+
+func (c *Config) setLogKey(key string) error {
+	if err := c.checkLogKey(key); err != nil {
+		return err
 	}
-	return c, nil
+	c.LogKey = key
+	return nil
 }
 
 // readLogKey reads LogKey from a file.
 func (c *Config) readLogKey(name string) error {
-	if c.LogKey != "" {
-		return errors.New("LOG_USER_KEY has the key already")
-	}
 	key, err := secret.ReadFile(name)
 	if err == nil && len(key) == 0 {
 		err = fmt.Errorf("read secret %s: it is empty", name)
 	}
+	if err == nil {
+		err = c.setLogKey(string(key))
+	}
 	if err != nil {
 		return err
 	}
-	c.LogKey = string(key)
 	c.LogKeyFile, err = filepath.Abs(name)
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/faults"
 	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/ice"
 	"github.com/owt-signal/owt-signal/internal/memory"
 )
 
@@ -87,7 +88,12 @@ func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a
 
 // inProcess is the backend of the handlers in this process.
 func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
-	access, err := auth.New(ctx, o.auth, awsenv.ConfigOr("us-east-1", "local"), a.log)
+	config := awsenv.ConfigOr("us-east-1", "local")
+	access, err := auth.New(ctx, o.auth, config, a.log)
+	if err != nil {
+		return nil, err
+	}
+	servers, err := ice.New(ctx, o.ice, config)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +103,7 @@ func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
 	}
 	a.caution = access.Caution
 	a.memory, _ = store.(*memory.Store)
-	return newHandlers(o, store, access, a), nil
+	return newHandlers(o, store, access, servers, a), nil
 }
 
 // keepalive is the schedule of the function of that name.

@@ -14,7 +14,7 @@ import (
 )
 
 func TestMadeCertificateVerifiesAgainstItself(t *testing.T) {
-	s := start(t, "-plain", "")
+	s := start(t, "-plain", "off")
 	made := s.certificate(t)
 	for _, name := range []string{"localhost", "127.0.0.1", "::1"} {
 		if _, err := made.Verify(x509.VerifyOptions{DNSName: name, Roots: poolOf(made)}); err != nil {
@@ -67,7 +67,7 @@ func TestMadeCertificateNamesNoMoreThanItMust(t *testing.T) {
 }
 
 func TestMadeCertificatesDiffer(t *testing.T) {
-	one, other := start(t, "-plain", "").certificate(t), start(t, "-plain", "").certificate(t)
+	one, other := start(t, "-plain", "off").certificate(t), start(t, "-plain", "off").certificate(t)
 	if one.Equal(other) || one.SerialNumber.Cmp(other.SerialNumber) == 0 {
 		t.Error("two servers have made the same certificate")
 	}
@@ -75,7 +75,7 @@ func TestMadeCertificatesDiffer(t *testing.T) {
 
 func TestGivenCertificateIsUsed(t *testing.T) {
 	cert, key, der := certificateFiles(t)
-	s := start(t, "-plain", "", "-cert", cert, "-key", key)
+	s := start(t, "-plain", "off", "-cert", cert, "-key", key)
 	if got := s.certificate(t); !bytes.Equal(got.Raw, der) {
 		t.Errorf("the certificate of %v is served, not the one given", got.Subject)
 	}

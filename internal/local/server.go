@@ -3,6 +3,8 @@ package local
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/app"
+	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/faults"
 )
 
@@ -27,9 +30,12 @@ const (
 const maxHeader = 16 << 10
 
 // Run serves what the arguments ask for until ctx ends. It writes to stdout what
-// is served, and the log to stderr. For -help it returns [flag.ErrHelp].
+// is served, and the log to stderr; or to stdout what -help and -version ask for.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -57,7 +63,11 @@ type listener struct {
 }
 
 func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) {
-	log := slog.New(app.HashUsers(app.BoundLog(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: o.level})), o.limits.LogKey))
+	logKey, err := app.LogKey(ctx, o.limits, awsenv.ConfigOr("us-east-1", "local"))
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(app.HashUsers(app.BoundLog(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: o.level})), logKey))
 	a, err := newAPI(ctx, o, log, logs)
 	if err != nil {
 		return nil, err

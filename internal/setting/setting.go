@@ -5,6 +5,7 @@ package setting
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,6 +91,17 @@ func Positive(to *time.Duration) func(string) error {
 	})
 }
 
+// URL sets the URL of an HTTP service.
+func URL(to *string) func(string) error {
+	return Text(to, func(v string) error {
+		u, err := url.Parse(v)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+			return fmt.Errorf("%q is no URL such as http://127.0.0.1:8000", v)
+		}
+		return nil
+	})
+}
+
 // Bool sets what is true or false, as [strconv.ParseBool] reads it.
 func Bool(to *bool) func(string) error {
 	return Parsed(to, func(v string) (bool, error) {
@@ -110,6 +122,9 @@ func OneOf(allowed ...string) func(string) error {
 		return fmt.Errorf("%q is none of %s", v, strings.Join(allowed, ", "))
 	}
 }
+
+// ErrEmptyList is of a list without entries, such as a single comma.
+var ErrEmptyList = errors.New("the list is empty")
 
 // List returns the entries of a list: separated by commas, spaces do not count.
 func List(v string) []string {

@@ -113,7 +113,7 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 		}
 		s.supersede(ctx, superseded...)
 		if in.Handshake && v.conn.User == user { // perhaps by this invocation, if the answer was lost
-			return reply(Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed})
+			return reply(Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed, s.iceFor(user)})
 		}
 		return s.authenticateAgain(ctx, v.conn, in)
 	case errors.Is(err, errRevoked): // refused by a repeated invocation
@@ -127,7 +127,7 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 	s.Log.InfoContext(ctx, "authenticated", "connection", c.ID, "user", user)
 	return Reply{
 		Seen:   true,
-		Events: []Event{Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed}},
+		Events: []Event{Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed, s.iceFor(user)}},
 		After: v.after(func(ctx context.Context) {
 			left := s.tellSuperseded(ctx, superseded)
 			for _, f := range opened.Repeated {
@@ -209,7 +209,7 @@ func (s *Service) refuseAuthentication(ctx context.Context, p Peer, user UserNam
 // belongs to one user for its life. Being numbered, the frame has its place in
 // the order.
 func (s *Service) authenticateAgain(ctx context.Context, c Connection, in Authenticate) Reply {
-	again := lane.Frame{Confirm: true}
+	again := lane.Frame{Asks: lane.AsksName}
 	repeated := in.start().Began(c.Lane)
 	if !repeated && (in.Malformed || in.Token != "") {
 		switch id, err := s.identify(ctx, c, in); {

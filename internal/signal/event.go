@@ -45,6 +45,7 @@ type (
 		Seq     int64
 		Session string
 		Resumed bool
+		ICE     ICE
 	}
 	// Ack tells a sender how a numbered frame ended.
 	Ack struct {
@@ -90,6 +91,12 @@ type (
 		User   UserName
 		Online bool
 	}
+	// ICEAnswer answers [QueryICE], or, under its Number, a frame that asks for ICE
+	// servers.
+	ICEAnswer struct {
+		Number int64 // or NoNumber
+		ICE    ICE
+	}
 	// RequestFailed answers what has no number.
 	RequestFailed struct{ Code lane.Code }
 	// LobbyOpened is the first thing that a client is told that begins by long
@@ -119,6 +126,7 @@ func (ConnectionRefused) event()    {}
 func (Ended) event()                {}
 func (AuthenticationDenied) event() {}
 func (Presence) event()             {}
+func (ICEAnswer) event()            {}
 func (RequestFailed) event()        {}
 func (LobbyOpened) event()          {}
 func (Polled) event()               {}
@@ -172,6 +180,8 @@ type (
 	Sends []Send
 	// Query asks for the presence of a user.
 	Query struct{ User UserName }
+	// QueryICE asks for ICE servers.
+	QueryICE struct{}
 	// Probe tries whether the connection carries frames, before it takes over from a
 	// lobby, if it does.
 	Probe struct{}
@@ -189,6 +199,7 @@ func (Authenticate) input() {}
 func (Send) input()         {}
 func (Sends) input()        {}
 func (Query) input()        {}
+func (QueryICE) input()     {}
 func (Probe) input()        {}
 func (Upgrade) input()      {}
 func (Leave) input()        {}

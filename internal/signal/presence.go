@@ -9,23 +9,31 @@ import (
 
 // query answers whether a user is online, to those who have authenticated.
 func (s *Service) query(ctx context.Context, p Peer, in Query) Reply {
-	now := s.Clock.Now()
-	c, err := s.get(ctx, p.ID)
-	switch {
-	case errors.Is(err, ErrNoConnection):
-		return s.rejectEnded(ctx, p).refused()
-	case err != nil:
-		return reply(RequestFailed{codeOf(err)})
-	case s.misread(p, c):
-		return Reply{Speaks: c.Protocol}
-	case c.Revoked(now):
-		return s.endRevoked(ctx, c, closing).refused()
-	case c.User == "":
-		return reply(RequestFailed{lane.CodeUnknownUser}).refused()
+	if _, refused, ok := s.asker(ctx, p); !ok {
+		return refused
 	}
-	_, err = s.Store.Owner(ctx, in.User, now)
+	_, err := s.Store.Owner(ctx, in.User, s.Clock.Now())
 	if err != nil && !errors.Is(err, ErrOffline) {
 		return reply(RequestFailed{codeOf(err)})
 	}
 	return reply(Presence{in.User, err == nil})
+}
+
+// asker returns the connection of a client that asks for what only those may know
+// who have authenticated; or, with false, the answer to one that may not.
+func (s *Service) asker(ctx context.Context, p Peer) (Connection, Reply, bool) {
+	c, err := s.get(ctx, p.ID)
+	switch {
+	case errors.Is(err, ErrNoConnection):
+		return c, s.rejectEnded(ctx, p).refused(), false
+	case err != nil:
+		return c, reply(RequestFailed{codeOf(err)}), false
+	case s.misread(p, c):
+		return c, Reply{Speaks: c.Protocol}, false
+	case c.Revoked(s.Clock.Now()):
+		return c, s.endRevoked(ctx, c, closing).refused(), false
+	case c.User == "":
+		return c, reply(RequestFailed{lane.CodeUnknownUser}).refused(), false
+	}
+	return c, Reply{}, true
 }

@@ -21,6 +21,7 @@ type Service struct {
 	// those of p, which may be p's own; nil: those of all.
 	Alike  func(p Protocol) []Protocol
 	Access Access
+	ICE    ICEServers // nil: there are none
 	Clock  Clock
 	Rate   lane.Rate // of a user's messages; zero: no limit
 	// AuthenticateWithin is how long a connection may last without having
@@ -147,6 +148,8 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 		return s.authenticate(ctx, p, in)
 	case Query:
 		return s.query(ctx, p, in)
+	case QueryICE:
+		return s.queryICE(ctx, p)
 	case Probe:
 		return s.probe(ctx, p)
 	case Upgrade:

@@ -119,6 +119,11 @@ func line(e signal.Event) string {
 			return fmt.Sprintf("refused %d %d", e.Number, int(e.Code))
 		}
 		return fmt.Sprintf("refused %d", int(e.Code))
+	case signal.ICEAnswer:
+		if e.Number != signal.NoNumber {
+			return fmt.Sprintf("ice %d", e.Number)
+		}
+		return "ice"
 	case signal.RequestFailed:
 		return "failed"
 	case signal.Batch:

@@ -402,10 +402,10 @@ func drawUpdate(r *rapid.T, l lane.Lane, by string) signal.Update {
 		for _, n := range rapid.SliceOfNDistinct(rapid.Int64Range(0, 9), 1, 3, rapid.ID).Draw(r, "hold") {
 			c.Hold = append(c.Hold, lane.HeldFrame{N: n, Held: lane.Held{
 				Frame: lane.Frame{
-					To:      rapid.String().Draw(r, "to"),
-					Data:    rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(r, "data"),
-					Code:    lane.Code(rapid.IntRange(0, 1).Draw(r, "code")),
-					Confirm: rapid.Bool().Draw(r, "confirm"),
+					To:   rapid.String().Draw(r, "to"),
+					Data: rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(r, "data"),
+					Code: rapid.SampledFrom([]lane.Code{lane.OK, 1, lane.CodeUnknownUser}).Draw(r, "code"),
+					Asks: rapid.SampledFrom([]lane.Question{lane.AsksNothing, lane.AsksName, lane.AsksICE}).Draw(r, "asks"),
 				},
 				By: by, At: now,
 			}})
@@ -459,7 +459,7 @@ func (s *suite) runs(t *testing.T) {
 	for n := int64(frames) + 1; n > 1; n-- {
 		f := lane.Frame{To: "bob", Data: fmt.Appendf(nil, "data %d", n)}
 		if n%10 == 0 {
-			f = lane.Frame{Confirm: true} // says nothing
+			f = lane.Frame{Asks: lane.AsksICE} // says nothing
 		}
 		c, _ = s.hold(t, c, n, lane.Held{Frame: f, By: s.unique(), At: now})
 	}
@@ -471,7 +471,7 @@ func (s *suite) runs(t *testing.T) {
 	for range 2 {
 		for i, f := range s.fetch(t, c.ID, m.Run...) {
 			want := fmt.Sprintf("%d bob data %[1]d", i+2)
-			if f.Confirm {
+			if f.Asks == lane.AsksICE {
 				want = fmt.Sprintf("%d  ", i+2)
 			}
 			if got := says([]lane.Numbered{f})[0]; got != want {

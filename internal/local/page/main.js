@@ -12,10 +12,11 @@ const server = new URL(`/${stage}`, location.href).href;
 
 const panel = new Panel();
 const channel = new SignalingChannel({ reconnectAttempts: Infinity });
-const phone = new Phone({ send: (to, message) => channel.send(to, message), media });
+const phone = new Phone({ send: (to, message) => channel.send(to, message), media, ice });
 let me; // the name under which one is connected
 const anybody = $('who').textContent;
 let wasLost = false;
+let iceServers = []; // as the last welcome had them
 
 // The connection.
 
@@ -40,7 +41,11 @@ $('you').addEventListener('submit', async (event) => {
   }
 });
 
-channel.onFrame = (frame) => panel.frame(frame);
+channel.onFrame = (frame) => {
+  panel.frame(frame);
+  const welcome = [JSON.parse(frame.text)].flat().find(({ type }) => type === 'welcome');
+  if (welcome) iceServers = welcome.iceServers ?? [];
+};
 channel.onMessage = (from, message) => phone.receive(from, message);
 channel.onGap = () => phone.connection?.resync();
 channel.onStateChange = (state) => {
@@ -211,6 +216,11 @@ async function media() {
   }
   notice('warn', 'There is no camera or microphone that this page may use. You can still look, listen and chat.');
   return null;
+}
+
+/** STUN and TURN servers. Each connection to the server, of 2 hours at most, brings new credentials. */
+async function ice() {
+  return iceServers;
 }
 
 for (const [id, kind] of [['mute', 'Audio'], ['blind', 'Video']]) {

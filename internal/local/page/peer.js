@@ -16,7 +16,7 @@ export class Peer {
   onchat = () => {};
   onchatopen = () => {};
 
-  #pc = new RTCPeerConnection();
+  #pc;
   #chat;
   #send;
   #polite;
@@ -28,10 +28,12 @@ export class Peer {
   #watch;
 
   /**
-   * @param {{send: (message: object) => void, polite: boolean, stream: MediaStream | null, offers: boolean}} how
-   *   offers: this side begins; the other adds what it has to the first offer's answer.
+   * @param {{
+   *   send: (message: object) => void, polite: boolean, stream: MediaStream | null, iceServers: RTCIceServer[], offers: boolean,
+   * }} how offers: this side begins; the other adds what it has to the first offer's answer.
    */
-  constructor({ send, polite, stream, offers }) {
+  constructor({ send, polite, stream, iceServers, offers }) {
+    this.#pc = new RTCPeerConnection({ iceServers });
     this.#send = send;
     this.#polite = polite;
     this.#stream = stream;

@@ -17,6 +17,7 @@ const jsClientWithin = 2 * time.Minute
 // of it against servers on good and bad days.
 func TestJSClient(t *testing.T) {
 	const secret = "a secret that is as long as the hash of its algorithm"
+	const turn = "turn:turn.example.com"
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secretFile, []byte(secret), 0o600); err != nil {
 		t.Fatal(err)
@@ -29,7 +30,10 @@ func TestJSClient(t *testing.T) {
 	}{
 		{name: "pure", files: []string{"../clients/js/test/"}},
 		{name: "network", flags: []string{}, files: []string{"jsclient/burst.test.mjs"}},
-		{name: "use", flags: []string{"-idle-timeout", "4s"}, env: []string{"IDLE=4000"}, files: []string{"jsclient/channel.test.mjs"}},
+		{
+			name: "use", flags: []string{"-idle-timeout", "4s", "-ice-servers", turn, "-turn-secret-file", secretFile},
+			env: []string{"IDLE=4000", "TURN=" + turn}, files: []string{"jsclient/channel.test.mjs"},
+		},
 		{
 			name: "tokens", flags: []string{"-auth", "jwt", "-jwt-secret-file", secretFile, "-jwt-audience", "owt", "-jwt-skew", "0s"},
 			env: []string{"SECRET=" + secret}, files: []string{"jsclient/token.test.mjs"},

@@ -42,6 +42,7 @@ func TestJSClient(t *testing.T) {
 			name: "refusals", flags: []string{"-origins", "https://here.test"},
 			env: []string{"NODE_OPTIONS=--experimental-websocket"}, files: []string{"jsclient/refusals.test.mjs"}, // Node 20 has it by this
 		},
+		{name: "recovery", flags: []string{}, env: []string{"MESSAGES=2000"}, files: []string{"jsclient/recovery.test.mjs"}},
 		{name: "package", flags: []string{}, files: []string{"jsclient/package.test.mjs"}},
 		{name: "age", flags: []string{"-max-duration", "30s"}, env: []string{"RENEW=2000"}, files: []string{"jsclient/renewal.test.mjs"}},
 		// Each message costs some 15 ms of delays, one after the other.

@@ -146,7 +146,7 @@ func (c *Client) lost(k *connection, why error) {
 		}
 	case k.welcomed:
 		if c.others--; c.others == 0 {
-			c.arrive(c.inbox.alone())
+			c.arrive(c.inbox.onlyNewest())
 		}
 	}
 	c.options.Log.Debug("connection ended", "user", c.user, "connection", k.id, "error", k.ending)

@@ -44,6 +44,7 @@ type inbox struct {
 	epoch  string
 	next   int64                 // the lowest seq that was neither handed out nor given up
 	routed int64                 // up to here messages can only come on connections before the newest
+	alone  bool                  // there is none of these
 	held   map[int64]heldMessage // came early
 	spans  []span                // what the server says of numbers from next on
 	recovery
@@ -109,16 +110,23 @@ func (b *inbox) welcome(s standing, alone bool, now time.Time) arrivals {
 		b.epoch, b.next, b.spans = s.epoch, s.from, nil
 	}
 	b.recovery.welcome(s, now)
-	if b.routed = s.from - 1; alone {
-		b.giveUp(&a, b.routed)
-	}
-	b.settle()
+	b.routed, b.alone = 0, alone
+	b.noMore(&a, s.from-1)
 	return a
 }
 
-// alone is told that no connection but the newest is left.
-func (b *inbox) alone() arrivals {
+// noMore notes that up to seq no more is to come on the newest connection.
+func (b *inbox) noMore(a *arrivals, seq int64) {
+	if b.routed = max(b.routed, seq); b.alone {
+		b.giveUp(a, b.routed)
+	}
+	b.settle()
+}
+
+// onlyNewest is told that no connection but the newest is left.
+func (b *inbox) onlyNewest() arrivals {
 	var a arrivals
+	b.alone = true
 	b.giveUp(&a, b.routed)
 	return a
 }
@@ -151,7 +159,7 @@ func (b *inbox) receive(m Message, now time.Time) arrivals {
 		b.held[m.Seq] = heldMessage{m, now}
 		b.progress(m.Seq, now)
 		b.run(&a)
-		b.makeRoom(&a)
+		b.makeRoom(&a, now)
 	}
 	return a
 }
@@ -171,12 +179,17 @@ func (b *inbox) announce(epoch string, s span, now time.Time) arrivals {
 func (b *inbox) expire(now time.Time) arrivals {
 	var a arrivals
 	if b.unanswered(now) {
-		b.giveUp(&a, b.question.last)
+		b.noMore(&a, b.question.last)
 	}
-	for !b.asks() && len(b.held) > 0 && !now.Before(b.oldest().Add(b.patience(b.wait))) {
+	for b.overdue(now) && (!b.asks() || b.lowest()-1 <= b.routed) {
 		b.giveUp(&a, b.lowest()-1)
 	}
 	return a
+}
+
+// overdue reports whether what is held has waited for long enough, but for a question.
+func (b *inbox) overdue(now time.Time) bool {
+	return !b.question.open() && len(b.held) > 0 && !now.Before(b.deadline())
 }
 
 // deadline is when there is something to do: to give up a gap, or to ask for it;
@@ -244,7 +257,7 @@ func (b *inbox) run(a *arrivals) {
 // settle forgets what was said or asked of numbers that are past.
 func (b *inbox) settle() {
 	b.spans = slices.DeleteFunc(b.spans, func(s span) bool { return s.last < b.next })
-	if b.question.last < b.next {
+	if b.question.last < b.next || b.question.last <= b.routed {
 		b.question = question{}
 	}
 }

@@ -70,7 +70,7 @@ func testInboxOrder(t *testing.T, seed uint64) {
 			highest += random.Int64N(3)
 			check(b.welcome(standing{epoch: "e", seq: highest}, random.IntN(2) == 0, now))
 		case 2:
-			check(b.alone())
+			check(b.onlyNewest())
 		default:
 			seq := max(1, last-2) + random.Int64N(9)
 			highest = max(highest, seq)

@@ -61,7 +61,7 @@ func (r *recovery) patience(wait time.Duration) time.Duration {
 // the way.
 func (r *recovery) progress(seq int64, now time.Time) {
 	if r.question.open() && seq <= r.question.last {
-		r.question.asked, r.question.due = 1, now.Add(r.timeout)
+		r.hold(now)
 	}
 }
 
@@ -70,7 +70,7 @@ func (r *recovery) unanswered(now time.Time) bool {
 	return r.question.asked == maxAsked && !now.Before(r.question.due)
 }
 
-// hold lets an answer that cannot be read yet take its time.
+// hold lets the wait for an answer begin anew.
 func (r *recovery) hold(now time.Time) {
 	if r.question.asked > 0 {
 		r.question.due = now.Add(r.timeout << (r.question.asked - 1))
@@ -80,40 +80,40 @@ func (r *recovery) hold(now time.Time) {
 // replayed is told that everything up to seq was sent again, or announced.
 func (b *inbox) replayed(epoch string, seq int64, now time.Time) arrivals {
 	var a arrivals
-	if epoch != b.epoch || !b.question.open() || seq <= b.question.since {
-		return a
-	}
-	b.giveUp(&a, min(seq, b.question.last))
-	if b.question.open() { // there is more
-		b.question.asked, b.question.due = 0, now
+	if epoch == b.epoch && b.question.open() && seq > b.question.since {
+		b.question.asked, b.question.due = 0, now // there may be more
+		b.noMore(&a, min(seq, b.question.last))
 	}
 	return a
 }
 
 // ask reports whether the question is to be asked now, and counts it as asked.
 func (b *inbox) ask(now time.Time) (q question, ok bool) {
-	if t := b.deadline(); !b.asks() || t.IsZero() || now.Before(t) {
+	switch {
+	case !b.asks():
+		return question{}, false
+	case b.overdue(now):
+		b.question.last = b.lowest() - 1
+	case !b.question.open() || now.Before(b.question.due):
 		return question{}, false
 	}
-	if !b.question.open() {
-		b.question.last = b.lowest() - 1
-	}
-	b.question.since = b.next - 1
+	b.question.since = max(b.next-1, b.routed)
 	b.question.asked++
 	b.hold(now)
 	return b.question, true
 }
 
 // makeRoom drops what came last by its number, if too much is held that waits for
-// what the server is asked for. It is asked for, too, later.
-func (b *inbox) makeRoom(a *arrivals) {
+// what the server is asked for. It is asked for, too.
+func (b *inbox) makeRoom(a *arrivals, now time.Time) {
 	if !b.asks() || len(b.held) <= maxHeld {
 		return
 	}
 	highest := slices.Max(slices.Collect(maps.Keys(b.held)))
 	delete(b.held, highest)
 	a.dropped++
-	if b.question.open() {
-		b.question.last = max(b.question.last, highest)
+	if !b.question.open() {
+		b.question = question{due: now}
 	}
+	b.question.last = max(b.question.last, highest)
 }

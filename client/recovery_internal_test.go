@@ -206,3 +206,32 @@ func (r *relay) check(a arrivals) {
 		r.t.Errorf("said of what is past, or to come: %v", fmt.Sprint(said))
 	}
 }
+
+// However much comes before what is missing, so much of it is held; the rest is asked for.
+func TestInboxMakesRoom(t *testing.T) {
+	now := time.Unix(0, 0)
+	for _, missing := range []bool{true, false} { // in the replay, or later
+		b := inbox{wait: 3 * time.Second, recovery: recovery{timeout: 2 * time.Second}}
+		b.welcome(standing{epoch: "e", keeps: time.Hour}, true, now)
+		if missing {
+			b.lost()
+			b.welcome(standing{epoch: "e", seq: 5, from: 1, keeps: time.Hour}, true, now)
+		}
+		dropped := 0
+		for seq := range int64(maxHeld + 2) {
+			dropped += b.receive(Message{Epoch: "e", Seq: 2 + seq}, now).dropped
+		}
+		if dropped != 2 || len(b.held) != maxHeld {
+			t.Errorf("%d were dropped, %d are held", dropped, len(b.held))
+		}
+		if _, ok := b.ask(now.Add(2 * time.Second)); !ok || b.question.last != maxHeld+3 {
+			t.Errorf("it asks for what is missing up to %d", b.question.last)
+		}
+		if a := b.receive(Message{Epoch: "e", Seq: 1}, now); len(a.messages) != maxHeld+1 || len(a.gaps) > 0 {
+			t.Errorf("%d messages and %d gaps came of the first", len(a.messages), len(a.gaps))
+		}
+		if !b.question.open() {
+			t.Error("nothing is asked for any more")
+		}
+	}
+}

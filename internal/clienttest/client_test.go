@@ -415,26 +415,6 @@ func TestGrace(t *testing.T) {
 	})
 }
 
-// What was posted to a connection that is dead is lost, and the receiver is
-// told so.
-func TestGapIsTold(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		a, _ := w.dial("alice")
-		gaps := make(chan client.Gap, 10)
-		b, network := w.dial("bob", func(o *client.Options) { o.OnGap = func(g client.Gap) { gaps <- g } })
-		w.succeed(w.burst(a, "bob", 1, 2)())
-		w.expect(b, 1, 2)
-		network.deafen()
-		w.succeed(w.burst(a, "bob", 3, 3)())
-		time.Sleep(2 * time.Minute)
-		if g := <-gaps; g.First != 3 || g.Last != 5 {
-			t.Errorf("gap %+v", g)
-		}
-		w.succeed(w.burst(a, "bob", 6, 1)())
-		w.expect(b, 6, 1)
-	})
-}
-
 // A program that does not receive for some seconds loses nothing: what it leaves
 // waits here and at the server, which closes a connection that takes nothing for
 // 10 s.

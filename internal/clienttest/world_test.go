@@ -23,6 +23,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/app"
 	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -75,6 +76,7 @@ func newServer(l net.Listener, set ...func(*app.Config)) *server {
 		Store:       memory.New(),
 		Connections: s,
 		Access:      signal.Access{Authenticator: authenticator{}, Anonymous: true},
+		Limits:      limits.Config{RecoverFor: signal.DefaultRecoverFor},
 		Endpoint:    func(events.APIGatewayWebsocketProxyRequestContext) string { return "local" },
 		Log:         slog.New(slog.DiscardHandler),
 	}

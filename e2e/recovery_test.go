@@ -25,7 +25,8 @@ type ordeal struct {
 	messages         int // of each sender
 	blackouts, kills int
 	least, most      time.Duration // that a blackout lasts
-	rest             time.Duration // between two disturbances
+	rest             time.Duration // between two blackouts
+	life             time.Duration // of a server, on average
 	heartbeat        time.Duration // of the clients
 	// wakes: the receivers' side learns of the end of a blackout, as where a router is
 	// started anew. Otherwise its heartbeat must.
@@ -35,11 +36,11 @@ type ordeal struct {
 var (
 	shortOrdeal = ordeal{
 		messages: 300, blackouts: 4, kills: 3, least: 200 * time.Millisecond, most: 1500 * time.Millisecond,
-		rest: time.Second, heartbeat: 5 * time.Second, wakes: true,
+		rest: time.Second, life: time.Second, heartbeat: 5 * time.Second, wakes: true,
 	}
 	longOrdeal = ordeal{
 		messages: 10_000, blackouts: 30, kills: 10, least: time.Second, most: 100 * time.Second,
-		rest: 10 * time.Second, heartbeat: 20 * time.Second,
+		rest: 10 * time.Second, life: 30 * time.Second, heartbeat: 20 * time.Second,
 	}
 )
 
@@ -55,21 +56,25 @@ func TestRecovery(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		flags func(*testing.T) []string
-		fate  func(ordeal, *disturbed)
+		kills bool
 	}{
-		{"blackouts, in memory", flags(), ordeal.blackOut},
-		{"blackouts, on DynamoDB", onEngine, ordeal.blackOut},
-		{"blackouts, on functions", onFunctions, ordeal.blackOut},
-		{"blackouts, on a bad day", flags("-faults", badDay), ordeal.blackOut},
-		{"kills, on DynamoDB", onEngine, ordeal.killAll},
+		{name: "blackouts, in memory", flags: flags()},
+		{name: "blackouts, on DynamoDB", flags: onEngine},
+		{name: "blackouts, on functions", flags: onFunctions},
+		{name: "blackouts, on a bad day", flags: flags("-faults", badDay)},
+		{name: "kills, on DynamoDB", flags: onEngine, kills: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			d := &disturbed{t: t, args: append(test.flags(t), "-log", "error")}
 			d.server = serve(t, d.args...)
 			d.senders, d.receivers = newProxy(t, d.server), newProxy(t, d.server)
-			flows := o.begin(t, d)
-			test.fate(o, d)
+			disturb, lasts := o.blackOut, time.Duration(o.blackouts)*(o.rest+(o.least+o.most)/2)
+			if test.kills {
+				disturb, lasts = o.killAll, time.Duration(o.kills)*o.life
+			}
+			flows := o.begin(t, d, lasts)
+			disturb(d)
 			for _, f := range flows {
 				f.end(t, d)
 			}
@@ -89,7 +94,7 @@ func (o ordeal) blackOut(d *disturbed) {
 
 func (o ordeal) killAll(d *disturbed) {
 	for range o.kills {
-		time.Sleep(o.rest/2 + rand.N(o.rest))
+		time.Sleep(o.life/2 + rand.N(o.life))
 		d.restart()
 	}
 }
@@ -108,8 +113,8 @@ type party interface {
 	leave(t *testing.T)
 }
 
-// begin has each client send to one of the other language, until all is sent.
-func (o ordeal) begin(t *testing.T, d *disturbed) []*flow {
+// begin has each client send to one of the other language, for as long as that lasts.
+func (o ordeal) begin(t *testing.T, d *disturbed, lasts time.Duration) []*flow {
 	var flows []*flow
 	for _, names := range [][2]string{{"alice", "carol"}, {"dave", "bob"}} {
 		f := &flow{journal: &journal{from: names[0], came: make(map[int]int)}, answered: make(chan struct{})}
@@ -120,7 +125,6 @@ func (o ordeal) begin(t *testing.T, d *disturbed) []*flow {
 		}
 		flows = append(flows, f)
 	}
-	lasts := time.Duration(o.blackouts) * (o.rest + (o.least+o.most)/2)
 	for _, f := range flows {
 		to := map[string]string{"alice": "carol", "dave": "bob"}[f.from]
 		go f.sendAll(t.Context(), to, o.messages, lasts/time.Duration(o.messages))

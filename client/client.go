@@ -144,8 +144,10 @@ type Client struct {
 	opening  bool          // a connection is on its way, which was not welcome yet
 	doubtful bool          // the current one was superseded meanwhile: by that, or by another client
 	query    *query        // presence that is asked for
-	armed    time.Time     // the earliest deadline that is known
-	corks    int           // who want that nothing is sent yet
+	watches  map[string]*watch
+	ice      iceServers
+	armed    time.Time // the earliest deadline that is known
+	corks    int       // who want that nothing is sent yet
 }
 
 // Dial connects to the server at a URL like wss://host/prod, and returns once
@@ -165,7 +167,8 @@ func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 		url: u, options: o, session: newSession(),
 		ended: make(chan struct{}), online: make(chan struct{}),
 		arrived: make(chan struct{}, 1), noticed: make(chan struct{}, 1), soon: make(chan struct{}, 1),
-		slots: make(chan struct{}, maxUnreceived), asking: make(chan struct{}, 1),
+		watches: make(map[string]*watch),
+		slots:   make(chan struct{}, maxUnreceived), asking: make(chan struct{}, 1),
 		outbox: outbox{timeout: o.AckTimeout}, inbox: inbox{wait: o.GapWait, recovery: recovery{timeout: o.AckTimeout}}, payload: maxPayload,
 	}
 	c.life, c.cancel = context.WithCancel(context.Background())
@@ -179,7 +182,7 @@ func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 		return nil, fmt.Errorf("dial %s: %w", u.Host, err)
 	}
 	c.run(func() { c.stayConnected(k) })
-	c.run(c.watch)
+	c.run(c.meetDeadlines)
 	c.run(c.notify)
 	return c, nil
 }

@@ -29,13 +29,15 @@ type connection struct {
 	first  int64         // the lowest number that the server was told of
 	since  time.Time     // when it was welcome
 
-	id       string // the server's name for it
-	idle     time.Duration
-	window   int // messages
-	welcomed bool
-	early    []frame // came before the welcome, of an epoch that is not known yet
-	refusal  *Error  // why the server closes it
-	ending   error   // why nothing more comes from it, unless refusal says it
+	id     string // the server's name for it
+	idle   time.Duration
+	window int // messages
+	// maxWatched is how many users may be watched; zero: the server does not know of it.
+	maxWatched int
+	welcomed   bool
+	early      []frame // came before the welcome, of an epoch that is not known yet
+	refusal    *Error  // why the server closes it
+	ending     error   // why nothing more comes from it, unless refusal says it
 
 	heard time.Time // when something last came
 	asked time.Time // since when an answer is due, if nothing has come since; zero: none is

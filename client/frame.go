@@ -16,6 +16,7 @@ const (
 	typeAck        = "ack"
 	typeError      = "error"
 	typePresence   = "presence"
+	typeIce        = "ice"
 	typeSuperseded = "superseded"
 	typeVoid       = "void"
 	typeLost       = "lost"
@@ -37,6 +38,16 @@ type frame struct {
 	MaxPayload  int    `json:"maxPayload"`  // bytes
 	MaxInFlight int    `json:"maxInFlight"` // messages
 	MaxBatch    int    `json:"maxBatch"`    // messages in a frame
+	MaxWatched  int    `json:"maxWatched"`  // users
+
+	// presence
+	Online  bool  `json:"online"`
+	Watched *bool `json:"watched"` // nil: it answers a question
+	At      int64 `json:"at"`
+
+	// welcome and ice
+	IceServers []IceServer `json:"iceServers"`
+	IceExpires int64       `json:"iceExpires"` // seconds
 
 	// ack and error
 	ID      int64  `json:"id"`
@@ -44,9 +55,8 @@ type frame struct {
 	Text    string `json:"message"`
 	Closing bool   `json:"closing"`
 
-	// welcome, presence, message, void, lost and replayed
+	// welcome, presence, error, message, void, lost and replayed
 	User    string          `json:"user"`
-	Online  bool            `json:"online"`
 	Resumed bool            `json:"resumed"`
 	Recover int64           `json:"recover"` // seconds
 	Epoch   string          `json:"epoch"`
@@ -120,10 +130,15 @@ func join(frames []outFrame) []byte {
 var (
 	pingFrame  = outFrame{text: []byte(`{"type":"ping"}`)}
 	leaveFrame = outFrame{text: []byte(`{"type":"leave"}`)}
+	iceFrame   = outFrame{text: []byte(`{"type":"ice"}`)}
 )
 
-func presenceFrame(user string) outFrame {
-	return outFrame{text: append(append([]byte(`{"type":"presence","user":`), quoted(user)...), '}')}
+func presenceFrame(user string) outFrame { return userFrame(`{"type":"presence","user":`, user) }
+func watchFrame(user string) outFrame    { return userFrame(`{"type":"watch","user":`, user) }
+func unwatchFrame(user string) outFrame  { return userFrame(`{"type":"unwatch","user":`, user) }
+
+func userFrame(begin, user string) outFrame {
+	return outFrame{text: append(append([]byte(begin), quoted(user)...), '}')}
 }
 
 func recoverFrame(epoch string, q question) outFrame {

@@ -38,11 +38,10 @@ func (c *Client) take(k *connection, f frame, now time.Time) {
 		c.finish(f.ID, 0, nil, now) // true on whatever connection it comes
 	case typeError:
 		c.fail(k, f, now)
+	case typeIce:
+		c.ice.take(f, now)
 	case typePresence:
-		c.answerQuery(k, f.User, f.Online, nil)
-		if k == c.current {
-			c.outbox.grace.presence(f.User, f.Online, now)
-		}
+		c.hearPresence(k, f, now)
 	case typeSuperseded:
 		switch {
 		case k == c.current && c.opening:
@@ -63,6 +62,7 @@ func (k *connection) opened(f frame) {
 	if f.MaxPayload > 0 {
 		k.client.payload = f.MaxPayload
 	}
+	k.maxWatched = f.MaxWatched
 	k.out.Lock()
 	k.maxBatch = f.MaxBatch
 	k.out.Unlock()
@@ -98,6 +98,8 @@ func (c *Client) welcome(k *connection, f frame, now time.Time) {
 	if lost {
 		c.outbox.grace = newGrace(c.outbox.all(), now.Add(c.options.Grace), c.options.AckTimeout)
 	}
+	c.ice.take(f, now)
+	c.rewatch(now)
 	c.due(k.nextPing())
 	c.options.Log.Debug("connected", "user", c.user, "connection", k.id, "resumed", f.Resumed)
 	close(k.up)
@@ -114,6 +116,7 @@ func (c *Client) fail(k *connection, f frame, now time.Time) {
 			c.endLocked(e)
 			c.cancel()
 		}
+	case f.User != "" && c.failWatch(f.User, e):
 	case f.ID == 0:
 		c.answerQuery(k, "", false, e)
 	case k == c.current && e.Code != CodeNobody && e.Code != CodeToken:

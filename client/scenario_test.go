@@ -99,6 +99,19 @@ type dialled struct {
 }
 
 func (s scenario) play(t *testing.T) {
+	g := s.stage(t)
+	for i, step := range append(s.Steps, step{Told: map[string]any{}}) {
+		g.do(step)
+		synctest.Wait()
+		g.expect(step, i == len(s.Steps))
+		if t.Failed() {
+			t.Fatalf("in step %d, of %d", i+1, len(s.Steps))
+		}
+	}
+}
+
+// stage is an empty stage, which is cleared when the test ends.
+func (s scenario) stage(t *testing.T) *stage {
 	g := &stage{t: t, backlog: make(chan net.Conn), told: map[string]any{}}
 	g.network = http.Transport{DialContext: g.dial, DisableKeepAlives: true}
 	ms := func(name string) time.Duration { return time.Duration(s.Options[name]) * time.Millisecond }
@@ -124,7 +137,7 @@ func (s scenario) play(t *testing.T) {
 	server := http.Server{Handler: g}
 	life, cancel := context.WithCancel(t.Context())
 	go func() { _ = server.Serve(listener{g.backlog, life, cancel}) }()
-	defer func() {
+	t.Cleanup(func() {
 		if g.c != nil {
 			_ = g.c.Close()
 		}
@@ -134,15 +147,8 @@ func (s scenario) play(t *testing.T) {
 				_ = d.ws.CloseNow()
 			}
 		}
-	}()
-	for i, step := range append(s.Steps, step{Told: map[string]any{}}) {
-		g.do(step)
-		synctest.Wait()
-		g.expect(step, i == len(s.Steps))
-		if t.Failed() {
-			t.Fatalf("in step %d, of %d", i+1, len(s.Steps))
-		}
-	}
+	})
+	return g
 }
 
 // do does what the application, the server, the network or the time does.

@@ -87,7 +87,7 @@ func (c *Client) endWatch(user string, w *watcher) {
 		return
 	}
 	delete(c.watches, user)
-	if c.current != nil {
+	if c.current != nil && c.err == nil {
 		c.current.ask(time.Now(), unwatchFrame(user))
 	}
 }

@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var settings webrtc.SettingEngine
 	settings.SetIncludeLoopbackCandidate(*loopback)
 	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
-	p, err := newPeer(c, *call, webrtc.NewAPI(webrtc.WithSettingEngine(settings)), out)
+	p, err := newPeer(ctx, c, *call, webrtc.NewAPI(webrtc.WithSettingEngine(settings)), out)
 	if err != nil {
 		return err
 	}

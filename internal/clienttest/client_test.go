@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/owt-signal/owt-signal/client"
+	"github.com/owt-signal/owt-signal/internal/app"
+	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
@@ -514,5 +516,44 @@ func TestAnonymous(t *testing.T) {
 		}
 		w.succeed(w.burst(a, "bob", 2, 1)())
 		w.expect(b, 2, 1)
+	})
+}
+
+// What a client has queued when it leaves arrives, and leaving takes no longer than the
+// server waits for what was sent; whoever comes back at once is served.
+func TestGoodbye(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b, _ := w.dial("bob")
+		for i := range 60 {
+			a, _ := w.dial("alice")
+			a.Queue("bob", i)
+			start := time.Now()
+			_ = a.Close()
+			if d := time.Since(start); d > time.Second {
+				t.Errorf("leaving took %v", d)
+			}
+			w.expect(b, i, 1)
+		}
+		a, _ := w.dial("alice")
+		w.succeed(w.burst(b, "alice", 1, 1)())
+		w.expect(a, 1, 1)
+	})
+}
+
+// The servers of the welcome are those that the operator offers this user.
+func TestIceServers(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a, _ := w.dial("alice")
+		for range 2 { // young, and asked for anew
+			servers, err := a.IceServers(t.Context())
+			if err != nil || len(servers) != 1 || servers[0].URLs[0] != "turn:x" || servers[0].Username != "alice" {
+				t.Errorf("got %+v: %v", servers, err)
+			}
+			time.Sleep(time.Minute)
+		}
+	}, func(c *app.Config) {
+		c.ICE = func(user signal.UserName, _ lane.Instant) signal.ICE {
+			return signal.ICE{Servers: fmt.Appendf(nil, `[{"urls":["turn:x"],"username":%q,"credential":"c"}]`, user), Expires: time.Minute}
+		}
 	})
 }

@@ -97,6 +97,27 @@ func ExampleClient_Send() {
 	// Output: not delivered: 2201: the receiver is not online
 }
 
+// Who comes and goes, until the loop is left.
+func ExampleClient_Watch() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	alice, err := client.Dial(ctx, exampleServer(), client.Options{Token: "alice"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer alice.Close()
+	for online, err := range alice.Watch(ctx, "bob") {
+		if err != nil {
+			fmt.Println(err) // the server does not let clients watch
+			break
+		}
+		if online {
+			break // to call him
+		}
+	}
+}
+
 // Whom there is to talk to.
 func ExampleClient_Presence() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -3,6 +3,7 @@ package clienttest
 import (
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/owt-signal/owt-signal/client"
@@ -27,7 +28,7 @@ func (n *network) blackout(lasts time.Duration) {
 func TestRecovery(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		const blackouts, each = 30, 300
-		random := rand.New(rand.NewPCG(1, 2))
+		lengths, pauses := rand.New(rand.NewPCG(1, 2)), rand.New(rand.NewPCG(3, 4))
 		var gaps []client.Gap
 		a, _ := w.dial("alice")
 		b, network := w.dial("bob", gapsOf(&gaps))
@@ -36,17 +37,18 @@ func TestRecovery(t *testing.T) {
 			go func() {
 				defer close(done)
 				for j := range each {
-					time.Sleep(time.Duration(random.IntN(500)) * time.Millisecond)
+					time.Sleep(time.Duration(pauses.IntN(500)) * time.Millisecond)
 					for a.Send(t.Context(), "bob", each*i+j) != nil && t.Context().Err() == nil { // the server has noticed that bob is gone
 						time.Sleep(time.Second)
 					}
 				}
 			}()
-			network.blackout(time.Second + time.Duration(random.IntN(99_000))*time.Millisecond)
+			network.blackout(time.Second + time.Duration(lengths.IntN(99_000))*time.Millisecond)
 			<-done
 			w.expect(b, each*i, each)
 		}
 		w.nothing(b)
+		synctest.Wait()
 		if len(gaps) > 0 {
 			t.Errorf("gaps were told: %v", gaps)
 		}
@@ -70,6 +72,7 @@ func TestGapIsTold(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		w.succeed(w.burst(a, "bob", 6, 1)())
 		w.expect(b, 6, 1)
+		synctest.Wait()
 		if len(gaps) != 1 || gaps[0].First != 3 || gaps[0].Last != 5 {
 			t.Errorf("gaps %+v", gaps)
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,9 +166,14 @@ func TestAddresses(t *testing.T) {
 func TestStates(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		told := make(chan string, 100)
-		token, failure := "alice", error(nil)
+		type answer struct {
+			token string
+			err   error
+		}
+		var source atomic.Value
+		source.Store(answer{"alice", nil})
 		a, network := w.dial("", func(o *client.Options) {
-			o.TokenSource = func(context.Context) (string, error) { return token, failure }
+			o.TokenSource = func(context.Context) (string, error) { a := source.Load().(answer); return a.token, a.err }
 			o.OnState = func(s client.State, why error) { told <- fmt.Sprintf("%v: %v", s, why) }
 		})
 		expect := func(s client.State, why string) {
@@ -180,11 +186,11 @@ func TestStates(t *testing.T) {
 			}
 		}
 		expect(client.StateConnected, "<nil>")
-		failure = errors.New("no token today")
+		source.Store(answer{"", errors.New("no token today")})
 		network.cut()
 		expect(client.StateReconnecting, "closed")
 		expect(client.StateReconnecting, "no token today")
-		failure = nil
+		source.Store(answer{"alice", nil})
 		expect(client.StateConnected, "<nil>")
 		network.deafen()
 		expect(client.StateReconnecting, "did not answer")
@@ -192,7 +198,7 @@ func TestStates(t *testing.T) {
 		if a.Err() != nil {
 			t.Errorf("it has ended: %v", a.Err())
 		}
-		token = strings.Repeat("x", 257)
+		source.Store(answer{strings.Repeat("x", 257), nil})
 		network.cut()
 		expect(client.StateReconnecting, "closed")
 		expect(client.StateEnded, "2121")

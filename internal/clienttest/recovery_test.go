@@ -27,7 +27,7 @@ func (n *network) blackout(lasts time.Duration) {
 // receiver's network dies without a word.
 func TestRecovery(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		const blackouts, each = 30, 300
+		const blackouts, each = 30, 100
 		lengths, pauses := rand.New(rand.NewPCG(1, 2)), rand.New(rand.NewPCG(3, 4))
 		var gaps []client.Gap
 		a, _ := w.dial("alice")
@@ -37,7 +37,7 @@ func TestRecovery(t *testing.T) {
 			go func() {
 				defer close(done)
 				for j := range each {
-					time.Sleep(time.Duration(pauses.IntN(500)) * time.Millisecond)
+					time.Sleep(time.Duration(pauses.IntN(1500)) * time.Millisecond)
 					for a.Send(t.Context(), "bob", each*i+j) != nil && t.Context().Err() == nil { // the server has noticed that bob is gone
 						time.Sleep(time.Second)
 					}

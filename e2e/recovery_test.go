@@ -25,7 +25,7 @@ type ordeal struct {
 	messages         int // of each sender
 	blackouts, kills int
 	least, most      time.Duration // that a blackout lasts
-	rest             time.Duration // between two blackouts
+	rest             time.Duration // between two blackouts; all clients are back by then
 	life             time.Duration // of a server, on average
 	heartbeat        time.Duration // of the clients
 	// wakes: the receivers' side learns of the end of a blackout, as where a router is
@@ -40,7 +40,7 @@ var (
 	}
 	longOrdeal = ordeal{
 		messages: 10_000, blackouts: 30, kills: 10, least: time.Second, most: 100 * time.Second,
-		rest: 10 * time.Second, life: 30 * time.Second, heartbeat: 20 * time.Second,
+		rest: 30 * time.Second, life: 30 * time.Second, heartbeat: 15 * time.Second,
 	}
 )
 
@@ -73,8 +73,10 @@ func TestRecovery(t *testing.T) {
 			if test.kills {
 				disturb, lasts = o.killAll, time.Duration(o.kills)*o.life
 			}
-			flows := o.begin(t, d, lasts)
+			calm := make(chan struct{})
+			flows := o.begin(t, d, lasts, calm)
 			disturb(d)
+			close(calm)
 			for _, f := range flows {
 				f.end(t, d)
 			}
@@ -113,8 +115,9 @@ type party interface {
 	leave(t *testing.T)
 }
 
-// begin has each client send to one of the other language, for as long as that lasts.
-func (o ordeal) begin(t *testing.T, d *disturbed, lasts time.Duration) []*flow {
+// begin has each client send to one of the other language, for as long as that lasts,
+// or faster once it is calm.
+func (o ordeal) begin(t *testing.T, d *disturbed, lasts time.Duration, calm <-chan struct{}) []*flow {
 	var flows []*flow
 	for _, names := range [][2]string{{"alice", "carol"}, {"dave", "bob"}} {
 		f := &flow{journal: &journal{from: names[0], came: make(map[int]int)}, answered: make(chan struct{})}
@@ -127,17 +130,20 @@ func (o ordeal) begin(t *testing.T, d *disturbed, lasts time.Duration) []*flow {
 	}
 	for _, f := range flows {
 		to := map[string]string{"alice": "carol", "dave": "bob"}[f.from]
-		go f.sendAll(t.Context(), to, o.messages, lasts/time.Duration(o.messages))
+		go f.sendAll(t.Context(), to, o.messages, lasts/time.Duration(o.messages), calm)
 	}
 	return flows
 }
 
-func (f *flow) sendAll(ctx context.Context, to string, n int, pause time.Duration) {
+func (f *flow) sendAll(ctx context.Context, to string, n int, pause time.Duration, calm <-chan struct{}) {
 	var answers sync.WaitGroup
 	for range n {
-		time.Sleep(rand.N(2 * pause))
-		if ctx.Err() != nil {
-			break
+		select {
+		case <-ctx.Done():
+			return
+		case <-calm:
+			time.Sleep(calmPause)
+		case <-time.After(rand.N(2 * pause)):
 		}
 		label := f.begin()
 		answers.Add(1)
@@ -150,7 +156,10 @@ func (f *flow) sendAll(ctx context.Context, to string, n int, pause time.Duratio
 	close(f.answered)
 }
 
-// answeredWithin is when a message must be answered, whatever happens.
+// calmPause is between two messages, once it is calm.
+const calmPause = 5 * time.Millisecond
+
+// answeredWithin is when everything must be answered, once it is calm.
 const answeredWithin = 2 * time.Minute
 
 func (f *flow) end(t *testing.T, d *disturbed) {

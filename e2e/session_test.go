@@ -314,7 +314,7 @@ func (j *journal) judge(t *testing.T, kills []time.Time, forgets bool) {
 		}
 	}
 	missing := j.missing(func(a attempt) bool { return !forgets || !a.inFlight(kills) })
-	t.Logf("%d sent, %d came, %d missing, %d not reachable, %d unknown, gaps of %d", len(j.sent), len(j.came), missing, unreachable, unknown, j.gaps)
+	t.Logf("%s: %d sent, %d came, %d missing, %d not reachable, %d unknown, gaps of %d", j.from, len(j.sent), len(j.came), missing, unreachable, unknown, j.gaps)
 	if missing > 0 || j.gaps > 0 && !forgets {
 		t.Errorf("%d messages were acked and have not come; gaps tell of %d", missing, j.gaps)
 	}

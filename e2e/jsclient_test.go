@@ -34,6 +34,11 @@ func TestJSClient(t *testing.T) {
 			name: "tokens", flags: []string{"-auth", "jwt", "-jwt-secret-file", secretFile, "-jwt-audience", "owt", "-jwt-skew", "0s"},
 			env: []string{"SECRET=" + secret}, files: []string{"jsclient/token.test.mjs"},
 		},
+		{
+			name: "refusals", flags: []string{"-origins", "https://here.test"},
+			env: []string{"NODE_OPTIONS=--experimental-websocket"}, files: []string{"jsclient/refusals.test.mjs"}, // Node 20 has it by this
+		},
+		{name: "package", flags: []string{}, files: []string{"jsclient/package.test.mjs"}},
 		{name: "age", flags: []string{"-max-duration", "30s"}, env: []string{"RENEW=2000"}, files: []string{"jsclient/renewal.test.mjs"}},
 		// Each message costs some 15 ms of delays, one after the other.
 		{
@@ -47,7 +52,8 @@ func TestJSClient(t *testing.T) {
 			env := suite.env
 			switch {
 			case suite.flags != nil:
-				env = append(env, "SERVER="+serve(t, append(suite.flags, "-log", "warn")...).Plain)
+				s := serve(t, append(suite.flags, "-log", "warn")...)
+				env = append(env, "SERVER="+s.Plain, "SECURE="+s.Secure)
 			case suite.name == "restart":
 				env = append(env, "OWT_SIGNAL="+binary, "DYNAMODB="+storetest.Engine(t))
 			}

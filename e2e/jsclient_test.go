@@ -16,7 +16,8 @@ const jsClientWithin = 2 * time.Minute
 // TestJSClient runs the tests of clients/js: what is pure of it, and the whole
 // of it against servers on good and bad days.
 func TestJSClient(t *testing.T) {
-	const secret = "a secret that is as long as the hash of its algorithm"
+	const secret = "a-secret-that-is-as-long-as-the-hash-of-its-algorithm"
+	const turn = "turn:turn.example.com"
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secretFile, []byte(secret), 0o600); err != nil {
 		t.Fatal(err)
@@ -29,7 +30,10 @@ func TestJSClient(t *testing.T) {
 	}{
 		{name: "pure", files: []string{"../clients/js/test/"}},
 		{name: "network", flags: []string{}, files: []string{"jsclient/burst.test.mjs"}},
-		{name: "use", flags: []string{"-idle-timeout", "4s"}, env: []string{"IDLE=4000"}, files: []string{"jsclient/channel.test.mjs"}},
+		{
+			name: "use", flags: []string{"-idle-timeout", "4s", "-ice-servers", turn, "-turn-secret-file", secretFile},
+			env: []string{"IDLE=4000", "TURN=" + turn}, files: []string{"jsclient/channel.test.mjs"},
+		},
 		{
 			name: "tokens", flags: []string{"-auth", "jwt", "-jwt-secret-file", secretFile, "-jwt-audience", "owt", "-jwt-skew", "0s"},
 			env: []string{"SECRET=" + secret}, files: []string{"jsclient/token.test.mjs"},
@@ -38,6 +42,7 @@ func TestJSClient(t *testing.T) {
 			name: "refusals", flags: []string{"-origins", "https://here.test"},
 			env: []string{"NODE_OPTIONS=--experimental-websocket"}, files: []string{"jsclient/refusals.test.mjs"}, // Node 20 has it by this
 		},
+		{name: "recovery", flags: []string{}, env: []string{"MESSAGES=2000"}, files: []string{"jsclient/recovery.test.mjs"}},
 		{name: "package", flags: []string{}, files: []string{"jsclient/package.test.mjs"}},
 		{name: "age", flags: []string{"-max-duration", "30s"}, env: []string{"RENEW=2000"}, files: []string{"jsclient/renewal.test.mjs"}},
 		// Each message costs some 15 ms of delays, one after the other.

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import io2 from 'socket.io-client-2';
 import { io as io4 } from 'socket.io-client-4';
 import { WebSocket } from 'ws';
-import { Code, SignalingChannel } from '../../clients/js/index.js';
+import { Code, SignalingChannel, SignalingClient } from '../../clients/js/index.js';
 
 const SERVER = process.env.SERVER ?? 'http://127.0.0.1:8095';
 /** How long is waited for what has to come, in ms. */
@@ -128,4 +128,22 @@ it('a connection is kept that would be closed if it were silent', { skip: !proce
   client.signaling.onStateChange = (state) => states.push(state);
   await sleep(3 * Number(process.env.IDLE));
   assert.deepEqual(states, []);
+});
+
+it('ICE servers are told, and asked for when half of their time is over', { skip: !process.env.TURN }, async (t) => {
+  let later = 0; // ms
+  const clock = { now: () => performance.now() + later, setTimeout, clearTimeout };
+  const client = new SignalingClient({ WebSocket, clock });
+  t.after(() => client.disconnect());
+  let asked = 0;
+  client.onFrame = ({ direction, text }) => { if (direction === 'out' && JSON.parse(text).type === 'ice') asked++; };
+  await client.connect({ url: SERVER, token: 'ice' });
+  for (const questions of [0, 1]) {
+    const [{ urls, username, credential }] = await client.iceServers();
+    assert.deepEqual([urls].flat(), [process.env.TURN]);
+    assert.match(username, /^\d+:/);
+    assert.match(credential, /./);
+    assert.equal(asked, questions);
+    later += 12 * 3600_000; // the default life
+  }
 });

@@ -16,7 +16,6 @@ const phone = new Phone({ send: (to, message) => channel.send(to, message), medi
 let me; // the name under which one is connected
 const anybody = $('who').textContent;
 let wasLost = false;
-let iceServers = []; // as the last welcome had them
 
 // The connection.
 
@@ -41,11 +40,7 @@ $('you').addEventListener('submit', async (event) => {
   }
 });
 
-channel.onFrame = (frame) => {
-  panel.frame(frame);
-  const welcome = [JSON.parse(frame.text)].flat().find(({ type }) => type === 'welcome');
-  if (welcome) iceServers = welcome.iceServers ?? [];
-};
+channel.onFrame = (frame) => panel.frame(frame);
 channel.onMessage = (from, message) => phone.receive(from, message);
 channel.onGap = () => phone.connection?.resync();
 channel.onStateChange = (state) => {
@@ -218,9 +213,9 @@ async function media() {
   return null;
 }
 
-/** STUN and TURN servers. Each connection to the server, of 2 hours at most, brings new credentials. */
-async function ice() {
-  return iceServers;
+/** STUN and TURN servers; without them two browsers may still reach each other. */
+function ice() {
+  return channel.iceServers().catch(() => []);
 }
 
 for (const [id, kind] of [['mute', 'Audio'], ['blind', 'Video']]) {

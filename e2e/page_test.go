@@ -28,3 +28,13 @@ func TestPage(t *testing.T) {
 		})
 	}
 }
+
+// TestFirstCall follows docs/first-call.md to the letter.
+func TestFirstCall(t *testing.T) {
+	t.Parallel()
+	chromium := need.Browser(t)
+	s := serve(t, "-log", "warn")
+	ctx, cancel := context.WithTimeout(t.Context(), pageWithin)
+	defer cancel()
+	node(ctx, t, []string{"CHROMIUM=" + chromium, "SERVER=" + s.Plain}, "tutorial/tutorial.test.mjs")
+}

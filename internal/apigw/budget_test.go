@@ -3,6 +3,7 @@ package apigw_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -230,7 +231,7 @@ func TestQueries(t *testing.T) {
 		} else {
 			question = `{"type":"presence","user":"a"}`
 		}
-		if said := ask(); said != `{"type":"error","code":2102,"message":"server busy"}` {
+		if said := ask(); !strings.HasPrefix(said, `{"type":"error","code":2102,"message":"server busy"`) {
 			t.Fatalf("query %d too many: %s", n+1, said)
 		}
 	}

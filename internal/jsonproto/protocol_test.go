@@ -143,7 +143,7 @@ func TestEncode(t *testing.T) {
 		event signal.Event
 		want  string
 	}{
-		{signal.Opened{Connection: "id="}, `{"type":"open","connection":"id=","protocol":"owt.signal.v1","idle":600,"maxPayload":131072,"maxInFlight":128,"maxBatch":32}`},
+		{signal.Opened{Connection: "id="}, `{"type":"open","connection":"id=","protocol":"owt.signal.v1","idle":600,"maxPayload":131072,"maxInFlight":128,"maxBatch":32,"maxWatched":64}`},
 		{signal.Admitted{}, ""},
 		{signal.Welcome{User: "用户1", Epoch: "e", Seq: 3}, `{"type":"welcome","user":"用户1","epoch":"e","seq":3}`},
 		{signal.Welcome{User: "a", Epoch: "e", Session: "s"}, `{"type":"welcome","user":"a","epoch":"e","seq":0,"session":"s","resumed":false}`},

@@ -179,9 +179,9 @@ func (s mutatedStore) End(ctx context.Context, id signal.ConnectionID, now lane.
 }
 
 // Release does nothing, if names cling.
-func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
+func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (signal.Released, error) {
 	if s.mutation == Clinging {
-		return false, nil
+		return signal.Released{}, nil
 	}
 	return s.Store.Release(ctx, user, id, tat)
 }

@@ -203,13 +203,13 @@ func (s store) Claim(ctx context.Context, c signal.Claim) (claimed signal.Claime
 }
 
 // Release implements [signal.UserStore].
-func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (released bool, err error) {
+func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (released signal.Released, err error) {
 	failed := s.call("release", s.userItem(user), func() {
 		released, err = s.Store.Release(ctx, user, id, tat)
-		s.tracef("release %s by %s: %v", user, id, released)
+		s.tracef("release %s by %s: %+v", user, id, released)
 	})
 	if failed != nil {
-		return false, failed
+		return signal.Released{}, failed
 	}
 	return released, err
 }

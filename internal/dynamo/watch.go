@@ -231,7 +231,7 @@ func (s *Store) Watchers(ctx context.Context, user signal.UserName, now lane.Ins
 		return signal.Presence{}, nil, fmt.Errorf("get user: %w", err)
 	}
 	var r reader
-	is, which := r.presence(it, user, now), r.nums(it, attrWatched)
+	is, which := r.presence(it, user, 0), r.nums(it, attrWatched)
 	members, err := s.shards(ctx, user, which)
 	if err != nil {
 		return is, nil, fmt.Errorf("get watchers: %w", err)
@@ -293,7 +293,8 @@ func (s *Store) Told(ctx context.Context, user signal.UserName, at int64) error 
 	return nil
 }
 
-// presence reads a user's presence.
+// presence reads a user's presence; at time zero, whether or not its owner's time has
+// passed.
 func (r *reader) presence(it item, user signal.UserName, now lane.Instant) signal.Presence {
 	p := signal.Presence{User: user, Watched: true, At: r.num(it, attrChanges)}
 	if it[attrOwner] != nil {

@@ -95,7 +95,7 @@ func (s *Store) Watchers(_ context.Context, user signal.UserName, now lane.Insta
 			peers = append(peers, c.Peer)
 		}
 	}
-	return s.presence(user, now), peers, nil
+	return s.presence(user, 0), peers, nil
 }
 
 // Told implements [signal.PresenceStore].
@@ -108,7 +108,8 @@ func (s *Store) Told(_ context.Context, user signal.UserName, at int64) error {
 	return nil
 }
 
-// presence returns a user's presence.
+// presence returns a user's presence; at time zero, whether or not its owner's time has
+// passed.
 func (s *Store) presence(name signal.UserName, now lane.Instant) signal.Presence {
 	p := signal.Presence{User: name, Watched: true, At: s.changes(name)}
 	if u, ok := s.users.rows[name]; ok && u.owner != nil {

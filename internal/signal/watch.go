@@ -29,11 +29,12 @@ const (
 // PresenceStore keeps who watches whom, and a number of each user's presence.
 //
 // The number rises with each change, also where the user's record begins anew: a
-// claim of a name that is free counts two, its release one. An ownership whose time
-// has passed counts as released, before it is.
+// claim of a name that is free counts two, its release one.
 type PresenceStore interface {
 	// Watch has a connection watch a user, and returns the user's presence. Whoever
-	// changes that from then on finds the connection by [PresenceStore.Watchers].
+	// changes that from then on finds the connection by [PresenceStore.Watchers]. A name
+	// whose owner's time has passed is free, with the number that its release will
+	// have.
 	// [ErrTooManyWatches] if the connection watches [MaxWatched] others, or
 	// [MaxWatchers] others watch the user. [ErrNoConnection], or nothing, if the
 	// connection has ended.
@@ -41,7 +42,8 @@ type PresenceStore interface {
 	// Unwatch ends that.
 	Unwatch(ctx context.Context, user UserName, by ConnectionID) error
 	// Watchers returns the presence of a user, and the connections that watch it. It
-	// leaves out, for good, those that have ended, and those that are revoked.
+	// leaves out, for good, those that have ended, and those that are revoked. A name
+	// is free once it is released: what all are told is to be the same by any clock.
 	Watchers(ctx context.Context, user UserName, now lane.Instant) (Presence, []Peer, error)
 	// Told notes that all who watch a user have been told of its presence, up to that
 	// number.

@@ -20,12 +20,13 @@ type checker struct {
 	owner      map[signal.UserName]signal.ConnectionID // by the claims that were committed
 	superseded map[signal.ConnectionID]time.Duration   // when another connection claimed its name
 	processes  []*process
-	calm       bool          // no faults any more
-	faulty     bool          // faults that may silence an ack were possible
-	gentle     bool          // no faults at all but reordering
-	prompt     bool          // no faults but reordering, skew, and an outage of the store; a gap is one, too
-	outage     window        // of the store
-	nudged     time.Duration // when the last messages were sent
+	calm       bool   // no faults any more
+	faulty     bool   // faults that may silence an ack were possible
+	gentle     bool   // no faults at all but reordering
+	prompt     bool   // no faults but reordering, skew, and an outage of the store; a gap is one, too
+	outage     window // of the store
+	watchChecker
+	nudged time.Duration // when the last messages were sent
 }
 
 type orderKey struct {
@@ -59,6 +60,10 @@ func newChecker() checker {
 		seqs:       make(map[seqKey]reserved),
 		owner:      make(map[signal.UserName]signal.ConnectionID),
 		superseded: make(map[signal.ConnectionID]time.Duration),
+		watchChecker: watchChecker{
+			states: make(map[state]bool),
+			ends:   make(map[signal.ConnectionID]time.Duration),
+		},
 	}
 }
 
@@ -95,6 +100,8 @@ func (s *Sim) accepted(k *socket, e signal.Event) {
 		if k.client.session == "" {
 			s.acked(k, e)
 		}
+	case signal.Presence:
+		s.told(k, e)
 	case signal.Closing:
 		if e.Code == lane.CodeWrongToken {
 			s.count("ended tokens")
@@ -268,6 +275,7 @@ func (s *Sim) judge() {
 	}
 	for _, c := range s.clients {
 		s.judgeUser(c)
+		s.judgeWatches(c)
 	}
 }
 

@@ -36,6 +36,8 @@ type client struct {
 
 	batches bool // it sends several messages in a frame, and takes several
 
+	sights map[signal.UserName]*sight // what it knows of those whom it watches; nil: it watches nobody
+
 	session    string // generationSession: its name
 	resume     signal.ConnectionID
 	unanswered []*message
@@ -90,6 +92,9 @@ func (s *Sim) newClient(user signal.UserName, kind generation) *client {
 	}
 	if s.batches && (kind == generationJSON || kind == generationSession) {
 		c.batches = s.chance(0.7)
+	}
+	if s.watches {
+		c.sights = make(map[signal.UserName]*sight)
 	}
 	s.clients = append(s.clients, c)
 	return c
@@ -324,11 +329,16 @@ func (c *client) receive(k *socket, e signal.Event) {
 		c.sim.probed(k)
 	case signal.Welcome:
 		if c.socket == k {
+			if !c.ready {
+				c.sim.watchAll(c)
+			}
 			c.ready, c.resume = true, k.id
 			for _, m := range c.unanswered {
 				c.emit(m)
 			}
 		}
+	case signal.Presence:
+		c.sees(k, e)
 	case signal.Ack:
 		if c.session != "" && c.socket == k { // if not, it asks again where it goes on
 			c.sim.acked(k, e)

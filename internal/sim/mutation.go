@@ -38,6 +38,10 @@ const (
 	TooFew     Mutation = "too few"     // a route reserves one number less than it is asked for
 	Curtailed  Mutation = "curtailed"   // of several messages in a post the last is lost
 	Hurried    Mutation = "hurried"     // leaving does not wait for what was sent before
+	Mute       Mutation = "mute"        // nobody is told of who comes and goes
+	Hopeful    Mutation = "hopeful"     // a change counts as told before it is
+	Hindsight  Mutation = "hindsight"   // who begins to watch is told what was before
+	Haunted    Mutation = "haunted"     // connections that have ended are told, too
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
@@ -61,7 +65,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier, Mute, Hopeful, Hindsight, Haunted:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -178,12 +182,14 @@ func (s mutatedStore) End(ctx context.Context, id signal.ConnectionID, now lane.
 	return c, err
 }
 
-// Release does nothing, if names cling.
+// Release does nothing, if names cling, and owes nobody anything, if the store is mute.
 func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (signal.Released, error) {
 	if s.mutation == Clinging {
 		return signal.Released{}, nil
 	}
-	return s.Store.Release(ctx, user, id, tat)
+	r, err := s.Store.Release(ctx, user, id, tat)
+	r.Owed = r.Owed && s.mutation != Mute
+	return r, err
 }
 
 // Route reserves too little, if it is too few.

@@ -176,6 +176,9 @@ func (s store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.In
 func (s store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
 	failed := s.call("end", s.connectionItem(id), func() {
 		c, err = s.Store.End(ctx, id, now)
+		if err == nil {
+			s.ends[id] = s.now
+		}
 		s.tracef("end %s: %v", id, err)
 	})
 	if failed != nil {

@@ -35,6 +35,9 @@ func (s *Sim) scenario() time.Duration {
 		end = max(end, at+time.Second)
 		s.disturb(at)
 	}
+	if s.watches {
+		end = max(end, s.drawWatches(names))
+	}
 	if s.leaves {
 		at, i := 200*time.Millisecond+s.upTo(3*time.Second), s.rng.IntN(users)
 		end = max(end, at+time.Second)

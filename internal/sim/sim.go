@@ -37,6 +37,7 @@ type Sim struct {
 	repeats  bool // clients say things twice
 	lobbies  bool // clients may begin by long polling
 	leaves   bool // a client sends and leaves at once
+	watches  bool // clients watch each other
 	batches  bool // JSON clients send and take several messages in a frame
 }
 
@@ -82,6 +83,11 @@ func Run(seed uint64, mutation Mutation, trace func(string)) Report {
 	s.run(end)
 	s.calmDown()
 	s.run(end + quiet)
+	if s.watches {
+		s.keepalive()
+		end += quiet
+		s.run(end + quiet)
+	}
 	s.nudge()
 	s.run(end + 2*quiet)
 	s.judge()
@@ -109,10 +115,14 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	}
 	s.leaves = seed >= FirstWithLeaving && seed%4 == 3
 	s.lobbies = seed >= FirstWithLobbies && seed&2 != 0
+	s.watches = seed >= FirstWithWatches && seed%4 == 1
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},
 		Clock: s.World, Beside: s.beside, Random: s.random, Log: slog.New(slog.DiscardHandler),
+	}
+	if s.watches {
+		s.service.Prober = s
 	}
 	return s
 }

@@ -131,7 +131,7 @@ func (s *suite) presenceRises(t *testing.T) {
 	last := signal.Presence{}
 	rises := func(what string, at lane.Instant, online, changed bool) {
 		t.Helper()
-		p, _, err := s.Watchers(ctx, name, at)
+		p, err := s.Watch(ctx, name, s.watcher(t, at).ID, at)
 		if err != nil || p.Online != online || changed != (p.At > last.At) || p.At < last.At {
 			t.Errorf("%s: %+v, and then %+v, %v", what, last, p, err)
 		}
@@ -151,6 +151,10 @@ func (s *suite) presenceRises(t *testing.T) {
 	}
 	rises("takeover of who is about to end", now, true, true)
 	rises("end", until, false, true)
+	all, _, err := s.Watchers(ctx, name, until)
+	if err != nil || !all.Online || all.At >= last.At {
+		t.Errorf("all are told %+v, who asks %+v; %v", all, last, err)
+	}
 	s.released(t, name, c)
 	rises("its release", until, false, false)
 	later := until.Add(signal.EpochLife + time.Hour)

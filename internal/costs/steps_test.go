@@ -45,8 +45,9 @@ type service struct {
 	mu      sync.Mutex   // of a round of keepalive, which visits many at once
 	frames  []string     // to clients
 	steps   Steps
-	closed  int   // connections, by @connections
-	since   int64 // when connections were opened, as events say it; zero: they do not
+	closed  int    // connections, by @connections
+	since   int64  // when connections were opened, as events say it; zero: they do not
+	gone    string // the connection that is, though nobody has said so
 	table   *dynamodb.Client
 }
 
@@ -95,6 +96,9 @@ func (p pauses) Sleep(ctx context.Context, d time.Duration) error {
 
 // Do implements [aws.HTTPClient]: it is the @connections API.
 func (s *service) Do(r *http.Request) (*http.Response, error) {
+	if s.gone != "" && strings.HasSuffix(r.URL.Path, "/"+s.gone) {
+		return &http.Response{StatusCode: http.StatusGone, Body: http.NoBody}, nil
+	}
 	if r.Method == http.MethodPost {
 		if s.posting != nil {
 			s.posting()

@@ -264,7 +264,8 @@ func (s *Store) deleteExpired(ctx context.Context, pk string, now lane.Instant) 
 // Scan implements [signal.ConnectionStore]. A scan reads all that there is, and
 // is charged for the whole items, users' too; only what is asked for of the
 // connections is handed over, not what they hold. It deletes bodies that nobody
-// needs, and lobbies and watches that have expired, in passing.
+// needs, and lobbies, watches, and users who were but watched, that have expired, in
+// passing.
 func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection), owed func(signal.UserName)) error {
 	var unswept error
 	pages := dynamodb.NewScanPaginator(s.client, s.scan(of, now))
@@ -278,7 +279,11 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 			var r reader
 			switch pk := r.str(it, attrKey); {
 			case strings.HasPrefix(pk, userPrefix):
-				owed(signal.UserName(strings.TrimPrefix(pk, userPrefix)))
+				if expired := r.num(it, attrExpires) <= seconds(now); expired {
+					unswept = cmp.Or(unswept, s.deleteExpired(ctx, pk, now))
+				} else {
+					owed(signal.UserName(strings.TrimPrefix(pk, userPrefix)))
+				}
 				continue
 			case strings.HasPrefix(pk, lobbyPrefix), strings.HasPrefix(pk, watchersPrefix), strings.HasPrefix(pk, watchingPrefix):
 				unswept = cmp.Or(unswept, s.deleteExpired(ctx, pk, now))
@@ -307,7 +312,8 @@ func (s *Store) scan(of signal.Segment, now lane.Instant) *dynamodb.ScanInput {
 		"AND (attribute_not_exists("+e.path(attrEnded)+") OR", expired+")",
 		"OR (begins_with("+e.path(attrKey)+",", e.value(str(lobbyPrefix))+") OR begins_with("+e.path(attrKey)+",", e.value(str(watchersPrefix))+")",
 		"OR begins_with("+e.path(attrKey)+",", e.value(str(watchingPrefix))+")) AND", expired,
-		"OR begins_with("+e.path(attrKey)+",", e.value(str(userPrefix))+") AND", e.path(attrTold), "<", e.path(attrChanges),
+		"OR begins_with("+e.path(attrKey)+",", e.value(str(userPrefix))+") AND (attribute_not_exists("+e.path(attrEpoch)+") AND", expired,
+		"OR", e.path(attrTold), "<", e.path(attrChanges)+")",
 		"OR begins_with("+e.path(attrKey)+",", e.value(str(bodyPrefix))+")",
 		"AND", e.path(attrExpires), "<=", e.value(num(seconds(now.Add(bodyLife-strayAfter)))))
 	var paths []string

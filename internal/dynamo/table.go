@@ -10,7 +10,7 @@
 //	lobby#<sid>           handshake, stage, connection, follows, claimedAt, by, packets, size, polls, expires
 //	held#<connectionId>#<number>#<invocation>  the body of a held frame: to, data, expires
 //	watchers#<shard>#<user>  members: connections that watch the user; expires
-//	watching#<connectionId>  members: users whom it watches; expires
+//	watching#<connectionId>  members: hashes of users whom it watches; expires
 //	place#<number>        by, until, expires: of an invocation that lingers
 //
 // Of the lane, turn is [lane.Lane.Taken], owner its Holder, turnAt its LeasedAt,

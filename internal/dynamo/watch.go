@@ -2,6 +2,8 @@ package dynamo
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,7 +20,8 @@ import (
 // watch writes it last: whoever changes the user's presence after that finds it.
 //
 // A connection that ends leaves its name in the shards; it is taken out by who next
-// reads them.
+// reads them. Whom a connection watches is in an item of its own, too, since it may
+// watch only so many; of each name there is a hash, so that it is one unit.
 
 const (
 	watchersPrefix = "watchers#"
@@ -38,11 +41,17 @@ func shardKey(user signal.UserName, shard int) string {
 	return watchersPrefix + strconv.Itoa(shard) + "#" + string(user)
 }
 
+// hashed returns what stands for a name among those that a connection watches.
+func hashed(user signal.UserName) string {
+	sum := sha256.Sum256([]byte(user))
+	return base64.RawURLEncoding.EncodeToString(sum[:8])
+}
+
 func watchingKey(id signal.ConnectionID) string { return watchingPrefix + string(id) }
 
 // Watch implements [signal.PresenceStore].
 func (s *Store) Watch(ctx context.Context, user signal.UserName, by signal.ConnectionID, now lane.Instant) (signal.Presence, error) {
-	was, full, err := s.addTo(ctx, watchingKey(by), string(user), signal.MaxWatched, now)
+	was, full, err := s.addTo(ctx, watchingKey(by), hashed(user), signal.MaxWatched, now)
 	if err != nil {
 		return signal.Presence{}, fmt.Errorf("put watched: %w", err)
 	}
@@ -50,8 +59,8 @@ func (s *Store) Watch(ctx context.Context, user signal.UserName, by signal.Conne
 		return signal.Presence{}, fmt.Errorf("watch of connection %s: %w", by, signal.ErrTooManyWatches)
 	}
 	shard, full, err := s.addWatcher(ctx, user, by, now)
-	if full && !slices.Contains(was, string(user)) {
-		err = s.takeFrom(ctx, watchingKey(by), string(user))
+	if full && !slices.Contains(was, hashed(user)) {
+		err = s.takeFrom(ctx, watchingKey(by), hashed(user))
 	}
 	if err != nil {
 		return signal.Presence{}, fmt.Errorf("put watcher: %w", err)
@@ -180,7 +189,7 @@ func (s *Store) markWatched(ctx context.Context, user signal.UserName, shard int
 			e.require(expires, ">", needed)
 		} else {
 			e.require("(attribute_not_exists("+expires+") OR", expires, "<=", needed+")")
-			e.set(expires, e.value(num(seconds(now.Add(signal.EpochLife)))))
+			e.set(expires, needed)
 		}
 		changes, begin := e.path(attrChanges), e.value(num(now))
 		at := "if_not_exists(" + changes + ", " + begin + ")"
@@ -215,7 +224,7 @@ func (s *Store) Unwatch(ctx context.Context, user signal.UserName, by signal.Con
 		}
 	}
 	if err == nil {
-		err = s.takeFrom(ctx, watchingKey(by), string(user))
+		err = s.takeFrom(ctx, watchingKey(by), hashed(user))
 	}
 	if err != nil {
 		return fmt.Errorf("delete watcher: %w", err)

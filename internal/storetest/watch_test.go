@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/owt-signal/owt-signal/internal/dynamo"
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
@@ -342,5 +345,29 @@ func (s *suite) owes(t *testing.T) {
 	s.watchers(t, name, now, true)
 	if n := owed(); n != 0 {
 		t.Errorf("owed %d when nobody watches", n)
+	}
+}
+
+// TestWatchesGo: once it has expired, a round of keepalive leaves nothing of a watch,
+// nor of a user who was but watched.
+func TestWatchesGo(t *testing.T) {
+	config, table := newTable(t)
+	client := dynamodb.NewFromConfig(config)
+	s := &suite{Store: dynamo.New(client, table)}
+	s.watch(t, "alice", s.watcher(t, now), now, false)
+	s.claim(t, "bob", s.peer(), now, now.Add(time.Hour))
+	for _, c := range []struct {
+		at   lane.Instant
+		want int32
+	}{{now.Add(signal.ConnectionLife - time.Second), 5}, {now.Add(signal.ConnectionLife + time.Second), 1}} {
+		s.scan(t, 2, c.at, func(of signal.Connection) {
+			if err := s.Delete(ctx, of.ID, c.at); err != nil {
+				t.Error(err)
+			}
+		})
+		all, err := client.Scan(ctx, &dynamodb.ScanInput{TableName: &table})
+		if err != nil || all.Count != c.want {
+			t.Errorf("%v later there are %d items, want %d; %v", c.at.Sub(now), all.Count, c.want, err)
+		}
 	}
 }

@@ -20,9 +20,9 @@ const (
 )
 
 // announcements are those of one invocation. What it has changed before its answer is
-// announced once that is out, all else at once.
+// announced once that is out, all else at once. It does not know the service, of which
+// all would be in each binary: what is in a context may be reflected on.
 type announcements struct {
-	*Service
 	pause func() bool // waits before each post, and reports whether there is time left; nil: there is
 	mu    sync.Mutex
 	ctx   context.Context // of the work; nil: it has not begun
@@ -33,20 +33,20 @@ type announcements struct {
 type announcementsKey struct{}
 
 // announcing returns a context by which what is changed is announced beside the work
-// that [announcements.after] returns.
-func (s *Service) announcing(ctx context.Context) (context.Context, *announcements) {
-	a := &announcements{Service: s}
+// that [Service.announced] returns.
+func announcing(ctx context.Context) (context.Context, *announcements) {
+	a := new(announcements)
 	return context.WithValue(ctx, announcementsKey{}, a), a
 }
 
 // announcingIn does work, and announces beside it what that changes.
 func (s *Service) announcingIn(ctx context.Context, pause func() bool, work After) {
-	a := &announcements{Service: s, pause: pause}
-	a.after(work)(ctx)
+	s.announced(&announcements{pause: pause}, work)(ctx)
 }
 
-// after returns work, and what is to be announced beside it; nil if there is neither.
-func (a *announcements) after(work After) After {
+// announced returns work, and what is to be announced beside it; nil if there is
+// neither.
+func (s *Service) announced(a *announcements, work After) After {
 	if work == nil && len(a.due) == 0 {
 		return nil
 	}
@@ -55,7 +55,7 @@ func (a *announcements) after(work After) After {
 		a.ctx = context.WithValue(ctx, announcementsKey{}, a)
 		a.mu.Unlock()
 		for _, user := range a.due {
-			a.begin(user)
+			s.beginAnnouncing(a, user)
 		}
 		if work != nil {
 			work(a.ctx)
@@ -66,9 +66,9 @@ func (a *announcements) after(work After) After {
 	}
 }
 
-// begin announces a user's presence beside what is done.
-func (a *announcements) begin(user UserName) {
-	wait := a.beside(func() { a.announce(a.ctx, user, a.pause) })
+// beginAnnouncing announces a user's presence beside what is done.
+func (s *Service) beginAnnouncing(a *announcements, user UserName) {
+	wait := s.beside(func() { s.announce(a.ctx, user, a.pause) })
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.waits = append(a.waits, wait)
@@ -88,7 +88,7 @@ func (s *Service) changed(ctx context.Context, user UserName) {
 	}
 	a.mu.Unlock()
 	if begun {
-		a.begin(user)
+		s.beginAnnouncing(a, user)
 	}
 }
 

@@ -126,9 +126,9 @@ func (r Reply) and(o Reply) Reply {
 // Receive does what a client asks. It never fails: what goes wrong becomes
 // part of the answer. The peer's protocol may be a guess by the frame's form.
 func (s *Service) Receive(ctx context.Context, p Peer, in Input) Reply {
-	ctx, announcing := s.announcing(ctx)
+	ctx, changes := announcing(ctx)
 	r := s.receive(ctx, p, in)
-	r.After = announcing.after(r.After)
+	r.After = s.announced(changes, r.After)
 	r.Events = r.to.batched(r.Events)
 	for _, e := range r.Events {
 		s.countAnswer(e)

@@ -81,20 +81,23 @@ fix:
 	$(TOOL) golangci-lint fmt
 	$(TOOL) golangci-lint run --fix
 
-# What is simulated runs on coroutines, one at a time: there is no race to find, and
-# the race detector keeps memory of each for ever.
-SIMULATED := ./internal/sim ./internal/explore
+# The race detector makes ten seconds of reckoning a hundred, and keeps memory of each
+# coroutine of the simulator for ever. It is not for what reckons, in virtual time or
+# with one thing after the other: what that runs, others run at the same time.
+RECKONS := ./cmd/owt-signal-costs ./internal/costs ./internal/explore ./internal/sim ./internal/template ./scripts
 
 test-go: $(NEEDED)
-	$(GOTEST) $$(go list ./... | grep -v -e /e2e $(SIMULATED:./%=-e /%$$))
-	$(GOTEST) -race=false $(SIMULATED)
+	$(GOTEST) -p=3 $$(go list ./... | grep -v -e /e2e $(RECKONS:./%=-e /%$$))
+	$(GOTEST) -race=false $(RECKONS)
 
+# More at once than there are processors: what t.Parallel says of a test here is that it
+# mostly waits.
 test-e2e: $(NEEDED)
-	$(GOTEST) -skip '^TestLibraries$$' ./e2e
+	$(GOTEST) -skip '^TestLibraries$$' -parallel 4 ./e2e
 
 # Socket.IO's libraries in Java and Python, beside JavaScript.
 test-clients: $(NEEDED)
-	$(GOTEST) -run '^TestLibraries$$' -parallel 4 ./e2e
+	$(GOTEST) -run '^TestLibraries$$' -parallel 8 ./e2e
 
 deploy-test: $(NEEDED)
 	$(GOTEST) ./e2e/deploy

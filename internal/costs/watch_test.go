@@ -2,6 +2,7 @@ package costs
 
 import (
 	"fmt"
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -31,7 +32,13 @@ func TestWatched(t *testing.T) {
 			t.Fatalf("watch: %+v, want %+v; said %s", steps, watch, said)
 		}
 	}
-	number := 0
+	gone, number := "", 0
+	s.wire = func(r *http.Request, _ string) int {
+		if gone != "" && strings.HasSuffix(r.URL.Path, gone) {
+			return http.StatusGone
+		}
+		return http.StatusOK
+	}
 	for _, step := range []struct {
 		name   string
 		do     func(user string)
@@ -42,7 +49,7 @@ func TestWatched(t *testing.T) {
 		{"takes over", func(user string) { s.connect(user+"-2-AAAAAAA=", "token="+user) }, 0, true},
 		{"its late end", func(user string) { s.disconnect(user + "-1-AAAAAAA=") }, 0, true},
 		{"is found gone by a message", func(user string) {
-			s.gone = user + "-2-AAAAAAA="
+			gone = user + "-2-AAAAAAA="
 			number++
 			s.frame("bob-AAAAAAAAAAA=", fmt.Sprintf(`{"type":"message","id":%d,"to":"%s","data":1}`, number, user))
 		}, watchers, false},
@@ -50,7 +57,7 @@ func TestWatched(t *testing.T) {
 		{"leaves", func(user string) { s.disconnect(user + "-3-AAAAAAA=") }, watchers, false},
 		{"comes again", func(user string) { s.connect(user+"-4-AAAAAAA=", "token="+user) }, watchers, true},
 		{"is found gone by keepalive", func(user string) {
-			s.gone = user + "-4-AAAAAAA="
+			gone = user + "-4-AAAAAAA="
 			s.round()
 		}, watchers, false},
 	} {

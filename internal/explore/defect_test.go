@@ -124,6 +124,10 @@ var defects = []defect{
 		"run.go", "return batch(events[:n]), n", "return batch(events[:1]), n",
 	},
 	{
+		"whatever comes under a number counts as what it was", "truth", config{senders: reused(upTo(2), 1)},
+		"lane/digest.go", "return known != 0 && known != f.Digest()", "return known != 0 && f.N < 0",
+	},
+	{
 		"of several that come early one is held", "stall", config{senders: together([]int64{1}, []int64{2, 3})},
 		"lane/decide.go", "a.Move = hold(frames[:n],", "a.Move = hold(frames[:1],",
 	},

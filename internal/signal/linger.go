@@ -48,6 +48,7 @@ type PlaceStore interface {
 // lingering is what an invocation that lingers knows of that.
 type lingering struct {
 	since lane.Instant // zero: it has not begun to
+	first int          // of the places that it may take
 	place int
 	until lane.Instant // when it loses its place; zero: it has none
 }
@@ -65,7 +66,7 @@ func (v *invocation) mayLinger(ctx context.Context) bool {
 	}
 	for range placeTries {
 		if l.until == 0 {
-			l.place = v.randomPlace()
+			l.place = l.first + v.randomPlace()
 		}
 		until := now.Add(PlaceLife)
 		taken, err := v.PlaceStore.TakePlace(ctx, l.place, v.id, until, now)
@@ -80,6 +81,18 @@ func (v *invocation) mayLinger(ctx context.Context) bool {
 	}
 	v.Log.WarnContext(ctx, "no place to linger", "connection", v.conn.ID, "places", v.Places)
 	return false
+}
+
+// awaiting returns whether an invocation may go on to wait for a client that has not
+// come in yet, and what is to be called when it has waited. There are as many places for
+// that as for numbers, and others: strangers take none of those.
+func (s *Service) awaiting(ctx context.Context) (may func() bool, end func()) {
+	if s.PlaceStore == nil {
+		return func() bool { return true }, func() {}
+	}
+	v := s.invocation(Connection{})
+	v.lingering.since, v.lingering.first = s.Clock.Now(), s.Places
+	return func() bool { return v.mayLinger(ctx) }, func() { v.leavePlace(ctx) }
 }
 
 // leavePlace frees the place that the invocation has, if any.

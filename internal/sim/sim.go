@@ -38,6 +38,7 @@ type Sim struct {
 	lobbies  bool // clients may begin by long polling
 	leaves   bool // a client sends and leaves at once
 	watches  bool // clients watch each other
+	reuses   bool // clients give a number to another message, too
 	batches  bool // JSON clients send and take several messages in a frame
 }
 
@@ -114,6 +115,7 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 		}
 	}
 	s.leaves = seed >= FirstWithLeaving && seed%4 == 3
+	s.reuses = seed >= FirstWithReuse && seed%2 == 0
 	s.lobbies = seed >= FirstWithLobbies && seed&2 != 0
 	s.watches = seed >= FirstWithWatches && seed%4 == 1
 	s.tokens = newTokens(s, seed)

@@ -54,8 +54,8 @@ func announced(watchers int) Steps {
 // announcement is what AWS meters of that. What is read together takes a call.
 func announcement(watchers int) Work {
 	w := announced(watchers).work()
-	rounds := time.Duration(watchers+toldAtOnce-1) / toldAtOnce
-	w[busy] = float64((4*sim.StoreTime + rounds*sim.PostTime).Milliseconds())
+	rounds := int64(watchers+toldAtOnce-1) / toldAtOnce
+	w[busy] = float64(4*sim.StoreTime.Milliseconds() + rounds*sim.PostTime.Milliseconds())
 	return w
 }
 

@@ -24,11 +24,11 @@ const burstUnits = capacity.WritesPerKey
 //
 //	go test -run TestBurst -v ./e2e
 func TestBurst(t *testing.T) {
-	for name, faults := range map[string]string{"at once": "seed=1", "late": "delay=20ms,slow-store=10ms,seed=1"} {
+	for name, faults := range map[string]string{"at once": "", "late": "delay=20ms,slow-store=10ms,seed=1"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			table := limitedEngine(t)
-			s := serve(t, "-dynamodb", table.url, "-log", "warn", "-faults", faults)
+			s := serve(t, withFaults(faults, "-dynamodb", table.url, "-log", "warn")...)
 			ctx, cancel := context.WithTimeout(context.Background(), clientsWithin)
 			defer cancel()
 			node(ctx, t, []string{"SERVER=" + s.Plain}, "faults/burst.test.mjs")

@@ -44,7 +44,7 @@ func TestFaults(t *testing.T) {
 			if test.flags != nil {
 				flags = test.flags(t)
 			}
-			s := serve(t, append(flags, "-log", "warn", "-faults", test.faults)...)
+			s := serve(t, withFaults(test.faults, append(flags, "-log", "warn")...)...)
 			ctx, cancel := context.WithTimeout(context.Background(), clientsWithin)
 			defer cancel()
 			node(ctx, t, append(test.env, "SERVER="+s.Plain), "faults/"+test.file+".test.mjs")

@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"errors"
 	"io"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // proxy is a stretch of network between clients and a server, which a test
@@ -20,7 +22,7 @@ type proxy struct {
 
 	mu      sync.Mutex
 	streams map[*stream]struct{}
-	closed  bool
+	down    bool // nobody gets through
 }
 
 // stream is one connection through a proxy.
@@ -40,7 +42,7 @@ func newProxy(t *testing.T, s *server) *proxy {
 	p.work.Go(p.accept)
 	t.Cleanup(func() {
 		p.mu.Lock()
-		p.closed = true
+		p.down = true
 		p.mu.Unlock()
 		l.Close()
 		p.cut()
@@ -70,11 +72,11 @@ func (p *proxy) carry(c net.Conn) {
 	defer server.Close()
 	s := &stream{client: c, server: server}
 	p.mu.Lock()
-	closed := p.closed
+	down := p.down
 	p.streams[s] = struct{}{}
 	p.mu.Unlock()
-	if closed {
-		return
+	if down {
+		s.reset()
 	}
 	var both sync.WaitGroup
 	both.Go(func() { s.copy(server, c) })
@@ -99,6 +101,10 @@ func (s *stream) copy(to, from net.Conn) {
 			if _, err := to.Write(b[:n]); err != nil {
 				break
 			}
+		}
+		if errors.Is(err, io.EOF) {
+			_ = to.(*net.TCPConn).CloseWrite()
+			return
 		}
 		if err != nil {
 			break
@@ -128,6 +134,31 @@ func (p *proxy) deafen() {
 	for _, s := range p.all() {
 		s.deaf.Store(true)
 	}
+}
+
+// blackout lets nothing through for a while: what is connected is half-open, and
+// nobody connects.
+func (p *proxy) blackout(lasts time.Duration) {
+	p.set(true)
+	p.deafen()
+	time.Sleep(lasts)
+	p.set(false)
+}
+
+// wake resets the clients' side of what is half-open.
+func (p *proxy) wake() {
+	for _, s := range p.all() {
+		if s.deaf.Load() {
+			_ = s.client.(*net.TCPConn).SetLinger(0)
+			_ = s.client.Close()
+		}
+	}
+}
+
+func (p *proxy) set(down bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = down
 }
 
 func (p *proxy) all() []*stream {

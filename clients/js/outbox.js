@@ -4,8 +4,8 @@ import { MAX_FRAME } from './connection.js';
 
 /** The server holds so many bytes of frames that came early (docs/protocol.md, Order); no more are in flight. */
 export const MAX_BYTES_IN_FLIGHT = 256 << 10;
-/** How far the numbers in flight may lie apart: after an outage all between are sent again. */
-export const MAX_SPREAD = 1024;
+/** How far the numbers in flight may lie apart: of so many the server knows which messages they were. */
+export const MAX_SPREAD = 128;
 /** How often the wait for an answer doubles: with each repeat, and all at once where the server holds the message. */
 const MAX_DOUBLED = 3;
 /** How often a message is sent again after a failure that may pass (after 2102, once); ms until the first of these. */
@@ -64,18 +64,23 @@ export class Outbox {
     return new Set([...this.#flight.values(), ...this.#queue].filter((m) => !m.filler).map((m) => m.to));
   }
 
-  /** Sends a message. Rejects with a code. */
+  /**
+   * Sends a message. `answered` rejects with a code; after `withdraw` it is not sent, unless it was.
+   *
+   * @param {string} to
+   * @param {string} data as JSON
+   */
   add(to, data) {
-    return new Promise((resolve, reject) => {
-      const body = `"to":${JSON.stringify(String(to))},"data":${JSON.stringify(data) ?? 'null'}`;
-      const bytes = utf8.encode(body).length + HEAD;
-      if (bytes > MAX_FRAME) reject(Code.CLIENT);
-      else if (this.#queue.length >= this.#settings.maxQueued) reject(Code.BUSY);
-      else {
-        this.#queue.push({ to, body, bytes, resolve, reject, failures: 0, repeats: 0 });
-        this.#pump();
-      }
-    });
+    const body = `"to":${JSON.stringify(to)},"data":${data}`;
+    const message = { to, body, bytes: utf8.encode(body).length + HEAD, failures: 0, repeats: 0 };
+    const answered = new Promise((resolve, reject) => Object.assign(message, { resolve, reject }));
+    if (message.bytes > MAX_FRAME) message.reject(Code.CLIENT);
+    else if (this.#queue.length >= this.#settings.maxQueued) message.reject(Code.BUSY);
+    else {
+      this.#queue.push(message);
+      this.#pump();
+    }
+    return { answered, withdraw: () => { this.#queue = this.#queue.filter((m) => m !== message); } };
   }
 
   /**

@@ -77,9 +77,18 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"help", []string{"-help"}, 0, ``},
 		{"bad flag", []string{"-nonsense"}, 1, `^owt-signal: .*-nonsense`},
+		{"version", []string{"-version"}, 0, ``},
+		{"empty value", []string{"-dynamodb", ""}, 1, `^owt-signal: .*-dynamodb: the value is empty`},
+		{"empty secret", []string{"-log-user-key-file", ""}, 1, `^owt-signal: .*-log-user-key-file: the value is empty`},
+		{"no URL", []string{"-dynamodb", "foo"}, 1, `^owt-signal: .*-dynamodb: "foo" is no URL such as http://`},
+		{"burst without a rate", []string{"-message-burst", "5"}, 1, `^owt-signal: -message-burst has no effect without -message-rate`},
+		{"table without its database", []string{"-table", "x"}, 1, `^owt-signal: -table has no effect without -dynamodb`},
+		{"certificate without its listener", []string{"-secure", "off", "-cert", "c", "-key", "k"}, 1, `^owt-signal: -cert has no effect without -secure`},
+		{"no unit", []string{"-ping-interval", "5"}, 1, `^owt-signal: .*-ping-interval: "5" is no duration of more than zero, such as 5m`},
+		{"no level", []string{"-log", "loud"}, 1, `^owt-signal: .*-log: "loud" is none of debug, info, warn, error`},
 		{"bad value", []string{"-idle-timeout", "soon"}, 1, `^owt-signal: .*"soon".*-idle-timeout`},
 		{"argument", []string{"nonsense"}, 1, `^owt-signal: .*"nonsense"`},
-		{"busy port", []string{"-secure", "", "-plain", l.Addr().String()}, 1, `^owt-signal: .*127\.0\.0\.1:\d+.*in use`},
+		{"busy port", []string{"-secure", "off", "-plain", l.Addr().String()}, 1, `^owt-signal: .*127\.0\.0\.1:\d+.*in use`},
 		{"no certificate", loopback("-cert", "nowhere.pem", "-key", "nowhere.pem"), 1, `^owt-signal: .*nowhere\.pem`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -94,10 +103,33 @@ func TestExitCodes(t *testing.T) {
 			if wanted := min(len(test.stderr), 1); lines != wanted || !regexp.MustCompile(test.stderr).MatchString(c.stderr.String()) {
 				t.Errorf("stderr %q, want %d line like %s", &c.stderr, wanted, test.stderr)
 			}
-			if said := stdout.Len() > 0; said != (test.name == "help") {
+			if said := stdout.Len() > 0; said != (test.code == 0) {
 				t.Errorf("stdout %q", &stdout)
 			}
 		})
+	}
+}
+
+// A mode that the environment asks for is not left aside.
+func TestEnvironmentIsHeeded(t *testing.T) {
+	c := command(t, loopback()...)
+	c.Env = append(c.Env, "AUTH_MODE=jwt")
+	if code := exitCode(t, c.Run()); code != 1 || !regexp.MustCompile(`^owt-signal: mode jwt needs keys: .*\n$`).MatchString(c.stderr.String()) {
+		t.Errorf("exit code %d, stderr %q", code, &c.stderr)
+	}
+}
+
+// The soft limit of open files is raised to the hard one, and too low a one warned of.
+func TestOpenFiles(t *testing.T) {
+	for connections, warned := range map[string]bool{"200": false, "300": true} {
+		c := command(t, loopback("-max-connections", connections)...)
+		c.Args = append([]string{"sh", "-c", `ulimit -Sn 100 && ulimit -Hn 500 && exec "$0" "$@"`, c.Path}, c.Args[1:]...)
+		c.Path = "/bin/sh"
+		c.serve(t)
+		c.end(t, syscall.SIGTERM)
+		if got := strings.Contains(c.stderr.String(), `"needed":556`); got != warned {
+			t.Errorf("%s connections: warned %v, want %v: %s", connections, got, warned, &c.stderr)
+		}
 	}
 }
 

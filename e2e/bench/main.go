@@ -56,7 +56,7 @@ func run(args []string) error {
 	if *loads < 0 || *loads > len(all) {
 		return fmt.Errorf("-loads: there are %d", len(all))
 	}
-	owtSignal := []string{*owt, "-plain", "127.0.0.1:0", "-secure", "", "-log", "error", "-max-per-address", "20000"} // all clients are on this machine
+	owtSignal := []string{*owt, "-plain", "127.0.0.1:0", "-secure", "off", "-log", "error", "-max-per-address", "20000"} // all clients are on this machine
 	contenders := []contender{
 		{"node", &socketIO, []string{"node", *reference}},
 		{"socketioxide", &socketIO, []string{*rust}},

@@ -33,6 +33,7 @@ func TestEverything(t *testing.T) {
 	topic := e.create(t, "sns", "create_topic", map[string]any{"Name": "alarms"}, "TopicArn")
 	certificate := e.create(t, "acm", "request_certificate", map[string]any{"DomainName": domain}, "CertificateArn")
 	zone := e.create(t, "route53", "create_hosted_zone", map[string]any{"Name": "example.com", "CallerReference": "1"}, "HostedZone", "Id")
+	e.call(t, "ssm", "put_parameter", map[string]any{"Name": "/turn", "Value": "a-secret-of-a-TURN-server", "Type": "SecureString"}, nil)
 	e.call(t, "ssm", "put_parameter", map[string]any{"Name": "/users", "Value": "a key of more than 32 bytes, for users", "Type": "SecureString"}, nil)
 
 	everything := []string{
@@ -40,6 +41,7 @@ func TestEverything(t *testing.T) {
 		"AlarmTopicArn=" + topic, "AccessLogs=true", "ConnectConcurrency=100", "MessageConcurrency=200", "StageName=live", "LogLevel=DEBUG",
 		"DeploymentPreference=Linear10PercentEvery1Minute", "DeletionProtection=true", "Tracing=PassThrough",
 		"LogUserKeyArn=arn:aws:ssm:" + region + ":" + account + ":parameter/users", "SecretKeyArn=" + key,
+		"IceServers=stun:stun.example.com,turns:turn.example.com:443?transport=tcp", "TurnSecretArn=arn:aws:ssm:" + region + ":" + account + ":parameter/turn",
 		"MonthlyBudget=200", "BudgetEmail=you@example.com", "BudgetCutsOff=true",
 	}
 	byToken := append([]string{"AuthMode=jwt", "JwtSecretArn=" + secret, "JwtAudience=owt"}, everything...)

@@ -24,7 +24,7 @@ func TestCall(t *testing.T) {
 	build(t, "../..", filepath.Join(dir, "owt-signal"), "./cmd/owt-signal")
 	build(t, ".", filepath.Join(dir, "pion"), ".")
 
-	server := start(t, filepath.Join(dir, "owt-signal"), "-plain", "127.0.0.1:0", "-secure", "", "-log", "error")
+	server := start(t, filepath.Join(dir, "owt-signal"), "-plain", "127.0.0.1:0", "-secure", "off", "-log", "error")
 	address := server.find(t, servedAt)[1]
 	part := func(args ...string) *program {
 		return start(t, filepath.Join(dir, "pion"), append(args, "-loopback", "-url", "ws://"+address+"/prod")...)
@@ -42,7 +42,7 @@ func TestCall(t *testing.T) {
 func TestNobodyAnswers(t *testing.T) {
 	dir := t.TempDir()
 	build(t, "../..", filepath.Join(dir, "owt-signal"), "./cmd/owt-signal")
-	server := start(t, filepath.Join(dir, "owt-signal"), "-plain", "127.0.0.1:0", "-secure", "", "-log", "error")
+	server := start(t, filepath.Join(dir, "owt-signal"), "-plain", "127.0.0.1:0", "-secure", "off", "-log", "error")
 	address := server.find(t, servedAt)[1]
 	err := run(t.Context(), []string{"-user", "alice", "-call", "bob", "-url", "ws://" + address + "/prod"}, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "not online") {

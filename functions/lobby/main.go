@@ -21,7 +21,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	function, err := app.FromEnvironment(ctx, nil)
+	function, err := app.FromEnvironment(ctx, nil, nil)
 	if err != nil {
 		return err
 	}

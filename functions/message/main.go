@@ -8,6 +8,7 @@ import (
 
 	"github.com/owt-signal/owt-signal/internal/app"
 	"github.com/owt-signal/owt-signal/internal/auth"
+	"github.com/owt-signal/owt-signal/internal/ice"
 )
 
 func main() {
@@ -18,7 +19,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	function, err := app.FromEnvironment(ctx, auth.FromEnvironment)
+	function, err := app.FromEnvironment(ctx, auth.FromEnvironment, ice.FromEnvironment)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package apigw_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -207,18 +208,26 @@ func TestQueries(t *testing.T) {
 	p.handler.Service.Rate = lane.Rate{PerSecond: 10, Burst: 20}
 	_, after := p.handler.Connect(p.Context(), event("a", "", map[string]string{"token": "a"}))
 	after(p.Context())
+	const iceAnswer = `{"type":"ice","iceServers":[]}`
+	question := `{"type":"presence","user":"a"}`
 	ask := func() string {
-		r, _ := p.handler.Message(p.Context(), event("a", `{"type":"presence","user":"a"}`, nil))
+		r, _ := p.handler.Message(p.Context(), event("a", question, nil))
 		return r.Body
 	}
-	for n := range 20 {
+	for n := range 10 {
+		question = `{"type":"ice"}`
+		if said := ask(); said != iceAnswer {
+			t.Fatalf("question %d for ICE servers: %s", n+1, said)
+		}
+		question = `{"type":"presence","user":"a"}`
 		if said := ask(); said != `{"type":"presence","user":"a","online":true}` {
 			t.Fatalf("query %d: %s", n+1, said)
 		}
 	}
 	reads := p.store.n
 	for n := range apigw.IdleRate.Burst {
-		if said := ask(); said != `{"type":"error","code":2102,"message":"server busy"}` {
+		question = []string{`{"type":"ice"}`, `{"type":"watch","user":"a"}`, `{"type":"unwatch","user":"a"}`, `{"type":"presence","user":"a"}`}[n%4]
+		if said := ask(); !strings.HasPrefix(said, `{"type":"error","code":2102,"message":"server busy"`) {
 			t.Fatalf("query %d too many: %s", n+1, said)
 		}
 	}

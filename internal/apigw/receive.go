@@ -21,11 +21,11 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 		if _, r, over := h.spend(ctx, p); over {
 			return r
 		}
-	case signal.Query:
+	case signal.Query, signal.Watch, signal.Unwatch, signal.QueryICE:
 		if !h.maySpend(p.ID, now) {
 			_, r, over := h.spend(ctx, p)
 			if !over {
-				r.Events = []signal.Event{signal.RequestFailed{Code: lane.CodeBusy}}
+				r.Events = []signal.Event{signal.RequestFailed{Code: lane.CodeBusy, User: signal.About(in)}}
 			}
 			return r
 		}
@@ -54,7 +54,7 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 	return r
 }
 
-// maySpend reports whether a connection may ask for somebody's presence, or have a
+// maySpend reports whether a connection may ask for somebody's presence or ICE servers, or have a
 // user's message refused, and takes that from its bucket: as often as a user may send.
 func (h *Handler) maySpend(id signal.ConnectionID, now lane.Instant) (may bool) {
 	h.budgets.change(id, func(b *budget) { b.spent, may = h.Service.Rate.Spend(b.spent, now) })

@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/owt-signal/owt-signal/internal/apigw"
-	"github.com/owt-signal/owt-signal/internal/emf"
 	"github.com/owt-signal/owt-signal/internal/jsonproto"
 	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/signal"
@@ -29,12 +28,13 @@ type Config struct {
 	Store       signal.Store
 	Connections apigw.Connections
 	Endpoint    func(events.APIGatewayWebsocketProxyRequestContext) string
-	Access      signal.Access // zero: everybody is refused
+	Access      signal.Access     // zero: everybody is refused
+	ICE         signal.ICEServers // nil: there are none
 	Limits      limits.Config
 	PlaceStore  signal.PlaceStore // nil: any number of invocations may linger
 	Places      int               // how many may
 	Timers      Timers            // zero: NewTimers
-	Metrics     *emf.Metrics      // nil: none
+	Meter       signal.Meter      // nil: nothing is counted
 	Log         *slog.Logger
 }
 
@@ -60,14 +60,16 @@ func New(c Config) *apigw.Handler {
 			Pings:              protocols.Pings,
 			Alike:              apigw.Alike,
 			Access:             c.Access,
+			ICE:                c.ICE,
 			Clock:              signal.SystemClock{},
 			Random:             random,
 			Rate:               c.Limits.Rate,
 			AuthenticateWithin: c.Limits.AuthenticateWithin,
+			RecoverFor:         c.Limits.RecoverFor,
 			PlaceStore:         c.PlaceStore,
 			Places:             c.Places,
 			PingRate:           c.Limits.PingRate,
-			Meter:              c.Metrics,
+			Meter:              c.Meter,
 			Log:                c.Log,
 		},
 		Protocols:   protocols,

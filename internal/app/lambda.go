@@ -33,12 +33,16 @@ const (
 	variableStack = "STACK_NAME" // empty: no metrics
 	// how many invocations for messages there may be at once; empty or negative: there is no limit
 	variableConcurrency = "MESSAGE_CONCURRENCY"
-	// Who may connect is read by package auth, where that matters.
+	// Who may connect is read by package auth, and which ICE servers there are by
+	// package ice, where that matters.
 )
 
 // Admission is how a function learns who may connect, and as what. It may log
 // later on, too.
 type Admission func(context.Context, *slog.Logger) (signal.Access, error)
+
+// Relays is how a function learns which ICE servers its clients get; nil: none.
+type Relays func(context.Context, *slog.Logger) (signal.ICEServers, error)
 
 // Route handles one route of the API.
 type Route func(context.Context, *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, signal.After)
@@ -51,9 +55,9 @@ type Function struct {
 }
 
 // FromEnvironment returns a function as its environment configures it. Without an
-// admission it refuses everybody: a function that admits none need not read
-// secrets, and is smaller.
-func FromEnvironment(ctx context.Context, admission Admission) (*Function, error) {
+// admission it refuses everybody, and hands out no ICE servers: a function that admits
+// none need not read secrets, and is smaller.
+func FromEnvironment(ctx context.Context, admission Admission, relays Relays) (*Function, error) {
 	table := os.Getenv(variableTable)
 	if table == "" {
 		return nil, errors.New("read environment: " + variableTable + " is not set")
@@ -83,7 +87,7 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	if fixed := awsenv.Endpoint("APIGATEWAYMANAGEMENTAPI"); fixed != nil {
 		endpoint = func(events.APIGatewayWebsocketProxyRequestContext) string { return *fixed }
 	}
-	key, err := logKey(ctx, limited, config)
+	key, err := LogKey(ctx, limited, config)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +95,12 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 	var access signal.Access
 	if admission != nil {
 		if access, err = admission(ctx, log); err != nil {
+			return nil, err
+		}
+	}
+	var servers signal.ICEServers
+	if relays != nil {
+		if servers, err = relays(ctx, log); err != nil {
 			return nil, err
 		}
 	}
@@ -105,15 +115,16 @@ func FromEnvironment(ctx context.Context, admission Admission) (*Function, error
 		Connections: apigw.NewManagement(config),
 		Endpoint:    endpoint,
 		Access:      access,
+		ICE:         servers,
 		Limits:      limited,
 		Timers:      timers,
-		Metrics:     metrics,
+		Meter:       metrics,
 		Log:         log,
 	})}, nil
 }
 
-// logKey returns the key by which users are hashed in logs; empty: they are not.
-func logKey(ctx context.Context, limited limits.Config, config aws.Config) (string, error) {
+// LogKey returns the key by which users are hashed in logs; empty: they are not.
+func LogKey(ctx context.Context, limited limits.Config, config aws.Config) (string, error) {
 	if limited.LogKeySecret == "" {
 		return limited.LogKey, nil
 	}

@@ -29,7 +29,7 @@ func TestLogLevel(t *testing.T) {
 
 func TestEnvironmentNeedsATable(t *testing.T) {
 	t.Setenv(variableTable, "")
-	if _, err := FromEnvironment(t.Context(), nil); err == nil || !strings.Contains(err.Error(), variableTable) {
+	if _, err := FromEnvironment(t.Context(), nil, nil); err == nil || !strings.Contains(err.Error(), variableTable) {
 		t.Errorf("without a table: %v", err)
 	}
 }
@@ -41,12 +41,12 @@ func TestLogKey(t *testing.T) {
 		}))
 		t.Cleanup(server.Close)
 		t.Setenv("AWS_ENDPOINT_URL_SSM", server.URL)
-		key, err := logKey(t.Context(), limits.Config{LogKeySecret: "/owt/log"}, awsenv.ConfigOr("us-east-1", "test"))
+		key, err := LogKey(t.Context(), limits.Config{LogKeySecret: "/owt/log"}, awsenv.ConfigOr("us-east-1", "test"))
 		if value != "" && (key != want || err != nil) || value == "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %q, %v", value, key, err)
 		}
 	}
-	if key, err := logKey(t.Context(), limits.Config{LogKey: "local"}, aws.Config{}); key != "local" || err != nil {
+	if key, err := LogKey(t.Context(), limits.Config{LogKey: "local"}, aws.Config{}); key != "local" || err != nil {
 		t.Errorf("given: %q, %v", key, err)
 	}
 }
@@ -67,7 +67,7 @@ func TestTimersOfTheEnvironment(t *testing.T) {
 	t.Setenv(variableTable, "x")
 	for _, text := range []string{"5", "soon", "0s", "-1m"} {
 		t.Setenv("PING_TIMEOUT", text)
-		if _, err := FromEnvironment(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "PING_TIMEOUT") || !strings.Contains(err.Error(), text) {
+		if _, err := FromEnvironment(t.Context(), nil, nil); err == nil || !strings.Contains(err.Error(), "PING_TIMEOUT") || !strings.Contains(err.Error(), text) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

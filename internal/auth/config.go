@@ -99,10 +99,8 @@ func (c *Config) Settings() []setting.Setting {
 // ReadEnvironment reads the settings' variables.
 func ReadEnvironment(getenv func(string) string) (Config, error) {
 	c := NewConfig()
-	if err := setting.FromEnvironment(getenv, c.Settings()); err != nil {
-		return c, err
-	}
-	return c, c.Check()
+	err := setting.Read(getenv, &c)
+	return c, err
 }
 
 // Check says what does not go together.
@@ -161,6 +159,9 @@ func (c Config) algorithms() []string {
 
 func parseAlgorithms(v string) ([]string, error) {
 	list := setting.List(v)
+	if len(list) == 0 {
+		return nil, setting.ErrEmptyList // would be none
+	}
 	for _, algorithm := range list {
 		if _, shared := hashSize[algorithm]; !shared && !slices.Contains(publicAlgorithms, algorithm) {
 			return nil, fmt.Errorf("%q is none of HS256, HS384, HS512, %s", algorithm, strings.Join(publicAlgorithms, ", "))
@@ -188,7 +189,7 @@ func sources(list string) (signal.Sources, error) {
 		all = append(all, signal.Source(name))
 	}
 	if len(all) == 0 {
-		return nil, errEmptyList // would be all of them, or none
+		return nil, setting.ErrEmptyList // would be all of them, or none
 	}
 	return all, nil
 }
@@ -214,12 +215,10 @@ func headers(list string) ([]string, error) {
 	return all, atMost(all, maxHeaders)
 }
 
-var errEmptyList = errors.New("the list is empty")
-
 func atMost(list []string, n int) error {
 	switch {
 	case len(list) == 0:
-		return errEmptyList
+		return setting.ErrEmptyList
 	case len(list) > n:
 		return fmt.Errorf("%d entries, at most %d are allowed", len(list), n)
 	default:

@@ -39,14 +39,16 @@ type service struct {
 	handler *apigw.Handler
 	metrics *emf.Metrics
 	meter   meter
-	posting func() // is called as a post begins; nil: nothing
+	posting func()                                           // is called as a post begins; nil: nothing
+	wire    func(r *http.Request, frame string) (status int) // is the client; nil: takes all
 	log     bytes.Buffer
 	told    bytes.Buffer // metrics
 	mu      sync.Mutex   // of a round of keepalive, which visits many at once
 	frames  []string     // to clients
 	steps   Steps
-	closed  int   // connections, by @connections
-	since   int64 // when connections were opened, as events say it; zero: they do not
+	closed  int                 // connections, by @connections
+	headers map[string][]string // of handshakes
+	since   int64               // when connections were opened, as events say it; zero: they do not
 	table   *dynamodb.Client
 }
 
@@ -71,7 +73,7 @@ func newService(t *testing.T) *service {
 	limited.Rate = lane.Rate{PerSecond: 100, Burst: 2000} // as template.yaml has it
 	s.handler = app.New(app.Config{
 		Limits: limited,
-		Store:  store, Connections: apigw.NewManagement(config), Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(app.BoundLog(slog.NewJSONHandler(&s.log, nil))),
+		Store:  store, Connections: apigw.NewManagement(config), Access: signal.OpenAccess, Meter: s.metrics, Log: slog.New(app.BoundLog(slog.NewJSONHandler(&s.log, nil))),
 		Endpoint: func(events.APIGatewayWebsocketProxyRequestContext) string {
 			return "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod"
 		},
@@ -95,23 +97,30 @@ func (p pauses) Sleep(ctx context.Context, d time.Duration) error {
 
 // Do implements [aws.HTTPClient]: it is the @connections API.
 func (s *service) Do(r *http.Request) (*http.Response, error) {
+	frame, status := "", http.StatusOK
 	if r.Method == http.MethodPost {
 		if s.posting != nil {
 			s.posting()
 		}
-		frame, err := io.ReadAll(r.Body)
+		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return nil, err
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.steps.Posts++
-		s.frames = append(s.frames, string(frame))
+		frame = string(body)
 	}
-	if r.Method == http.MethodDelete {
+	if s.wire != nil {
+		status = s.wire(r, frame)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch r.Method {
+	case http.MethodPost:
+		s.steps.Posts++
+		s.frames = append(s.frames, frame)
+	case http.MethodDelete:
 		s.closed++
 	}
-	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+	return &http.Response{StatusCode: status, Body: http.NoBody}, nil
 }
 
 // invoke is an invocation of a route.
@@ -119,7 +128,7 @@ func (s *service) invoke(id, query, body string, route app.Route) {
 	ev := &events.APIGatewayWebsocketProxyRequest{
 		Body:                  body,
 		RequestContext:        events.APIGatewayWebsocketProxyRequestContext{ConnectionID: id, ConnectedAt: s.since},
-		QueryStringParameters: make(map[string]string),
+		QueryStringParameters: make(map[string]string), MultiValueHeaders: s.headers,
 	}
 	for pair := range strings.SplitSeq(query, "&") {
 		if name, value, ok := strings.Cut(pair, "="); ok {
@@ -392,7 +401,7 @@ func TestCustomMetrics(t *testing.T) {
 	documented := make(map[string]bool)
 	for line := range strings.Lines(document(t, "metrics")) {
 		if cells := strings.Split(line, "|"); len(cells) == 4 {
-			for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[1], -1) {
+			for _, name := range regexp.MustCompile("`([A-Z]\\w+)`").FindAllStringSubmatch(cells[1], -1) {
 				documented[name[1]] = true
 			}
 		}
@@ -453,5 +462,35 @@ func near(t *testing.T, what string, model, seen float64) {
 	t.Logf("%s: %.0f bytes, %.0f in the model", what, seen, model)
 	if math.Abs(model-seen) > 0.25*seen {
 		t.Errorf("%s: %.0f bytes, %.0f in the model", what, seen, model)
+	}
+}
+
+// TestStepsOfRecovery: a message to a client that recovers is one write more, and one
+// to delete it. Coming back costs what it does anyway, if nothing was missed.
+func TestStepsOfRecovery(t *testing.T) {
+	s := newService(t)
+	s.connect("alice-AAAAAAAAA=", "token=alice")
+	s.connect("bob-AAAAAAAAAAA=", "token=bob&recover=1&batch=1")
+	_, frames := s.did()
+	epoch := regexp.MustCompile(`"user":"bob","epoch":"(\w+)"`).FindStringSubmatch(frames)[1]
+	kept := message
+	kept.Writes++
+	for n := range 2 {
+		s.frame("alice-AAAAAAAAA=", fmt.Sprintf(`{"type":"message","id":%d,"to":"bob","data":"hello"}`, n+1))
+		if steps, frames := s.did(); steps != kept || !strings.Contains(frames, `"data":"hello"`) {
+			t.Errorf("message: %+v, %s\nwant %+v", steps, frames, kept)
+		}
+	}
+	back := entrances["json"].connect
+	for since, want := range map[int]string{2: `"recovered":true,"from":3}`, 1: `"seq":2,"data":"hello"}`} {
+		s.disconnect("bob-AAAAAAAAAAA=")
+		s.did()
+		s.connect("bob-AAAAAAAAAAA="+fmt.Sprint(since), fmt.Sprintf("token=bob&recover=1&batch=1&epoch=%s&since=%d", epoch, since))
+		steps, frames := s.did()
+		if since == 2 && steps != back || since == 1 && (steps.Writes != back.Writes || steps.Posts != back.Posts+1) || !strings.Contains(frames, want) {
+			t.Errorf("since %d: %+v, %s\nwant %+v", since, steps, frames, back)
+		}
+		s.disconnect("bob-AAAAAAAAAAA=" + fmt.Sprint(since))
+		s.did()
 	}
 }

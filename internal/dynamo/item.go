@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 
@@ -18,6 +19,7 @@ const (
 
 	attrProtocol   = "protocol"
 	attrBatches    = "batches"
+	attrRecovers   = "recovers"
 	attrEndpoint   = "endpoint"
 	attrClient     = "client"
 	attrEarly      = "early"
@@ -41,12 +43,26 @@ const (
 	attrForgotten  = "forgotten"
 	attrFullAt     = "fullAt"
 	attrUnnumbered = "unnumbered"
+	attrFinished   = "finished"
+	attrTaking     = "taking"
 
 	attrOwner     = "owner"
 	attrClaimedAt = "claimedAt"
 	attrUntil     = "until" // of connections, too
 	attrEpoch     = "epoch"
 	attrSeq       = "seq"
+	attrKeptAfter = "keptAfter"
+	attrChanges   = "changes" // the number of the presence
+	attrTold      = "told"
+	attrWatched   = "watched"
+	attrWatches   = "watches"
+
+	// of history
+	attrPost = "post"
+	attrLast = "last"
+
+	// of shards, and of whom a connection watches
+	attrMembers = "members"
 
 	// of bodies
 	attrTo   = "to"
@@ -70,7 +86,7 @@ type item = map[string]types.AttributeValue
 func key(pk string) item { return item{attrKey: str(pk)} }
 
 func connectionKey(id signal.ConnectionID) string { return connectionPrefix + string(id) }
-func userKey(name signal.UserName) string         { return "user#" + string(name) }
+func userKey(name signal.UserName) string         { return userPrefix + string(name) }
 
 const connectionPrefix = "conn#"
 
@@ -78,6 +94,10 @@ func str[S ~string](s S) types.AttributeValue { return &types.AttributeValueMemb
 
 func num[N ~int | ~int64](n N) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(int64(n), 10)}
+}
+
+func strs(members ...string) types.AttributeValue {
+	return &types.AttributeValueMemberSS{Value: members}
 }
 
 func boolean(b bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: b} }
@@ -127,6 +147,31 @@ func (r *reader) parse(name string, v *types.AttributeValueMemberN) int64 {
 	return n
 }
 
+func (r *reader) strs(it item, name string) []string {
+	switch v := it[name].(type) {
+	case nil:
+		return nil
+	case *types.AttributeValueMemberSS:
+		return v.Value
+	default:
+		r.fail(name, v)
+		return nil
+	}
+}
+
+func (r *reader) nums(it item, name string) (all []int) {
+	switch v := it[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberNS:
+		for _, n := range v.Value {
+			all = append(all, int(r.parse(name, &types.AttributeValueMemberN{Value: n})))
+		}
+	default:
+		r.fail(name, v)
+	}
+	return all
+}
+
 func (r *reader) bytes(it item, name string) []byte {
 	switch v := it[name].(type) {
 	case nil:
@@ -169,6 +214,7 @@ func (r *reader) connection(it item) signal.Connection {
 			Endpoint: r.str(it, attrEndpoint),
 			Protocol: signal.Protocol(r.str(it, attrProtocol)),
 			Batches:  r.bool(it, attrBatches),
+			Recovers: r.bool(it, attrRecovers),
 		},
 		Client:     r.client(r.child(it, attrClient)),
 		Lobby:      signal.LobbyID(r.str(it, attrLobby)),
@@ -195,6 +241,8 @@ func (r *reader) connection(it item) signal.Connection {
 			OutcomesAfter: r.num(it, attrForgotten),
 			TAT:           lane.TAT(r.num(it, attrFullAt)),
 			Unnumbered:    readUnnumbered(r.bytes(it, attrUnnumbered)),
+			Finished:      readDigests(r.bytes(it, attrFinished)),
+			Taking:        readDigests(r.bytes(it, attrTaking)),
 		},
 	}
 }
@@ -213,21 +261,34 @@ func (r *reader) held(frames item) map[int64]lane.Held {
 	return held
 }
 
+// questionBits is how many bits a [lane.Question] takes.
+const questionBits = 2
+
 // heldItem returns what the lane keeps of a held frame, what it says being in its
-// body: as few bytes as may be, since there may be many.
+// body: as few bytes as may be, since there may be many. The invocation's name is
+// packed, if it is hexadecimal.
 func heldItem(h lane.Held) types.AttributeValue {
-	code := uint64(h.Code) << 1
-	if h.Confirm {
-		code++
+	head, by := (uint64(h.Code)<<questionBits|uint64(h.Asks))<<1, []byte(h.By)
+	if packed, _ := hex.DecodeString(h.By); hex.EncodeToString(packed) == h.By {
+		head, by = head|heldPacked, packed
 	}
-	var b []byte
-	for _, v := range []uint64{code, uint64(h.At), uint64(h.Len())} {
+	b := binary.BigEndian.AppendUint32(nil, h.Digest())
+	for _, v := range []uint64{head, uint64(h.At), uint64(h.Len())} {
 		b = binary.AppendUvarint(b, v)
 	}
-	return &types.AttributeValueMemberB{Value: append(b, h.By...)}
+	return &types.AttributeValueMemberB{Value: append(b, by...)}
 }
 
+// heldPacked is the lowest bit of the first number of a held frame: its invocation's
+// name is packed.
+const heldPacked = 1
+
 func readHeld(number int64, b []byte) (h lane.Held, ok bool) {
+	if len(b) < 4 {
+		return h, false
+	}
+	digest := binary.BigEndian.Uint32(b)
+	b = b[4:]
 	var values [3]uint64
 	for i := range values {
 		v, size := binary.Uvarint(b)
@@ -236,9 +297,13 @@ func readHeld(number int64, b []byte) (h lane.Held, ok bool) {
 		}
 		values[i], b = v, b[size:]
 	}
-	h.Code, h.Confirm = lane.Code(values[0]>>1), values[0]&1 == 1
+	head := values[0] >> 1
+	h.Code, h.Asks = lane.Code(head>>questionBits), lane.Question(head&(1<<questionBits-1))
 	h.At, h.By = lane.Instant(values[1]), string(b)
-	h.Body = lane.Body{Name: bodyName(number, h.By), Len: int(values[2])}
+	if values[0]&heldPacked != 0 {
+		h.By = hex.EncodeToString(b)
+	}
+	h.Body = lane.Body{Name: bodyName(number, h.By), Len: int(values[2]), Digest: digest}
 	return h, true
 }
 
@@ -288,6 +353,26 @@ func unnumberedItem(all ...lane.Unnumbered) types.AttributeValue {
 	b := make([]byte, 0, unnumberedSize*len(all))
 	for _, u := range all {
 		b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, u.ID), u.By)
+	}
+	return &types.AttributeValueMemberB{Value: b}
+}
+
+// readDigests reads the highest of some numbers, and the digest of each.
+func readDigests(b []byte) (d lane.Digests) {
+	if len(b) < 8 {
+		return d
+	}
+	d.Last = int64(binary.BigEndian.Uint64(b))
+	for b = b[8:]; len(b) >= 4; b = b[4:] {
+		d.Sums = append(d.Sums, binary.BigEndian.Uint32(b))
+	}
+	return d
+}
+
+func digestsItem(d lane.Digests) types.AttributeValue {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 8+4*len(d.Sums)), uint64(d.Last))
+	for _, sum := range d.Sums {
+		b = binary.BigEndian.AppendUint32(b, sum)
 	}
 	return &types.AttributeValueMemberB{Value: b}
 }
@@ -351,6 +436,7 @@ func (r *reader) peer(it item) *signal.Peer {
 		Endpoint: r.str(it, attrEndpoint),
 		Protocol: signal.Protocol(r.str(it, attrProtocol)),
 		Batches:  r.bool(it, attrBatches),
+		Recovers: r.bool(it, attrRecovers),
 	}
 }
 
@@ -358,6 +444,9 @@ func peerItem(p signal.Peer) types.AttributeValue {
 	it := item{attrID: str(p.ID), attrEndpoint: str(p.Endpoint), attrProtocol: str(p.Protocol)}
 	if p.Batches {
 		it[attrBatches] = boolean(true)
+	}
+	if p.Recovers {
+		it[attrRecovers] = boolean(true)
 	}
 	return &types.AttributeValueMemberM{Value: it}
 }

@@ -18,7 +18,7 @@ const maxOrigins = 64
 func origins(v string) ([]string, error) {
 	list := setting.List(v)
 	if len(list) == 0 {
-		return nil, errors.New("there is none")
+		return nil, setting.ErrEmptyList
 	}
 	if len(list) > maxOrigins {
 		return nil, fmt.Errorf("%d, at most %d are allowed", len(list), maxOrigins)

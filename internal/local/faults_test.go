@@ -28,18 +28,16 @@ func TestBadFaults(t *testing.T) {
 }
 
 func TestNoFaultsAreInThePath(t *testing.T) {
-	for _, args := range [][]string{nil, {"-faults", ""}} {
-		o, err := parse(args, io.Discard)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a := &api{faults: faults.New(o.faults, slog.New(slog.DiscardHandler)), log: slog.New(slog.DiscardHandler)}
-		h := newHandlers(o, memory.New(), signal.OpenAccess, a)
-		if _, ok := h.handler.Service.Store.(*memory.Store); !ok || h.faults != nil {
-			t.Errorf("%q: store %T, faults %v", args, h.handler.Service.Store, h.faults)
-		}
-		h.close(t.Context())
+	o, err := parse(nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
 	}
+	a := &api{faults: faults.New(o.faults, slog.New(slog.DiscardHandler)), log: slog.New(slog.DiscardHandler)}
+	h := newHandlers(o, memory.New(), signal.OpenAccess, nil, a)
+	if _, ok := h.handler.Service.Store.(*memory.Store); !ok || h.faults != nil {
+		t.Errorf("store %T, faults %v", h.handler.Service.Store, h.faults)
+	}
+	h.close(t.Context())
 }
 
 // TestFaultsAreAnnounced sees that a run can be repeated by what it says.

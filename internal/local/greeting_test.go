@@ -17,8 +17,8 @@ func TestGreetingNamesWhatIsServed(t *testing.T) {
 			"io('http://PLAIN')", "http://PLAIN/\n", "https://SECURE/\n",
 		}, nil},
 		{"another stage", []string{"-stage", "beta_2"}, []string{"ws://PLAIN/beta_2\n", "wss://SECURE/beta_2\n"}, []string{"/prod"}},
-		{"plain only", []string{"-secure", ""}, []string{"ws://PLAIN/prod\n", "io('http://PLAIN'"}, []string{"https://", "wss://"}},
-		{"secure only", []string{"-plain", ""}, []string{"wss://SECURE/prod\n", "io('https://SECURE'"}, []string{"http://", "ws://"}},
+		{"plain only", []string{"-secure", "off"}, []string{"ws://PLAIN/prod\n", "io('http://PLAIN'"}, []string{"https://", "wss://"}},
+		{"secure only", []string{"-plain", "off"}, []string{"wss://SECURE/prod\n", "io('https://SECURE'"}, []string{"http://", "ws://"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := start(t, test.args...)

@@ -31,7 +31,7 @@ type handlers struct {
 	base    context.Context
 }
 
-func newHandlers(o options, store signal.Store, access signal.Access, a *api) *handlers {
+func newHandlers(o options, store signal.Store, access signal.Access, servers signal.ICEServers, a *api) *handlers {
 	h := &handlers{faults: a.faults, log: a.log}
 	h.base, h.stop = context.WithCancel(context.Background())
 	h.handler = app.New(app.Config{
@@ -40,7 +40,9 @@ func newHandlers(o options, store signal.Store, access signal.Access, a *api) *h
 		Endpoint:    func(events.APIGatewayWebsocketProxyRequestContext) string { return "local" },
 		Limits:      o.limits,
 		Access:      access,
+		ICE:         servers,
 		Timers:      o.timers,
+		Meter:       a.metrics,
 		Log:         a.log,
 	})
 	return h

@@ -12,8 +12,6 @@ func TestUnreachableLambdaEndpoint(t *testing.T) {
 	for name, endpoint := range map[string]string{
 		"nobody listens": "http://127.0.0.1:1",
 		"nobody answers": "http://" + busy(t),
-		"no URL":         "nonsense",
-		"another scheme": "ftp://127.0.0.1:1",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -63,8 +63,9 @@ func TestReadableSecretsAreWarnedOf(t *testing.T) {
 		if err := os.Chmod(key, mode); err != nil {
 			t.Fatal(err)
 		}
-		files := []string{secretFile(t, secret, mode), secretFile(t, "k", mode), key}
-		s := start(t, "-auth", "jwt", "-jwt-secret-file", files[0], "-log-user-key-file", files[1], "-cert", cert, "-key", key)
+		files := []string{secretFile(t, secret, mode), secretFile(t, "k", mode), key, secretFile(t, strings.ReplaceAll(secret, " ", "-"), mode)}
+		s := start(t, "-auth", "jwt", "-jwt-secret-file", files[0], "-log-user-key-file", files[1], "-cert", cert, "-key", key,
+			"-ice-servers", "turn:a", "-turn-secret-file", files[3])
 		for _, file := range files {
 			if got := strings.Contains(s.stderr.String(), `readable by others","file":"`+file); got != warned {
 				t.Errorf("%v: warned of %s: %v, want %v\n%s", mode, file, got, warned, &s.stderr)

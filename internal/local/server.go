@@ -3,14 +3,18 @@ package local
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/app"
+	"github.com/owt-signal/owt-signal/internal/awsenv"
 	"github.com/owt-signal/owt-signal/internal/faults"
 )
 
@@ -27,9 +31,12 @@ const (
 const maxHeader = 16 << 10
 
 // Run serves what the arguments ask for until ctx ends. It writes to stdout what
-// is served, and the log to stderr. For -help it returns [flag.ErrHelp].
+// is served, and the log to stderr; or to stdout what -help and -version ask for.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -43,11 +50,15 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // server is the local API on its listeners.
 type server struct {
-	api       *api
-	http      *http.Server
-	listeners []listener
-	stage     string
-	faults    *faults.Spec // nil: none
+	api         *api
+	http        *http.Server
+	listeners   []listener
+	certificate *certificate // nil: -secure is off
+	admin       *service     // health and metrics; nil: there is none
+	ending      atomic.Bool
+	log         *slog.Logger
+	stage       string
+	faults      *faults.Spec // nil: none
 }
 
 // listener is an address, with the schemes that clients reach it by.
@@ -57,12 +68,16 @@ type listener struct {
 }
 
 func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) {
-	log := slog.New(app.HashUsers(app.BoundLog(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: o.level})), o.limits.LogKey))
+	logKey, err := app.LogKey(ctx, o.limits, awsenv.ConfigOr("us-east-1", "local"))
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(app.HashUsers(app.BoundLog(o.logHandler(logs)), logKey))
 	a, err := newAPI(ctx, o, log, logs)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{api: a, stage: o.stage, faults: o.faults}
+	s := &server{api: a, stage: o.stage, faults: o.faults, log: log}
 	s.http = &http.Server{
 		ReadTimeout: readRequest,
 		IdleTimeout: readRequest,
@@ -75,6 +90,9 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 	err = s.listen(o)
 	if err == nil {
 		s.http.Handler, err = newPage(front{s.api.lobby, s.api.gateway, o.stage}, o, s.listeners)
+	}
+	if err == nil {
+		err = s.serveAdmin(o)
 	}
 	if err != nil {
 		for _, l := range s.listeners {
@@ -97,14 +115,15 @@ func (s *server) listen(o options) error {
 	if o.secure == "" {
 		return nil
 	}
-	certificate, err := loadCertificate(o)
+	certificate, err := newCertificate(o, s.log)
 	if err != nil {
 		return err
 	}
+	s.certificate = certificate
 	l, err := tls.Listen("tcp", o.secure, &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		Certificates: []tls.Certificate{certificate},
-		NextProtos:   []string{"http/1.1"}, // a WebSocket begins in HTTP/1.1
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate.get(time.Now()), nil },
+		NextProtos:     []string{"http/1.1"}, // a WebSocket begins in HTTP/1.1
 	})
 	if err != nil {
 		return err
@@ -118,8 +137,10 @@ func (s *server) serve(ctx context.Context) error {
 	if s.api.caution != "" {
 		s.api.log.WarnContext(ctx, "who may connect", "caution", s.api.caution)
 	}
+	warnOfFiles(s.log, s.api.gateway.MaxConnections())
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
+		s.log.InfoContext(ctx, "serving", "scheme", l.http, "address", l.Addr().String())
 		go func() { failed <- s.http.Serve(l) }()
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -128,10 +149,14 @@ func (s *server) serve(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
+		s.log.InfoContext(ctx, "server ends", "reason", context.Cause(ctx).Error(), "connections", s.api.gateway.Connections())
 	case err = <-failed:
+		s.log.ErrorContext(ctx, "server ends", "error", err, "connections", s.api.gateway.Connections())
 	}
+	s.ending.Store(true)
 	cancel()
 	s.api.close()
 	_ = s.http.Close()
+	s.admin.close()
 	return err
 }

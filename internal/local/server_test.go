@@ -119,9 +119,9 @@ func TestServesBothProtocolsOnBothListeners(t *testing.T) {
 
 func TestListenerThatIsOff(t *testing.T) {
 	for _, flag := range []string{"-plain", "-secure"} {
-		s := start(t, flag, "")
+		s := start(t, flag, "off")
 		if off := map[string]string{"-plain": s.plain, "-secure": s.secure}[flag]; off != "" {
-			t.Errorf("%s '': serves at %s", flag, off)
+			t.Errorf("%s off: serves at %s", flag, off)
 		}
 	}
 }
@@ -157,14 +157,14 @@ func TestTimeoutsOfTheCommandLine(t *testing.T) {
 func TestBusyPort(t *testing.T) {
 	taken := busy(t)
 	for _, args := range [][]string{
-		{"-plain", taken, "-secure", ""},
-		{"-plain", "", "-secure", taken},
+		{"-plain", taken, "-secure", "off"},
+		{"-plain", "off", "-secure", taken},
 		{"-plain", "127.0.0.1:0", "-secure", taken},
 	} {
 		wantRefused(t, args, taken, "in use")
 	}
-	wantRefused(t, []string{"-plain", "127.0.0.1:nonsense", "-secure", ""}, "nonsense")
-	wantRefused(t, []string{"-plain", "192.0.2.1:0", "-secure", ""}, "192.0.2.1") // RFC 5737: of no machine
+	wantRefused(t, []string{"-plain", "127.0.0.1:nonsense", "-secure", "off"}, "nonsense")
+	wantRefused(t, []string{"-plain", "192.0.2.1:0", "-secure", "off"}, "192.0.2.1") // RFC 5737: of no machine
 }
 
 func TestBusyPortFreesTheOther(t *testing.T) {

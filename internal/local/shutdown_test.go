@@ -44,7 +44,7 @@ func TestEndWaitsForNobody(t *testing.T) {
 	} {
 		t.Run("client "+name, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, "-secure", "")
+			s := start(t, "-secure", "off")
 			conn, err := net.Dial("tcp", s.plain)
 			if err != nil {
 				t.Fatal(err)

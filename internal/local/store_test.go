@@ -18,14 +18,11 @@ func TestUnreachableDynamoDB(t *testing.T) {
 		return s.URL
 	}
 	for name, endpoint := range map[string]string{
-		"nobody listens":  "http://127.0.0.1:1",
-		"nobody answers":  "http://" + busy(t),
-		"a web server":    answering(http.StatusNotFound),
-		"out of service":  answering(http.StatusServiceUnavailable),
-		"no URL":          "nonsense",
-		"another scheme":  "ftp://127.0.0.1:1",
-		"no name of DNS":  "http://owt-signal.invalid:8000", // RFC 2606
-		"a URL with more": "http://127.0.0.1:1/%zz",
+		"nobody listens": "http://127.0.0.1:1",
+		"nobody answers": "http://" + busy(t),
+		"a web server":   answering(http.StatusNotFound),
+		"out of service": answering(http.StatusServiceUnavailable),
+		"no name of DNS": "http://owt-signal.invalid:8000", // RFC 2606
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,7 @@ package setting
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,6 +35,21 @@ func FromEnvironment(getenv func(string) string, settings []Setting) error {
 		}
 	}
 	return nil
+}
+
+// Config is settings that go together.
+type Config interface {
+	Settings() []Setting
+	// Check says what does not go together.
+	Check() error
+}
+
+// Read sets what an environment has a value for, and checks that it goes together.
+func Read(getenv func(string) string, c Config) error {
+	if err := FromEnvironment(getenv, c.Settings()); err != nil {
+		return err
+	}
+	return c.Check()
 }
 
 // Text sets a text for which every check returns nil.
@@ -90,6 +106,17 @@ func Positive(to *time.Duration) func(string) error {
 	})
 }
 
+// URL sets the URL of an HTTP service.
+func URL(to *string) func(string) error {
+	return Text(to, func(v string) error {
+		u, err := url.Parse(v)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+			return fmt.Errorf("%q is no URL such as http://127.0.0.1:8000", v)
+		}
+		return nil
+	})
+}
+
 // Bool sets what is true or false, as [strconv.ParseBool] reads it.
 func Bool(to *bool) func(string) error {
 	return Parsed(to, func(v string) (bool, error) {
@@ -110,6 +137,9 @@ func OneOf(allowed ...string) func(string) error {
 		return fmt.Errorf("%q is none of %s", v, strings.Join(allowed, ", "))
 	}
 }
+
+// ErrEmptyList is of a list without entries, such as a single comma.
+var ErrEmptyList = errors.New("the list is empty")
 
 // List returns the entries of a list: separated by commas, spaces do not count.
 func List(v string) []string {

@@ -25,6 +25,7 @@ func TestValues(t *testing.T) {
 		"number":   {setting.Number(&c.number, 1, 3), []string{"1", "3"}, []string{"0", "4", "", "x", "1.5"}},
 		"duration": {setting.Duration(&c.took, time.Second, time.Minute), []string{"1s", "1m"}, []string{"999ms", "61s", "1", ""}},
 		"positive": {setting.Positive(&c.every), []string{"1ns", "9000h"}, []string{"0s", "-1s", "5", ""}},
+		"URL":      {setting.URL(&c.text), []string{"http://127.0.0.1:8000", "https://dynamodb.eu-west-1.amazonaws.com"}, []string{"", "foo", "127.0.0.1:8000", "ftp://127.0.0.1", "http://", "http://:80", "http://a/%zz"}},
 		"bool":     {setting.Bool(&c.on), []string{"false", "true", "1"}, []string{"", "yes"}},
 	} {
 		for _, v := range test.takes {

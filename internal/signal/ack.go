@@ -10,12 +10,14 @@ import (
 // ack returns the answer to a frame that ended with code.
 func (v *invocation) ack(f lane.Numbered, code lane.Code) Event {
 	switch {
-	case !f.Confirm:
-		return Ack{f.N, code}
-	case code == lane.OK:
+	case f.Asks == lane.AsksName && code == lane.OK:
 		return Welcome{Number: f.N, User: v.conn.User}
-	default:
+	case f.Asks == lane.AsksName:
 		return AuthenticationDenied{f.N, code}
+	case f.Asks == lane.AsksICE && code == lane.OK:
+		return ICEAnswer{f.N, v.iceFor(v.conn.User)}
+	default:
+		return Ack{f.N, code}
 	}
 }
 

@@ -30,6 +30,8 @@ func TestTokenEnds(t *testing.T) {
 		"early message":    {signal.EIO4, func(w *world) { w.send("a", 7, "bob") }, []string{"ack 7 2121", "closing 2121"}},
 		"unnumbered":       {signal.EIO4, func(w *world) { w.send("a", signal.NoNumber, "bob") }, []string{"closing 2121"}},
 		"presence":         {signal.JSON, func(w *world) { w.receive("a", signal.Query{User: "bob"}) }, []string{"closing 2121"}},
+		"ICE servers":      {signal.JSON, func(w *world) { w.receive("a", signal.QueryICE{}) }, []string{"closing 2121"}},
+		"their number":     {signal.EIO4, func(w *world) { w.asks("a", 2) }, []string{"ack 2 2121", "closing 2121"}},
 		"join":             {signal.EIO4, func(w *world) { w.receive("a", signal.Join{}) }, []string{"closing 2121"}},
 		"authentication":   {signal.EIO4, func(w *world) { w.receive("a", signal.Authenticate{Number: 2, Token: "new"}) }, []string{"refused 2 2121"}},
 		"without a number": {signal.EIO4, func(w *world) { w.receive("a", signal.Authenticate{Number: signal.NoNumber, Token: "new"}) }, []string{"closing 2121"}},

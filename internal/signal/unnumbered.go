@@ -33,7 +33,7 @@ func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Sends) Reply {
 			return r.and(s.endRevoked(ctx, v.conn, closing))
 		}
 		if mine {
-			r.Events = append(r.Events, m.answer(code)...)
+			r.Events = append(r.Events, v.answerUnnumbered(m, code)...)
 		}
 		if code == lane.CodeUnavailable { // the others would take as long to fail
 			return r.and(v.failed(in[i+1:], code))
@@ -52,17 +52,20 @@ func (v *invocation) sendOne(ctx context.Context, m Send) (code lane.Code, mine 
 	if err != nil || !taken { // not taken: a repeated invocation was first, and answers
 		return codeOf(err), err != nil, err
 	}
+	if !m.Frame.Posts() {
+		return lane.OK, true, nil
+	}
 	return v.postUnnumbered(ctx, v.conn, m.Frame), true, nil
 }
 
-// answer returns the answer to a message without a number: none to one that has
-// arrived, unless it is to be answered in any case.
-func (m Send) answer(code lane.Code) []Event {
+// answerUnnumbered returns the answer to a message without a number: none to one
+// that has arrived, unless it is to be answered in any case.
+func (v *invocation) answerUnnumbered(m Send, code lane.Code) []Event {
 	switch {
 	case m.AckAs != nil:
-		return []Event{Ack{*m.AckAs, code}}
+		return []Event{v.ack(lane.Numbered{N: *m.AckAs, Frame: m.Frame}, code)}
 	case code != lane.OK:
-		return []Event{RequestFailed{code}}
+		return []Event{RequestFailed{Code: code}}
 	default:
 		return nil
 	}
@@ -83,10 +86,10 @@ func (v *invocation) failed(in Sends, code lane.Code) Reply {
 	r := v.reply()
 	for _, m := range in {
 		if m.Frame.Code != lane.OK {
-			r.Events = append(r.Events, m.answer(m.Frame.Code)...)
+			r.Events = append(r.Events, v.answerUnnumbered(m, m.Frame.Code)...)
 			continue
 		}
-		r.Events = append(r.Events, m.answer(code)...)
+		r.Events = append(r.Events, v.answerUnnumbered(m, code)...)
 	}
 	return r
 }

@@ -37,7 +37,16 @@ const (
 	Denier     Mutation = "denier"      // the store says of a call whose answer is lost that it has refused it
 	TooFew     Mutation = "too few"     // a route reserves one number less than it is asked for
 	Curtailed  Mutation = "curtailed"   // of several messages in a post the last is lost
+	Credulous  Mutation = "credulous"   // whatever comes under a finished number passes for what it was
 	Hurried    Mutation = "hurried"     // leaving does not wait for what was sent before
+	Careless   Mutation = "careless"    // a post counts as kept before that is written
+	Brief      Mutation = "brief"       // a replay leaves something out
+	Hopeless   Mutation = "hopeless"    // a number that is missing is void at once
+	Mixing     Mutation = "mixing"      // one receiver's history is another's
+	Mute       Mutation = "mute"        // nobody is told of who comes and goes
+	Hopeful    Mutation = "hopeful"     // a change counts as told before it is
+	Hindsight  Mutation = "hindsight"   // who begins to watch is told what was before
+	Haunted    Mutation = "haunted"     // connections that have ended are told, too
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
@@ -61,7 +70,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier, Credulous, Careless, Hopeless, Mixing, Mute, Hopeful, Hindsight, Haunted:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -76,6 +85,8 @@ func (m Mutation) pusher(p signal.Pusher) signal.Pusher {
 		return eager{p}
 	case Curtailed:
 		return curtailed{p}
+	case Brief:
+		return brief{p}
 	default:
 		return p
 	}
@@ -114,6 +125,14 @@ func (s mutatedStore) Update(ctx context.Context, id signal.ConnectionID, u sign
 	if s.mutation == AckFirst && u.Kind == lane.KindFinish && errors.Is(err, errUnknown) {
 		if c, err := s.Store.(store).Store.GetEnded(ctx, id, now); err == nil { //nolint:forcetypeassert // it is that under every mutation
 			return c.Applied(u), true, nil
+		}
+	}
+	if s.mutation == Credulous && !made {
+		for _, f := range u.Run {
+			if d := &c.Lane.Finished; f.N <= d.Last && f.N > d.Last-int64(len(d.Sums)) {
+				d.Sums = slices.Clone(d.Sums)
+				d.Sums[int64(len(d.Sums))-1-d.Last+f.N] = f.Digest()
+			}
 		}
 	}
 	if s.mutation == Denier && errors.Is(err, errUnknown) {
@@ -178,12 +197,14 @@ func (s mutatedStore) End(ctx context.Context, id signal.ConnectionID, now lane.
 	return c, err
 }
 
-// Release does nothing, if names cling.
-func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
+// Release does nothing, if names cling, and owes nobody anything, if the store is mute.
+func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (signal.Released, error) {
 	if s.mutation == Clinging {
-		return false, nil
+		return signal.Released{}, nil
 	}
-	return s.Store.Release(ctx, user, id, tat)
+	r, err := s.Store.Release(ctx, user, id, tat)
+	r.Owed = r.Owed && s.mutation != Mute
+	return r, err
 }
 
 // Route reserves too little, if it is too few.

@@ -21,7 +21,10 @@ const (
 	eventDisconnect    = "server-disconnect"
 )
 
-// eventRefused is our own: Engine.IO 4 clients have no packet that tells of an
+// eventICE is our own: it asks for ICE servers, which its ack has.
+const eventICE = "ice-servers"
+
+// eventRefused is our own, too: Engine.IO 4 clients have no packet that tells of an
 // error after the CONNECT.
 const eventRefused = "server-refused"
 
@@ -201,6 +204,8 @@ func (o OWT) decodeNumbered(p Packet) (signal.Input, []byte, error) {
 	case name == eventAuthenticate:
 		token, err := token(args)
 		return signal.Authenticate{Number: number, Token: token, Malformed: err != nil}, nil, err
+	case p.HasID && name == eventICE:
+		return signal.Send{Number: number, Frame: lane.Frame{Asks: lane.AsksICE}}, nil, nil
 	case p.HasID:
 		return signal.Send{Number: number, Frame: lane.Frame{Code: lane.CodeUnsupported}}, nil, nil
 	default:
@@ -314,6 +319,8 @@ func (o OWT) Encode(e signal.Event) [][]byte {
 		return [][]byte{ack(e.Number, code(e.Code))}
 	case signal.AuthenticationDenied:
 		return [][]byte{ack(e.Number, failure(e.Code))}
+	case signal.ICEAnswer:
+		return [][]byte{ack(e.Number, ice(e.ICE))}
 	case signal.Delivery:
 		return [][]byte{delivery(e)}
 	case signal.Superseded:
@@ -392,6 +399,18 @@ func code(c lane.Code) []byte {
 // failure returns the argument of the ack of an authentication that failed.
 func failure(c lane.Code) []byte {
 	return append(strconv.AppendInt([]byte(`{"error":`), int64(c), 10), '}')
+}
+
+// ice returns the argument of the ack that has ICE servers.
+func ice(i signal.ICE) []byte {
+	if i.Servers == nil {
+		i.Servers = []byte("[]")
+	}
+	b := append([]byte(`{"iceServers":`), i.Servers...)
+	if i.Expires > 0 {
+		b = strconv.AppendInt(append(b, `,"iceExpires":`...), int64(i.Expires.Seconds()), 10)
+	}
+	return append(b, '}')
 }
 
 func ack(id int64, argument []byte) []byte {

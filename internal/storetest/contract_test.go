@@ -57,12 +57,24 @@ func contract(t *testing.T, store signal.Store) {
 		{"sequence numbers are consecutive under 50 writers", s.sequence},
 		{"epochs", s.epochs},
 		{"awkward names", s.names},
+		{"what was posted is kept, each number once", s.history},
+		{"history is whole from where its user's client recovers", s.keptAfter},
+		{"history is deleted once its record says so", s.historyEnds},
+		{"of a post and a void number one comes first", s.postAgainstVoid},
 		{"a lobby, from its opening to the upgrade", s.lobbies},
 		{"an expired lobby is absent", s.lobbiesEnd},
 		{"any move of a lobby does what the pure record does", s.lobbiesAsPure},
 		{"the polls of a lobby are bounded", s.lobbyPolls},
 		{"20 concurrent claims of a lobby have one winner", s.lobbyRace},
 		{"an expired lobby is deleted in passing", s.lobbiesGo},
+		{"who watches a user", s.watching},
+		{"who has ended does not watch", s.notWatching},
+		{"the number of a user's presence rises", s.presenceRises},
+		{"a watch lasts as long as its connection", s.watchOutlives},
+		{"what a connection watches is bounded", s.watchedAtMost},
+		{"who watches a user is bounded", s.watchersAtMost},
+		{"a watch against a claim misses nothing", s.watchAgainstClaim},
+		{"a scan finds who is owed something", s.owes},
 	} {
 		t.Run(c.name, c.test)
 	}
@@ -317,12 +329,16 @@ func (s *suite) updatesAsPure(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		want := s.create(t)
 		got := want
+		ctx, lost := watched(ctx)
 		for range rapid.IntRange(1, 12).Draw(r, "updates") {
 			u := drawUpdate(r, got.Lane, s.unique())
 			var made bool
 			var err error
 			got, made, err = s.Update(ctx, want.ID, u, now)
-			if err != nil {
+			switch {
+			case lost.Load() > 0:
+				return // it was made twice, perhaps
+			case err != nil:
 				r.Fatalf("%+v: %v", u, err)
 			}
 			if made != want.Allows(u, now) {
@@ -390,7 +406,7 @@ func drawUpdate(r *rapid.T, l lane.Lane, by string) signal.Update {
 	c.Holder = holder.Draw(r, "holder'")
 	c.LeasedAt = lane.Instant(rapid.Int64Range(0, 3).Draw(r, "leased at'"))
 	c.TAT = lane.TAT(rapid.Int64Range(0, 3).Draw(r, "tat'"))
-	switch rapid.IntRange(0, 6).Draw(r, "what") {
+	switch rapid.IntRange(0, 7).Draw(r, "what") {
 	case 0:
 		c.Open = new(rapid.Int64Range(-1, 9).Draw(r, "open"))
 		u.Opening = &signal.Opening{
@@ -402,10 +418,10 @@ func drawUpdate(r *rapid.T, l lane.Lane, by string) signal.Update {
 		for _, n := range rapid.SliceOfNDistinct(rapid.Int64Range(0, 9), 1, 3, rapid.ID).Draw(r, "hold") {
 			c.Hold = append(c.Hold, lane.HeldFrame{N: n, Held: lane.Held{
 				Frame: lane.Frame{
-					To:      rapid.String().Draw(r, "to"),
-					Data:    rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(r, "data"),
-					Code:    lane.Code(rapid.IntRange(0, 1).Draw(r, "code")),
-					Confirm: rapid.Bool().Draw(r, "confirm"),
+					To:   rapid.String().Draw(r, "to"),
+					Data: rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(r, "data"),
+					Code: rapid.SampledFrom([]lane.Code{lane.OK, 1, lane.CodeUnknownUser}).Draw(r, "code"),
+					Asks: rapid.SampledFrom([]lane.Question{lane.AsksNothing, lane.AsksName, lane.AsksICE}).Draw(r, "asks"),
 				},
 				By: by, At: now,
 			}})
@@ -427,6 +443,9 @@ func drawUpdate(r *rapid.T, l lane.Lane, by string) signal.Update {
 	case 6:
 		to := rapid.SampledFrom([]signal.ConnectionID{"a", "b"})
 		u.Succession = &signal.Succession{From: rapid.SampledFrom([]signal.ConnectionID{"", "a", "b"}).Draw(r, "from"), To: to.Draw(r, "to")}
+	case 7:
+		c.Finished = lane.Digests{Last: rapid.Int64Range(-1, signal.MaxNumber).Draw(r, "last"), Sums: rapid.SliceOfN(rapid.Uint32(), 0, lane.MaxDigests).Draw(r, "finished")}
+		c.Taking = lane.Digests{Last: rapid.Int64Range(-1, 9).Draw(r, "last taken"), Sums: rapid.SliceOfN(rapid.Uint32(), 0, 2).Draw(r, "taking")}
 	}
 	return u
 }
@@ -459,7 +478,7 @@ func (s *suite) runs(t *testing.T) {
 	for n := int64(frames) + 1; n > 1; n-- {
 		f := lane.Frame{To: "bob", Data: fmt.Appendf(nil, "data %d", n)}
 		if n%10 == 0 {
-			f = lane.Frame{Confirm: true} // says nothing
+			f = lane.Frame{Asks: lane.AsksICE} // says nothing
 		}
 		c, _ = s.hold(t, c, n, lane.Held{Frame: f, By: s.unique(), At: now})
 	}
@@ -471,7 +490,7 @@ func (s *suite) runs(t *testing.T) {
 	for range 2 {
 		for i, f := range s.fetch(t, c.ID, m.Run...) {
 			want := fmt.Sprintf("%d bob data %[1]d", i+2)
-			if f.Confirm {
+			if f.Asks == lane.AsksICE {
 				want = fmt.Sprintf("%d  ", i+2)
 			}
 			if got := says([]lane.Numbered{f})[0]; got != want {
@@ -816,7 +835,7 @@ func (s *suite) scan(t *testing.T, segments int, now lane.Instant, f func(signal
 					mu.Lock()
 					defer mu.Unlock()
 					f(c)
-				})
+				}, func(signal.UserName) {})
 				if err != nil {
 					t.Errorf("segment %d of %d: %v", i, segments, err)
 				}
@@ -834,7 +853,7 @@ func (s *suite) scanEnds(t *testing.T) {
 	s.create(t)
 	ended, end := context.WithCancel(ctx)
 	end()
-	err := s.Scan(ended, signal.Segment{Of: 1}, now, func(signal.Connection) { t.Error("a connection was seen after the end") })
+	err := s.Scan(ended, signal.Segment{Of: 1}, now, func(signal.Connection) { t.Error("a connection was seen after the end") }, func(signal.UserName) {})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end: %v", err)
 	}
@@ -858,7 +877,7 @@ func normal(c signal.Connection) signal.Connection {
 		if held == nil {
 			held = make(map[int64]lane.Held)
 		}
-		h.To, h.Data, h.Body = "", nil, lane.Body{Len: h.Len()}
+		h.To, h.Data, h.Body = "", nil, lane.Body{Len: h.Len(), Digest: h.Digest()}
 		held[n] = h
 	}
 	c.Lane.Held = held

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/owt-signal/owt-signal/internal/auth"
+	"github.com/owt-signal/owt-signal/internal/ice"
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
 	"github.com/owt-signal/owt-signal/internal/limits"
 )
@@ -88,7 +89,8 @@ func readEnvironment(environment map[string]string) error {
 	getenv := func(name string) string { return environment[name] }
 	_, who := auth.ReadEnvironment(getenv)
 	_, much := limits.FromEnvironment(getenv)
-	return errors.Join(who, much)
+	_, relays := ice.ReadEnvironment(getenv)
+	return errors.Join(who, much, relays)
 }
 
 // refused is values that functions would refuse at their start, or nobody means.
@@ -111,10 +113,14 @@ var refused = map[string][]string{
 	"AuthTimeout":        {"30s", "11s", "10001ms", "0s", "0ms", "3", "1m", ""},
 	"AllowedOrigins":     {"example.com", "https://example.com/", "nulls", ",", "https://bücher.example", "https://a.example:65536", "https://a.example:99999", "https://*", "https://*.", "https://*.*.example", "https://a.*", "https://*a.example", "https://u@a.example", "https://a.example:", "*", strings.Repeat("a://b,", 64) + "a://b"},
 	"OneAddress":         {"yes", "True", ""},
+	"IceServers":         {"turn.example.com", "https://turn.example.com", "stun:", "stun:a?transport=udp", "turn:a?transport=sctp", "turn:a?transport=", "turn:a:0", "turn:a:65536", "turn:a:", "turn:a-", "turn://a", "TURN:a", "turn:u@a", "turn:a,", ",", "stun:[::1]", "stun:[1:2:3:4:5:6:7]", "stun:bücher.example", strings.Repeat("stun:a,", 8) + "stun:a"},
+	"TurnSecretArn":      {"/owt/turn", "arn:aws:s3:::bucket/key"},
+	"TurnLifetime":       {"0h", "0m", "25h", "1441m", "12", "", "60s", "1h30m", "1.5h"},
 	"MessageRate":        {"-1", "10001", "1.5", "1e3", "", "01", "x"},
 	"MessageBurst":       {"0", "100001", "1.5", "1e3", ""},
 	"MessageConcurrency": {"-2", "1000001", "x", ""},
 	"PingRate":           {"0", "10001", "1.5", "-1", ""},
+	"RecoverFor":         {"1", "29", "3601", "-1", "", "2m", "030"},
 	"AuthenticateWithin": {"2h", "0s", "0m", "3601s", "61m", "60", "", "1.5m", "999ms"},
 	"LogUserKeyArn":      {"key", "arn:aws:s3:::bucket/key"},
 	"LogLevel":           {"debug", "TRACE", ""},
@@ -142,10 +148,14 @@ var extremes = map[string][]string{
 	"AuthHeaders":        {"a", "A-", "origin, ORIGIN", "sec-", "Sec-CH-UA", "s", "c", "p-", strings.Repeat("a,", 15) + "B", "x" + strings.Repeat("_", 255), "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p"},
 	"AuthTimeout":        {"1ms", "9999ms", "10000ms", "1s", "10s"},
 	"AllowedOrigins":     {"a://b", "HTTPS://A.EXAMPLE:65535", "https://a.example:443", "a+.-://b:0000", "a://b:64999,a://b:65499,a://b:65529,a://b:59999", "null", "Null, https://*.a.example:8443", "a://*.b", strings.Repeat("a://b,", 63) + "a://b", "a://" + strings.Repeat("b", 636)},
+	"IceServers":         {"stun:a", "stuns:A.example:65535", "turn:10.0.0.1:1?transport=udp", "turns:a-b.example?transport=tcp", "stun:[2001:DB8:0:0:0:0:0:1]:3478, turn:[1:2:3:4:5:6:7:8]?transport=tcp", strings.Repeat("turn:a,", 7) + "turn:a", "stun:" + strings.Repeat("a", 251)},
+	"TurnSecretArn":      {secretARN, parameterARN},
+	"TurnLifetime":       {"1m", "999m", "1399m", "1440m", "1h", "24h"},
 	"MessageRate":        {"0", "1", "10000"},
 	"MessageBurst":       {"1", "100000"},
 	"MessageConcurrency": {"-1", "0", "1000000", "1e3"},
 	"PingRate":           {"1", "10000"},
+	"RecoverFor":         {"0", "30", "99", "100", "999", "1000", "2999", "3599", "3600"},
 	"AuthenticateWithin": {"1s", "999s", "3599s", "3600s", "1m", "60m", "1h"},
 	"LogUserKeyArn":      {secretARN, parameterARN},
 	"Revision":           {"0", "-", strings.Repeat("z", 32)},
@@ -170,6 +180,10 @@ func around(parameter, value string) deployment {
 	case parameter == "AuthHeaders", parameter == "AuthFunctionArn", parameter == "AuthTimeout", value == "lambda":
 		set("AuthMode", "lambda")
 		set("AuthFunctionArn", everything["AuthFunctionArn"])
+	case parameter == "TurnSecretArn":
+		set("IceServers", "turn:a")
+	case parameter == "IceServers":
+		set("TurnSecretArn", secretARN)
 	case parameter == "SecretKeyArn":
 		set("LogUserKeyArn", secretARN)
 	}
@@ -210,7 +224,7 @@ var (
 	everythingWithJWT = deployment{
 		"AcceptedVersions": "5.x; Android: required, >=4.3 <5", "AuthMode": "jwt", "Anonymous": "allow", "TokenSources": "event,header", "JwtIssuer": "https://issuer.example/",
 		"JwtSecretArn": parameterARN, "JwtAudience": "a, b", "JwtAlgorithms": "HS256,HS384", "JwtClaim": "email", "JwtSkew": "5m", "JwtOutlive": "true",
-		"AllowedOrigins": "https://a.example", "MessageRate": "0", "MessageBurst": "1", "PingRate": "1", "AuthenticateWithin": "1h",
+		"AllowedOrigins": "https://a.example", "IceServers": "stun:a, turn:a", "TurnSecretArn": secretARN, "TurnLifetime": "1m", "MessageRate": "0", "MessageBurst": "1", "PingRate": "1", "AuthenticateWithin": "1h", "RecoverFor": "0",
 		"LogUserKeyArn": secretARN, "SecretKeyArn": keyARN, "LogLevel": "DEBUG", "Revision": "2",
 	}
 	everythingWithLambda = deployment{
@@ -264,6 +278,7 @@ func TestRulesRefuse(t *testing.T) {
 		{"LambdaIsUsed", deployment{"AuthFunctionArn": everything["AuthFunctionArn"]}, true},
 		{"LambdaIsUsed", deployment{"AuthHeaders": "origin", "AuthMode": "jwt", "JwtIssuer": "https://a"}, true},
 		{"SecretKeyHasASecret", deployment{"SecretKeyArn": keyARN}, false},
+		{"TurnSecretHasServers", deployment{"TurnSecretArn": secretARN}, true},
 		{"BudgetHasAnAddress", deployment{"MonthlyBudget": "1"}, false},
 		{"BudgetIsUsed", deployment{"BudgetEmail": "you@example.com"}, false},
 		{"BudgetIsUsed", deployment{"BudgetCutsOff": "true"}, false},
@@ -391,9 +406,33 @@ func TestDeploymentsStart(t *testing.T) {
 // of JSON ("Lambda quotas"; Lambda's refusal shows the text that it measures).
 const maxEnvironment = 4096
 
+// ways is what parameters of authentication go together: others are refused beside
+// those of one.
+var ways = []deployment{
+	{"AuthMode": "token"},
+	{"AuthMode": "jwt", "JwtSecretArn": secretARN},
+	{"AuthMode": "jwt", "JwtJwksUrl": "https://a"},
+	{"AuthMode": "lambda", "AuthFunctionArn": everything["AuthFunctionArn"]},
+}
+
+// among reports whether a parameter may have a value among those of a deployment.
+func (tpl template) among(d deployment, parameter string) bool {
+	return len(extremes[parameter]) == 0 || slices.ContainsFunc(extremes[parameter], func(value string) bool {
+		all := maps.Clone(d)
+		maps.Copy(all, deployment{"IceServers": "turn:a", parameter: value})
+		return tpl.refusals(all) == nil
+	})
+}
+
 // The variables fit, whatever the parameters are.
 func TestEnvironmentFits(t *testing.T) {
 	tpl := load(t)
+	for _, d := range ways {
+		t.Run(d["AuthMode"], func(t *testing.T) { tpl.environmentFits(t, d) })
+	}
+}
+
+func (tpl template) environmentFits(t *testing.T, d deployment) {
 	const longestStack, longestTable = 128, 255 // AWS CloudFormation and Amazon DynamoDB
 	for _, function := range tpl.functions() {
 		length := 0
@@ -419,7 +458,9 @@ func TestEnvironmentFits(t *testing.T) {
 				case "Records":
 					length += longestTable
 				default:
-					length += tpl.longest(reference)
+					if tpl.among(d, reference) {
+						length += tpl.longest(reference)
+					}
 				}
 			}
 		}

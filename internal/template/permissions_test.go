@@ -23,10 +23,12 @@ var deployments = []deployment{
 	{"JwtSecretArn": secretARN, "LogUserKeyArn": parameterARN, "SecretKeyArn": keyARN},
 	{"JwtSecretArn": parameterARN},
 	{"JwtSecretArn": parameterARN, "SecretKeyArn": keyARN},
+	{"IceServers": "turn:a", "TurnSecretArn": parameterARN, "SecretKeyArn": keyARN},
+	{"IceServers": "turn:a", "TurnSecretArn": secretARN},
 	everything,
 }
 
-var everything = deployment{"AuthFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:tickets", "LogUserKeyArn": secretARN, "SecretKeyArn": keyARN, "JwtSecretArn": secretARN}
+var everything = deployment{"AuthFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:tickets", "LogUserKeyArn": secretARN, "SecretKeyArn": keyARN, "JwtSecretArn": secretARN, "IceServers": "turn:a", "TurnSecretArn": secretARN}
 
 const (
 	secretARN    = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:owt-AbCdEf"
@@ -84,8 +86,10 @@ func (tpl template) needed(function string, operations []string, d deployment) (
 			if d["AuthFunctionArn"] != "" {
 				need[grant{action: "lambda:InvokeFunction", resource: text(d["AuthFunctionArn"])}] = true
 			}
-			// Whoever asks a function may instead be asked to read a secret.
+			// Whoever asks a function may instead be asked to read a secret, and hands out
+			// credentials.
 			secret("JwtSecretArn")
+			secret("TurnSecretArn")
 		case service == "dynamodb":
 			need[grant{action: "dynamodb:" + name, resource: table}] = true
 		case service == "apigatewaymanagementapi" && method != "":

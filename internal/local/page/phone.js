@@ -17,22 +17,31 @@ const UNREACHABLE = 2201;
 export class Phone {
   onchange = () => {};
   onpeer = () => {};
+  onhushed = () => {};
 
   state = 'idle';
   peer; // the name of the other side
   connection; // a Peer
+  iceServers; // for it
   #me;
   #send;
   #media;
+  #ice;
   #call; // the name of the call
   #attempt; // this call, on this side
   #invites = false; // the other side has been told
   #timer;
 
-  /** @param {{send: (to: string, message: string) => Promise<void>, media: () => Promise<MediaStream | null>}} how */
-  constructor({ send, media }) {
+  /**
+   * @param {{
+   *   send: (to: string, message: string) => Promise<void>, media: () => Promise<MediaStream | null>,
+   *   ice: () => Promise<RTCIceServer[]>,
+   * }} how
+   */
+  constructor({ send, media, ice }) {
     this.#send = send;
     this.#media = media;
+    this.#ice = ice;
   }
 
   /** Under whose name calls are made. */
@@ -64,11 +73,11 @@ export class Phone {
     this.#connect(true);
   }
 
-  /** Turns camera and microphone on. Resolves with false if the call is over by then. */
+  /** Turns camera and microphone on, and asks for ICE servers. Resolves with false if the call is over by then. */
   async #prepare() {
     const attempt = this.#attempt;
-    const stream = await this.#media();
-    if (this.#attempt === attempt) this.stream = stream;
+    const [stream, iceServers] = await Promise.all([this.#media(), this.#ice()]);
+    if (this.#attempt === attempt) Object.assign(this, { stream, iceServers });
     else stop(stream);
     return this.#attempt === attempt;
   }
@@ -122,7 +131,7 @@ export class Phone {
         this.#end(message.busy ? 'busy' : 'declined');
         break;
       case 'bye':
-        this.#end('hung up');
+        this.#end(this.state === 'ringing' ? 'missed' : 'hung up');
         break;
       case 'description':
       case 'candidate':
@@ -157,10 +166,14 @@ export class Phone {
 
   #connect(offers) {
     const connection = new Peer({
-      send: (message) => this.#tell(message), polite: this.#polite, stream: this.stream ?? null, offers,
+      send: (message) => this.#tell(message), polite: this.#polite, stream: this.stream ?? null, iceServers: this.iceServers, offers,
     });
     this.connection = connection;
     this.onpeer(connection);
+    connection.onsaid = ({ bye, hushed }) => {
+      if (bye) this.#end('hung up');
+      else this.onhushed(hushed);
+    };
     connection.onstate = (state) => {
       if (state === 'connected') {
         clearTimeout(this.#timer);

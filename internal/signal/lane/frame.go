@@ -13,15 +13,27 @@ type Frame struct {
 	// Code, if not OK, is how the frame ends once it is taken: it cannot be
 	// delivered, and still has its place in the order.
 	Code Code
-	// Confirm marks a repeated authentication: the frame asks only for the name
-	// that the connection has, and is denied it if there is a Code.
-	Confirm bool
+	// Asks is what the frame asks of the service alone, so that there is nothing to
+	// post; if there is a Code it is denied that.
+	Asks Question
 }
+
+// Question is what a frame asks of the service.
+type Question uint8
+
+// The questions that have a place in the order.
+const (
+	AsksNothing Question = iota // it is a message
+	AsksName                    // a repeated authentication: the name that the connection has
+	AsksICE                     // ICE servers
+)
 
 // Body is where a store keeps what a held frame says.
 type Body struct {
 	Name string // which no other try to hold a frame has
 	Len  int    // of To and Data together, in bytes
+	// Digest is the frame's.
+	Digest uint32
 }
 
 // Len returns how much the frame counts toward [MaxHeldBytes], in bytes.
@@ -37,7 +49,7 @@ func (f Frame) Apart() bool { return f.Body.Name != "" }
 
 // Posts reports whether there is something to post; otherwise the frame ends with
 // its Code.
-func (f Frame) Posts() bool { return f.Code == OK && !f.Confirm }
+func (f Frame) Posts() bool { return f.Code == OK && f.Asks == AsksNothing }
 
 // Numbered is a frame with its number.
 type Numbered struct {

@@ -35,13 +35,19 @@ func (a *api) Delete(ctx context.Context, _ string, id signal.ConnectionID) erro
 	return err
 }
 
+// errorsOf is the domain's errors, by the gateway's.
+var errorsOf = map[error]error{
+	gateway.ErrGone:            signal.ErrGone,
+	gateway.ErrLimitExceeded:   signal.ErrBusy,
+	gateway.ErrPayloadTooLarge: signal.ErrTooLarge,
+}
+
 // translate maps the gateway's errors to the domain's.
 func translate(err error) error {
-	for theirs, ours := range map[error]error{
-		gateway.ErrGone:            signal.ErrGone,
-		gateway.ErrLimitExceeded:   signal.ErrBusy,
-		gateway.ErrPayloadTooLarge: signal.ErrTooLarge,
-	} {
+	if err == nil {
+		return nil
+	}
+	for theirs, ours := range errorsOf {
 		if errors.Is(err, theirs) {
 			return fmt.Errorf("%w: %w", ours, err)
 		}

@@ -23,6 +23,8 @@ const (
 // announced once that is out, all else at once. It does not know the service, of which
 // all would be in each binary: what is in a context may be reflected on.
 type announcements struct {
+	context.Context // of the work before the answer, by which it is found what is to be announced
+
 	pause func() bool // waits before each post, and reports whether there is time left; nil: there is
 	mu    sync.Mutex
 	ctx   context.Context // of the work; nil: it has not begun
@@ -32,11 +34,19 @@ type announcements struct {
 
 type announcementsKey struct{}
 
+// Value implements [context.Context].
+func (a *announcements) Value(key any) any {
+	if key == (announcementsKey{}) {
+		return a
+	}
+	return a.Context.Value(key)
+}
+
 // announcing returns a context by which what is changed is announced beside the work
 // that [Service.announced] returns.
-func announcing(ctx context.Context) (context.Context, *announcements) {
-	a := new(announcements)
-	return context.WithValue(ctx, announcementsKey{}, a), a
+func (a *announcements) announcing(ctx context.Context) context.Context {
+	a.Context = ctx
+	return a
 }
 
 // announcingIn does work, and announces beside it what that changes.

@@ -155,7 +155,7 @@ func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed
 	}
 	var tat lane.TAT // the latest of those that the user's connections have left
 	for range claimTries {
-		err = s.untilKnown(ctx, func() error {
+		err = s.untilKnown(ctx, func(lane.Instant) error {
 			claimed, err = s.Store.Claim(ctx, claim)
 			return err
 		})
@@ -227,7 +227,7 @@ func (s *Service) authenticateAgain(ctx context.Context, c Connection, in Authen
 	}
 	switch {
 	case in.Number != NoNumber && in.Number != c.Lane.Open:
-		return s.send(ctx, c.Peer, Send{Number: in.Number, Frame: again})
+		return s.sendNumbered(ctx, c.Peer, Send{Number: in.Number, Frame: again})
 	case again.Code == lane.OK:
 		return reply(Welcome{Number: in.Number, User: c.User})
 	default:

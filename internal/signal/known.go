@@ -26,12 +26,12 @@ const (
 var errNotKnown = errors.New("outcome is not known")
 
 // untilKnown makes a call of the store until its outcome is known, for [knownWithin]
-// at most, and [busyWithin] if it is only refused. The call must do no harm if it
-// is made again.
-func (s *Service) untilKnown(ctx context.Context, call func() error) error {
-	began, pause, within := s.Clock.Now(), retryFirst, busyWithin
-	for {
-		err := call()
+// at most, and [busyWithin] if it is only refused. The call, which is told the time,
+// must do no harm if it is made again.
+func (s *Service) untilKnown(ctx context.Context, call func(now lane.Instant) error) error {
+	now := s.Clock.Now()
+	for began, pause, within := now, retryFirst, busyWithin; ; now = s.Clock.Now() {
+		err := call(now)
 		switch {
 		case err == nil, errors.Is(err, ErrNewerClaim):
 			return err
@@ -51,8 +51,8 @@ func (s *Service) untilKnown(ctx context.Context, call func() error) error {
 
 // get reads the record of a connection.
 func (s *Service) get(ctx context.Context, id ConnectionID) (c Connection, err error) {
-	err = s.untilKnown(ctx, func() error {
-		c, err = s.Store.Get(ctx, id, s.Clock.Now())
+	err = s.untilKnown(ctx, func(now lane.Instant) error {
+		c, err = s.Store.Get(ctx, id, now)
 		return err
 	})
 	return c, err
@@ -60,8 +60,8 @@ func (s *Service) get(ctx context.Context, id ConnectionID) (c Connection, err e
 
 // getEnded reads a record, whether the connection has ended or not.
 func (s *Service) getEnded(ctx context.Context, id ConnectionID) (c Connection, err error) {
-	err = s.untilKnown(ctx, func() error {
-		c, err = s.Store.GetEnded(ctx, id, s.Clock.Now())
+	err = s.untilKnown(ctx, func(now lane.Instant) error {
+		c, err = s.Store.GetEnded(ctx, id, now)
 		return err
 	})
 	return c, err

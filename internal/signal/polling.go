@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // lookFirst and lookMost are the shortest and the longest pause between two
@@ -197,8 +199,8 @@ func (s *Service) failUpgrade(ctx context.Context, p Peer, err error) Reply {
 // updateLobby makes a move that may be tried again. It returns the record before
 // it.
 func (s *Service) updateLobby(ctx context.Context, id LobbyID, m LobbyMove) (l Lobby, made bool, err error) {
-	err = s.untilKnown(ctx, func() error {
-		l, made, err = s.Store.UpdateLobby(ctx, id, m, s.Clock.Now())
+	err = s.untilKnown(ctx, func(now lane.Instant) error {
+		l, made, err = s.Store.UpdateLobby(ctx, id, m, now)
 		return err
 	})
 	return l, made, err

@@ -124,8 +124,8 @@ func (v *invocation) replayBeside(ctx context.Context, as Recovery, at Claimed) 
 
 // standing reads where the numbers stand, if the connection still owns the name.
 func (r *replay) standing(ctx context.Context) (at Claimed, err error) {
-	err = r.untilKnown(ctx, func() error {
-		at, err = r.Store.Standing(ctx, r.conn.User, r.Clock.Now())
+	err = r.untilKnown(ctx, func(now lane.Instant) error {
+		at, err = r.Store.Standing(ctx, r.conn.User, now)
 		return err
 	})
 	if errors.Is(err, ErrOffline) || err == nil && (at.Owner.ID != r.conn.ID || at.Epoch != r.epoch) {
@@ -198,7 +198,7 @@ func (r *replay) step(ctx context.Context, to int64) error {
 // there was something under it if history was deleted so far.
 func (r *replay) read(ctx context.Context, to int64) (missing []int64, err error) {
 	var history []Kept
-	err = r.untilKnown(ctx, func() error { // a post may have begun before
+	err = r.untilKnown(ctx, func(lane.Instant) error { // a post may have begun before
 		history, err = r.Store.History(ctx, r.conn.User, r.epoch, r.next-MaxBatch+1, to)
 		return err
 	})
@@ -258,7 +258,7 @@ func (r *replay) void(ctx context.Context, missing []int64) error {
 	failed := make([]error, len(missing))
 	until := r.Clock.Now().Add(r.RecoverFor)
 	r.sideBySide(len(missing), voidsAtOnce, func(i int) {
-		failed[i] = r.untilKnown(ctx, func() error {
+		failed[i] = r.untilKnown(ctx, func(lane.Instant) error {
 			return r.Store.Void(ctx, r.conn.User, r.epoch, missing[i], until)
 		})
 	})

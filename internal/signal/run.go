@@ -109,7 +109,8 @@ func (st *stream) delivery(f lane.Numbered, after int, from Connection) Event {
 func (v *invocation) postRun(ctx context.Context, run []lane.Numbered) posted {
 	run = v.fetch(ctx, run)
 	p := posted{run: run, fetched: run, codes: make([]lane.Code, len(run)), taken: v.conn.Lane.Taken}
-	for open := v.streams(&p); len(open) > 0 && v.mayPost(ctx); {
+	now := v.Clock.Now()
+	for open := v.streams(&p, now); len(open) > 0 && v.mayPost(ctx, now); now = v.Clock.Now() {
 		if len(open) == 1 {
 			v.postStream(ctx, v.conn, &open[0], v.conn.Lane.LeasedAt)
 		} else {
@@ -132,8 +133,8 @@ func (v *invocation) postSideBySide(ctx context.Context, from Connection, open [
 
 // streams parts a run by receiver. Frames that the rate does not allow, which are
 // the last ones, or that have nothing to post, have ended with that.
-func (v *invocation) streams(p *posted) []stream {
-	list, now := v.one[:0], v.Clock.Now()
+func (v *invocation) streams(p *posted, now lane.Instant) []stream {
+	list := v.one[:0]
 	for i := range p.run {
 		f := &p.run[i]
 		refuseTooLarge(v.conn.User, &f.Frame)
@@ -180,21 +181,19 @@ func (s *Service) postUnnumbered(ctx context.Context, from Connection, f lane.Fr
 func (s *Service) postStream(ctx context.Context, from Connection, st *stream, leasedAt lane.Instant) {
 	defer st.kept()
 	for st.left > 0 {
-		if st.routed == 0 || !s.mayStart(st.routedAt) {
-			st.abandon(st.route.Seq, st.routed)
-			if err := s.routeStream(ctx, st); err != nil {
-				st.ended(st.left, codeOf(err))
-				return
-			}
+		now, err := s.routeStream(ctx, st)
+		if err != nil {
+			st.ended(st.left, codeOf(err))
+			return
 		}
-		if !s.mayStart(leasedAt) {
+		if !mayStart(leasedAt, now) {
 			return
 		}
 		to, voids := st.route.Peer, st.voids
 		seq := st.route.Seq
 		e, n := st.event(from)
 		st.route.Seq, st.routed = st.route.Seq+int64(n), st.routed-n
-		err := s.Pusher.Post(ctx, to, e)
+		err = s.Pusher.Post(ctx, to, e)
 		if err != nil {
 			st.voids = voids
 		}
@@ -221,16 +220,23 @@ func (s *Service) postStream(ctx context.Context, from Connection, st *stream, l
 	}
 }
 
-// routeStream routes the next frames of a stream.
-func (s *Service) routeStream(ctx context.Context, st *stream) (err error) {
+// routeStream routes the next frames of a stream, unless they are, and may still be
+// posted by that. It returns the time.
+func (s *Service) routeStream(ctx context.Context, st *stream) (now lane.Instant, err error) {
+	if st.routed > 0 {
+		if now = s.Clock.Now(); mayStart(st.routedAt, now) {
+			return now, nil
+		}
+		st.abandon(st.route.Seq, st.routed)
+	}
 	st.routed = min(st.left, maxRouted)
-	err = s.untilKnown(ctx, func() error {
-		st.route, err = s.Store.Route(ctx, st.to, st.routed, s.Clock.Now())
+	err = s.untilKnown(ctx, func(now lane.Instant) error {
+		st.route, err = s.Store.Route(ctx, st.to, st.routed, now)
 		return err
 	})
 	if err != nil && !errors.Is(err, ErrOffline) {
 		s.Log.ErrorContext(ctx, "route failed", "user", st.to, "error", err)
 	}
 	st.routedAt = s.Clock.Now()
-	return err
+	return st.routedAt, err
 }

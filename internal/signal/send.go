@@ -9,7 +9,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// The path of a message, from the top down: send submits it to the sender's
+// The path of a message, from the top down: sendNumbered submits it to the sender's
 // lane; if the lane has given it to this invocation, postRun (run.go) posts it
 // and what follows it, and drain continues with what came meanwhile. Otherwise
 // the frame is held on the lane for the invocation that holds the lease, and is
@@ -34,19 +34,18 @@ const (
 	muchHeld = 16
 )
 
-// send sends a message. One with a number goes in the order of the numbers,
-// and its ack may come from another invocation; one without goes at once, and
-// is answered only if it fails.
-func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
-	if in.Number == NoNumber {
-		return s.sendUnnumbered(ctx, p, Sends{in})
-	}
-	return s.sendRun(ctx, p, []lane.Numbered{{N: in.Number, Frame: in.Frame}}, in.Look)
+// sendNumbered sends a message that goes in the order of the numbers. Its ack may
+// come from another invocation. It takes no more memory than the invocation does.
+func (s *Service) sendNumbered(ctx context.Context, p Peer, in Send) Reply {
+	v := s.invocation(Connection{Peer: p, Lane: lane.New()})
+	v.own[0] = lane.Numbered{N: in.Number, Frame: in.Frame}
+	r := v.sendRun(v.changes.announcing(ctx), p, v.own[:], in.Look)
+	r.After = s.announced(&v.changes, r.After)
+	return r
 }
 
 // sendRun sends messages with consecutive numbers.
-func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered, look bool) Reply {
-	v := s.invocation(Connection{Peer: p, Lane: lane.New()})
+func (v *invocation) sendRun(ctx context.Context, p Peer, run []lane.Numbered, look bool) Reply {
 	a, err := v.submit(ctx, run, look)
 	r := v.answer(ctx, p, run, a, err)
 	r.Seen, r.Look = v.seen, !v.conn.Lane.Opened() || len(v.conn.Lane.Held) >= muchHeld
@@ -99,15 +98,17 @@ func (v *invocation) finished(frames []lane.Finished) Reply {
 // connection.
 type invocation struct {
 	*Service
-	id       string        // as a holder of the lease
-	conn     Connection    // the record as last seen
-	observed lane.Observed // what it has seen of the lane
-	expired  bool          // its lease may have expired: it posts no more
-	lost     bool          // another invocation has expired its lease, and answers
-	acked    func() bool   // waits for the acks under way; false: the sender is gone. Nil: there were none
-	one      [1]stream     // room for those of most runs
-	mayHold  []int64       // frames that it may have held, unknown to it
-	seen     bool          // conn is the record, as it once was
+	id       string           // as a holder of the lease
+	conn     Connection       // the record as last seen
+	observed lane.Observed    // what it has seen of the lane
+	expired  bool             // its lease may have expired: it posts no more
+	lost     bool             // another invocation has expired its lease, and answers
+	acked    func() bool      // waits for the acks under way; false: the sender is gone. Nil: there were none
+	own      [1]lane.Numbered // room for what most frames bring,
+	one      [1]stream        // and for the streams of most runs
+	mayHold  []int64          // frames that it may have held, unknown to it
+	seen     bool             // conn is the record, as it once was
+	changes  announcements
 	lingering
 }
 
@@ -199,8 +200,8 @@ func (v *invocation) answeredByAnother(f lane.Numbered, code lane.Code) bool {
 // not known whether the update was made.
 func (v *invocation) update(ctx context.Context, u Update) (made bool, err error) {
 	var c Connection
-	err = v.untilKnown(ctx, func() (err error) {
-		c, made, err = v.Store.Update(ctx, v.conn.ID, u, v.Clock.Now())
+	err = v.untilKnown(ctx, func(now lane.Instant) (err error) {
+		c, made, err = v.Store.Update(ctx, v.conn.ID, u, now)
 		if codeOf(err) == lane.CodeUnavailable {
 			for _, f := range u.Change.Hold {
 				v.mayHold = append(v.mayHold, f.N)
@@ -303,18 +304,19 @@ func (v *invocation) goOn(finished posted, next []lane.Numbered, ok bool) After 
 
 // mayPost reports whether the lease lasts long enough to start a post now, and
 // renews it where it must.
-func (v *invocation) mayPost(ctx context.Context) bool {
+func (v *invocation) mayPost(ctx context.Context, now lane.Instant) bool {
 	for range renewTries {
 		switch {
 		case v.expired:
 			return false
-		case v.mayStart(v.conn.Lane.LeasedAt):
+		case mayStart(v.conn.Lane.LeasedAt, now):
 			return true
 		}
-		if made, err := v.renew(ctx, v.Clock.Now()); err != nil || !made {
+		if made, err := v.renew(ctx, now); err != nil || !made {
 			v.lost = err == nil && v.conn.Lane.Holder != v.id
 			break
 		}
+		now = v.Clock.Now()
 	}
 	v.expired = true
 	return false
@@ -322,8 +324,8 @@ func (v *invocation) mayPost(ctx context.Context) bool {
 
 // mayStart reports whether a post may start now under a lease that was taken or
 // renewed at that time; or under a number that was reserved then.
-func (s *Service) mayStart(at lane.Instant) bool {
-	return s.Clock.Now().Sub(at) <= lane.PostStartWithin
+func mayStart(at, now lane.Instant) bool {
+	return now.Sub(at) <= lane.PostStartWithin
 }
 
 // renew renews the lease, if need be on the lane of a connection that has ended

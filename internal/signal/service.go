@@ -129,9 +129,15 @@ func (r Reply) and(o Reply) Reply {
 // Receive does what a client asks. It never fails: what goes wrong becomes
 // part of the answer. The peer's protocol may be a guess by the frame's form.
 func (s *Service) Receive(ctx context.Context, p Peer, in Input) Reply {
-	ctx, changes := announcing(ctx)
-	r := s.receive(ctx, p, in)
-	r.After = s.announced(changes, r.After)
+	var r Reply
+	if m, ok := in.(Send); ok && m.Number != NoNumber {
+		s.Count(MetricMessages, 1)
+		r = s.sendNumbered(ctx, p, m)
+	} else {
+		a := new(announcements)
+		r = s.receive(a.announcing(ctx), p, in)
+		r.After = s.announced(a, r.After)
+	}
 	r.Events = r.to.batched(r.Events)
 	for _, e := range r.Events {
 		s.countAnswer(e)
@@ -139,11 +145,12 @@ func (s *Service) Receive(ctx context.Context, p Peer, in Input) Reply {
 	return r
 }
 
+// receive does what is not [Service.sendNumbered]'s.
 func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 	switch in := in.(type) {
 	case Send:
 		s.Count(MetricMessages, 1)
-		return s.send(ctx, p, in)
+		return s.sendUnnumbered(ctx, p, Sends{in})
 	case Sends:
 		s.Count(MetricMessages, len(in))
 		return s.sendBatch(ctx, p, in)

@@ -7,7 +7,8 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// sendUnnumbered sends messages without a place in any order, one after the other.
+// sendUnnumbered sends messages without a place in any order, at once and one after
+// the other. One is answered only if it fails, or asks for it.
 func (s *Service) sendUnnumbered(ctx context.Context, p Peer, in Sends) Reply {
 	c, err := s.get(ctx, p.ID)
 	v := s.invocation(c)

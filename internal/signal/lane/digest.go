@@ -1,9 +1,6 @@
 package lane
 
-import (
-	"cmp"
-	"hash/fnv"
-)
+import "cmp"
 
 // MaxDigests is for how many of the last numbers a lane remembers which messages
 // they were: as many as a client may have on their way.
@@ -21,13 +18,26 @@ func (f Frame) Digest() uint32 {
 	if f.Apart() {
 		return f.Body.Digest
 	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte{byte(f.Asks)})
-	_, _ = h.Write([]byte(f.To))
-	_, _ = h.Write([]byte{0})
-	_, _ = h.Write(f.Data)
-	return max(1, h.Sum32())
+	h := fnv32(fnvBasis).add(byte(f.Asks))
+	for i := range len(f.To) {
+		h = h.add(f.To[i])
+	}
+	h = h.add(0)
+	for _, b := range f.Data {
+		h = h.add(b)
+	}
+	return max(1, uint32(h))
 }
+
+// fnv32 is a hash under way (FNV-1a, 32 bits). That of hash/fnv takes memory for each.
+type fnv32 uint32
+
+const (
+	fnvBasis = 2166136261
+	fnvPrime = 16777619
+)
+
+func (h fnv32) add(b byte) fnv32 { return (h ^ fnv32(b)) * fnvPrime }
 
 // of returns the digest of number n, 0 if none is known.
 func (d Digests) of(n int64) uint32 {
@@ -51,9 +61,13 @@ func (d Digests) and(more Digests) Digests {
 	}
 	first = max(first, more.Last-MaxDigests+1)
 	sums := make([]uint32, more.Last-first+1)
-	for i := range sums {
-		n := first + int64(i)
-		sums[i] = cmp.Or(more.of(n), d.of(n))
+	if len(d.Sums) > 0 && first <= d.Last {
+		copy(sums, d.Sums[first-d.first():])
+	}
+	for i, sum := range more.Sums {
+		if at := more.first() + int64(i) - first; at >= 0 && sum != 0 {
+			sums[at] = sum
+		}
 	}
 	return Digests{more.Last, sums}
 }

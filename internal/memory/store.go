@@ -103,11 +103,11 @@ func (s *Store) Update(_ context.Context, id signal.ConnectionID, u signal.Updat
 	if !ok || c.Ended && !u.Ended {
 		return signal.Connection{}, false, signal.ErrNoConnection
 	}
-	if !c.Allows(u, now) {
-		return copied(c), false, nil
+	made := c.Allows(&u, now)
+	if made {
+		c.Apply(&u)
 	}
-	*c = c.Applied(u)
-	return copied(c), true, nil
+	return copied(c), made, nil
 }
 
 // Fetch implements [signal.ConnectionStore]: nothing is apart.

@@ -155,7 +155,7 @@ func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed
 	}
 	var tat lane.TAT // the latest of those that the user's connections have left
 	for range claimTries {
-		err = s.untilKnown(ctx, func(lane.Instant) error {
+		err = s.untilKnown(ctx, s.Clock.Now(), func(lane.Instant) error {
 			claimed, err = s.Store.Claim(ctx, claim)
 			return err
 		})
@@ -188,7 +188,7 @@ func (v *invocation) open(ctx context.Context, id Identity, from lane.Lane) (lan
 		m := v.conn.Lane.Start(from, v.id, v.Clock.Now())
 		u := updateBy(m)
 		u.Opening = &Opening{User: id.User, Until: id.Expires, Attributes: id.Attributes}
-		made, err := v.update(ctx, u)
+		made, err := v.update(ctx, u, v.Clock.Now())
 		switch {
 		case err != nil:
 			return lane.Move{}, err

@@ -192,7 +192,7 @@ func (v *invocation) markJoining(ctx context.Context) error {
 		}
 		u := updateBy(v.conn.Lane.Stay())
 		u.Joining = true
-		if _, err := v.update(ctx, u); err != nil {
+		if _, err := v.update(ctx, u, v.Clock.Now()); err != nil {
 			return err
 		}
 	}

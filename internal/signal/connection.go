@@ -112,16 +112,15 @@ type Opening struct {
 func updateBy(m lane.Move) Update { return Update{Move: m, NotRevoked: m.NewWork()} }
 
 // Allows reports whether u may be made now.
-func (c Connection) Allows(u Update, now lane.Instant) bool {
+func (c *Connection) Allows(u *Update, now lane.Instant) bool {
 	return c.Ended == u.Ended && (!u.NotRevoked || !c.Revoked(now)) &&
 		(u.Revocation == nil || c.Revocation.Code == lane.OK) &&
 		(u.Speaks == nil || slices.Contains(u.Speaks, c.Protocol)) &&
 		(u.Succession == nil || c.Next == u.Succession.From) && c.Lane.Allows(u.Move)
 }
 
-// Applied returns the connection after the update, which it must allow. It
-// changes the lane's map of held frames in place.
-func (c Connection) Applied(u Update) Connection {
+// Apply makes the update, which the connection must allow, in place.
+func (c *Connection) Apply(u *Update) {
 	c.Lane.Apply(u.Move)
 	if o := u.Opening; o != nil {
 		c.User, c.Until, c.Attributes = o.User, o.Until, o.Attributes
@@ -133,7 +132,6 @@ func (c Connection) Applied(u Update) Connection {
 	if u.Succession != nil {
 		c.Next = u.Succession.To
 	}
-	return c
 }
 
 // EndedAt returns the connection once it has ended: what it held is given up.

@@ -28,8 +28,7 @@ var errNotKnown = errors.New("outcome is not known")
 // untilKnown makes a call of the store until its outcome is known, for [knownWithin]
 // at most, and [busyWithin] if it is only refused. The call, which is told the time,
 // must do no harm if it is made again.
-func (s *Service) untilKnown(ctx context.Context, call func(now lane.Instant) error) error {
-	now := s.Clock.Now()
+func (s *Service) untilKnown(ctx context.Context, now lane.Instant, call func(now lane.Instant) error) error {
 	for began, pause, within := now, retryFirst, busyWithin; ; now = s.Clock.Now() {
 		err := call(now)
 		switch {
@@ -51,7 +50,7 @@ func (s *Service) untilKnown(ctx context.Context, call func(now lane.Instant) er
 
 // get reads the record of a connection.
 func (s *Service) get(ctx context.Context, id ConnectionID) (c Connection, err error) {
-	err = s.untilKnown(ctx, func(now lane.Instant) error {
+	err = s.untilKnown(ctx, s.Clock.Now(), func(now lane.Instant) error {
 		c, err = s.Store.Get(ctx, id, now)
 		return err
 	})
@@ -60,7 +59,7 @@ func (s *Service) get(ctx context.Context, id ConnectionID) (c Connection, err e
 
 // getEnded reads a record, whether the connection has ended or not.
 func (s *Service) getEnded(ctx context.Context, id ConnectionID) (c Connection, err error) {
-	err = s.untilKnown(ctx, func(now lane.Instant) error {
+	err = s.untilKnown(ctx, s.Clock.Now(), func(now lane.Instant) error {
 		c, err = s.Store.GetEnded(ctx, id, now)
 		return err
 	})

@@ -124,7 +124,7 @@ func (v *invocation) replayBeside(ctx context.Context, as Recovery, at Claimed) 
 
 // standing reads where the numbers stand, if the connection still owns the name.
 func (r *replay) standing(ctx context.Context) (at Claimed, err error) {
-	err = r.untilKnown(ctx, func(now lane.Instant) error {
+	err = r.untilKnown(ctx, r.Clock.Now(), func(now lane.Instant) error {
 		at, err = r.Store.Standing(ctx, r.conn.User, now)
 		return err
 	})
@@ -149,7 +149,7 @@ func (r *replay) spend(ctx context.Context) error {
 		case !r.Rate.Allows(l.TAT, frames-1, now):
 			return ErrBusy
 		}
-		if made, err := r.update(ctx, updateBy(l.Spending(l.TakeUnnumbered("", r.id, lane.Rate{}, now), r.Rate, frames, now))); err != nil || made {
+		if made, err := r.update(ctx, updateBy(l.Spending(l.TakeUnnumbered("", r.id, lane.Rate{}, now), r.Rate, frames, now)), now); err != nil || made {
 			return err
 		}
 	}
@@ -198,7 +198,7 @@ func (r *replay) step(ctx context.Context, to int64) error {
 // there was something under it if history was deleted so far.
 func (r *replay) read(ctx context.Context, to int64) (missing []int64, err error) {
 	var history []Kept
-	err = r.untilKnown(ctx, func(lane.Instant) error { // a post may have begun before
+	err = r.untilKnown(ctx, r.Clock.Now(), func(lane.Instant) error { // a post may have begun before
 		history, err = r.Store.History(ctx, r.conn.User, r.epoch, r.next-MaxBatch+1, to)
 		return err
 	})
@@ -258,7 +258,7 @@ func (r *replay) void(ctx context.Context, missing []int64) error {
 	failed := make([]error, len(missing))
 	until := r.Clock.Now().Add(r.RecoverFor)
 	r.sideBySide(len(missing), voidsAtOnce, func(i int) {
-		failed[i] = r.untilKnown(ctx, func(lane.Instant) error {
+		failed[i] = r.untilKnown(ctx, r.Clock.Now(), func(lane.Instant) error {
 			return r.Store.Void(ctx, r.conn.User, r.epoch, missing[i], until)
 		})
 	})

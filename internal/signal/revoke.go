@@ -105,7 +105,7 @@ func (v *invocation) markRevoked(ctx context.Context, why lane.Code) ([]lane.Num
 		u := updateBy(v.conn.Lane.Revoke())
 		u.Revocation = &Revocation{why, v.id, v.Clock.Now()}
 		held = u.Change.Unhold
-		if _, err := v.update(ctx, u); err != nil {
+		if _, err := v.update(ctx, u, v.Clock.Now()); err != nil {
 			return nil, err // it may have been taken before the connection ended, or is still held
 		}
 	}

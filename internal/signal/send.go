@@ -121,18 +121,20 @@ func (s *Service) invocation(c Connection) *invocation {
 // now this invocation's to post. If it is to look first, it tries nothing that the
 // lane would refuse.
 func (v *invocation) submit(ctx context.Context, run []lane.Numbered, look bool) (lane.Arrival, error) {
-	p, a := v.conn.Peer, lane.Arrival{Move: lane.Take(run, v.id, v.Clock.Now())}
+	now := v.Clock.Now()
+	p, a := v.conn.Peer, lane.Arrival{Move: lane.Take(run, v.id, now)}
 	if look {
 		err := v.reload(ctx)
+		now = v.Clock.Now()
 		switch {
 		case err != nil:
 			return lane.Arrival{}, err
 		case v.misread(p, v.conn):
 			return lane.Arrival{}, errMisread
-		case v.conn.Revoked(v.Clock.Now()):
+		case v.conn.Revoked(now):
 			return lane.Arrival{}, errRevoked
 		}
-		a = v.arrival(run)
+		a = v.arrival(run, now)
 	}
 	var takes []lane.Arrival
 	for range decideTries {
@@ -142,7 +144,7 @@ func (v *invocation) submit(ctx context.Context, run []lane.Numbered, look bool)
 		before, kind := v.conn.Lane, a.Move.Kind
 		u := updateBy(a.Move)
 		u.Speaks = v.alike(p)
-		made, err := v.update(ctx, u)
+		made, err := v.update(ctx, u, now)
 		if err == nil && v.misread(p, v.conn) {
 			return lane.Arrival{}, errMisread
 		}
@@ -165,14 +167,15 @@ func (v *invocation) submit(ctx context.Context, run []lane.Numbered, look bool)
 			v.Count(MetricHeld, len(a.Move.Change.Hold))
 			return a, nil
 		}
-		a = v.arrival(run)
+		now = v.Clock.Now()
+		a = v.arrival(run, now)
 	}
 	return lane.Arrival{}, ErrContended
 }
 
 // arrival decides about frames that this invocation submits.
-func (v *invocation) arrival(run []lane.Numbered) lane.Arrival {
-	return v.leaveToOthers(v.conn.Lane.DecideArrival(run, v.id, v.observed, v.Clock.Now()))
+func (v *invocation) arrival(run []lane.Numbered, now lane.Instant) lane.Arrival {
+	return v.leaveToOthers(v.conn.Lane.DecideArrival(run, v.id, v.observed, now))
 }
 
 // leaveToOthers makes frames pending that others acknowledge.
@@ -198,9 +201,9 @@ func (v *invocation) answeredByAnother(f lane.Numbered, code lane.Code) bool {
 // the record as it is now. errRevoked if the connection may not make it any
 // more; any error but the store's named ones means that after [knownWithin] it is
 // not known whether the update was made.
-func (v *invocation) update(ctx context.Context, u Update) (made bool, err error) {
+func (v *invocation) update(ctx context.Context, u Update, now lane.Instant) (made bool, err error) {
 	var c Connection
-	err = v.untilKnown(ctx, func(now lane.Instant) (err error) {
+	err = v.untilKnown(ctx, now, func(now lane.Instant) (err error) {
 		c, made, err = v.Store.Update(ctx, v.conn.ID, u, now)
 		if codeOf(err) == lane.CodeUnavailable {
 			for _, f := range u.Change.Hold {
@@ -212,7 +215,7 @@ func (v *invocation) update(ctx context.Context, u Update) (made bool, err error
 	if err != nil {
 		return false, err
 	}
-	v.see(c)
+	v.see(&c)
 	made = made || u.Made(c.Lane)
 	if !made && u.NotRevoked && c.Revoked(v.Clock.Now()) {
 		return false, errRevoked
@@ -221,8 +224,8 @@ func (v *invocation) update(ctx context.Context, u Update) (made bool, err error
 }
 
 // see takes in the record as it was read.
-func (v *invocation) see(c Connection) {
-	v.conn, v.seen = c, true
+func (v *invocation) see(c *Connection) {
+	v.conn, v.seen = *c, true
 	v.observed = v.observed.Look(c.Lane, v.Clock.Now())
 }
 
@@ -333,10 +336,10 @@ func mayStart(at, now lane.Instant) bool {
 func (v *invocation) renew(ctx context.Context, now lane.Instant) (made bool, err error) {
 	u := updateBy(v.conn.Lane.Renew(v.id, now))
 	u.Ended = v.conn.Ended
-	made, err = v.update(ctx, u)
+	made, err = v.update(ctx, u, now)
 	if errors.Is(err, ErrNoConnection) && !u.Ended {
 		u.Ended = true
-		return v.update(ctx, u)
+		return v.update(ctx, u, v.Clock.Now())
 	}
 	return made, err
 }
@@ -351,7 +354,7 @@ func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []l
 		m := v.conn.Lane.Spending(v.conn.Lane.Finish(p.undelivered, more, v.id, now), v.Rate, p.spent, now)
 		u := updateBy(m)
 		u.Ended, u.Spent, p.fetched = v.conn.Ended, p.fetched, nil
-		made, err := v.update(ctx, u)
+		made, err := v.update(ctx, u, now)
 		switch {
 		case errors.Is(err, ErrNoConnection) && !u.Ended:
 			v.conn.Ended, v.conn.Lane.Held, more = true, nil, false // what is held is given up
@@ -502,7 +505,7 @@ func (v *invocation) watch(ctx context.Context, n int64) []lane.Numbered {
 // if the connection has ended or is revoked.
 func (v *invocation) help(ctx context.Context, m lane.Move) (run []lane.Numbered, done bool, err error) {
 	before := v.conn.Lane
-	made, err := v.update(ctx, updateBy(m))
+	made, err := v.update(ctx, updateBy(m), v.Clock.Now())
 	switch {
 	case errors.Is(err, ErrNoConnection):
 		return nil, true, nil
@@ -524,7 +527,7 @@ func (v *invocation) help(ctx context.Context, m lane.Move) (run []lane.Numbered
 func (v *invocation) reload(ctx context.Context) error {
 	c, err := v.get(ctx, v.conn.ID)
 	if err == nil {
-		v.see(c)
+		v.see(&c)
 	}
 	return err
 }

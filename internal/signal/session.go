@@ -127,7 +127,7 @@ func (v *invocation) precede(ctx context.Context, c Connection) (Connection, err
 		}
 		u := updateBy(v.conn.Lane.Resume())
 		u.Ended, u.Succession = true, &Succession{v.conn.Next, c.ID}
-		if made, err := v.update(ctx, u); err != nil || made {
+		if made, err := v.update(ctx, u, v.Clock.Now()); err != nil || made {
 			return c, err
 		}
 	}
@@ -142,13 +142,13 @@ func (v *invocation) awaitIdle(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("get connection %s: %w", v.conn.ID, err)
 		}
-		v.see(c)
+		v.see(&c)
 		d := c.Lane.DecideIdle(v.id, v.observed, v.Clock.Now())
 		switch d.Action {
 		case lane.MakeMove:
 			u := updateBy(*d.Move)
 			u.Ended = true
-			made, err := v.update(ctx, u)
+			made, err := v.update(ctx, u, v.Clock.Now())
 			if err != nil {
 				return err
 			}

@@ -110,7 +110,7 @@ func (v *invocation) takeUnnumbered(ctx context.Context, id string) (bool, error
 		case id == "" && !v.Rate.Limited():
 			return true, nil
 		}
-		if made, err := v.update(ctx, updateBy(l.TakeUnnumbered(id, v.id, v.Rate, now))); err != nil || made {
+		if made, err := v.update(ctx, updateBy(l.TakeUnnumbered(id, v.id, v.Rate, now)), now); err != nil || made {
 			return made, err
 		}
 	}

@@ -124,7 +124,8 @@ func (s mutatedStore) Update(ctx context.Context, id signal.ConnectionID, u sign
 	c, made, err := s.Store.Update(ctx, id, u, now)
 	if s.mutation == AckFirst && u.Kind == lane.KindFinish && errors.Is(err, errUnknown) {
 		if c, err := s.Store.(store).Store.GetEnded(ctx, id, now); err == nil { //nolint:forcetypeassert // it is that under every mutation
-			return c.Applied(u), true, nil
+			c.Apply(&u)
+			return c, true, nil
 		}
 	}
 	if s.mutation == Credulous && !made {

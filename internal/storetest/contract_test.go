@@ -218,7 +218,7 @@ func (s *suite) ended(t *testing.T, session string) signal.Connection {
 	got, err = s.GetEnded(ctx, c.ID, now)
 	equal(t, got, c, err)
 	got, made := s.update(t, c.ID, finish)
-	c = c.Applied(finish)
+	c.Apply(&finish)
 	if equal(t, got, c, nil); !made {
 		t.Error("the owner at work could not finish")
 	}
@@ -341,11 +341,11 @@ func (s *suite) updatesAsPure(t *testing.T) {
 			case err != nil:
 				r.Fatalf("%+v: %v", u, err)
 			}
-			if made != want.Allows(u, now) {
+			if made != want.Allows(&u, now) {
 				r.Fatalf("made %v, the pure record says otherwise\nlane %+v\nupdate %+v", made, want.Lane, u)
 			}
 			if made {
-				want = want.Applied(u)
+				want.Apply(&u)
 			}
 			if !reflect.DeepEqual(normal(got), normal(want)) {
 				r.Fatalf("after %+v\n got %+v\nwant %+v", u, got, want)

@@ -101,7 +101,7 @@ type Outcomes struct {
 }
 
 // Allows reports whether the guard of m holds for l.
-func (l Lane) Allows(m Move) bool {
+func (l *Lane) Allows(m Move) bool {
 	g := m.Guard
 	if !g.Done.Allows(l.Done) || !g.Taken.Allows(l.Taken) || !g.Holder.Allows(l.Holder) ||
 		!g.LeasedAt.Allows(l.LeasedAt) || !g.Held.Allows(len(l.Held)) || !g.TAT.Allows(l.TAT) || !g.Unnumbered.Allows(l.newest()) {

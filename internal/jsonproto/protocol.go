@@ -240,7 +240,8 @@ type frame struct {
 
 func read(b []byte) (frame, error) {
 	var f frame
-	members, err := rawjson.Members(b, maxMembers)
+	var room [4]rawjson.Member // enough for a message
+	members, err := rawjson.Members(room[:0], b, maxMembers)
 	if err != nil {
 		return f, fmt.Errorf("read frame: %w", err)
 	}

@@ -65,15 +65,15 @@ type Member struct {
 }
 
 // Members gives the members of a JSON object of at most limit members, in
-// their order. A name may occur more than once.
-func Members(data []byte, limit int) ([]Member, error) {
+// their order, appended to room. A name may occur more than once.
+func Members(room []Member, data []byte, limit int) ([]Member, error) {
 	s := scanner{data: data}
 	if s.peek() != '{' {
 		return nil, ErrSyntax
 	}
-	members := make([]Member, 0, 4)
+	members := room
 	err := s.each(0, '}', func() error {
-		if len(members) == limit {
+		if len(members)-len(room) == limit {
 			return ErrCount
 		}
 		start := s.pos
@@ -114,7 +114,7 @@ func AppendMembers(value json.RawMessage, members []Member) json.RawMessage {
 
 // First gives the value that members may follow, as [AppendMembers] has them.
 func First(value json.RawMessage) json.RawMessage {
-	s := scanner{data: value}
+	s := scanner{data: value, checked: true}
 	if s.value(0) != nil {
 		return value
 	}

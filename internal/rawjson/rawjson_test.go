@@ -27,13 +27,13 @@ func TestDepth(t *testing.T) {
 		}
 	}
 	deep := append(append([]byte(`{"a":`), nested(rawjson.MaxDepth)...), '}')
-	if _, err := rawjson.Members(deep, 1); !errors.Is(err, rawjson.ErrDepth) {
+	if _, err := rawjson.Members(nil, deep, 1); !errors.Is(err, rawjson.ErrDepth) {
 		t.Errorf("one deeper within an object: %v", err)
 	}
 }
 
 func TestMembers(t *testing.T) {
-	members, err := rawjson.Members([]byte(`{ "a" : 1.10 , "\u0062":{"x":[ ]},"a":"<é>" } `), 3)
+	members, err := rawjson.Members(nil, []byte(`{ "a" : 1.10 , "\u0062":{"x":[ ]},"a":"<é>" } `), 3)
 	if err != nil || len(members) != 3 {
 		t.Fatalf("%v, %v", members, err)
 	}
@@ -46,7 +46,7 @@ func TestMembers(t *testing.T) {
 		`{"a":1,"b":2}`: rawjson.ErrCount, `[]`: rawjson.ErrSyntax, `{"a" 1}`: rawjson.ErrSyntax, `{a:1}`: rawjson.ErrSyntax,
 		`{"a":}`: rawjson.ErrSyntax, `{"a":1}x`: rawjson.ErrSyntax, `{`: rawjson.ErrSyntax, ``: rawjson.ErrSyntax,
 	} {
-		if _, err := rawjson.Members([]byte(text), 1); !errors.Is(err, want) {
+		if _, err := rawjson.Members(nil, []byte(text), 1); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", text, err, want)
 		}
 	}
@@ -115,7 +115,7 @@ func FuzzMembers(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		members, err := rawjson.Members(data, 100)
+		members, err := rawjson.Members(nil, data, 100)
 		if err != nil || !utf8.Valid(data) {
 			return
 		}

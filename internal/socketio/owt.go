@@ -142,7 +142,10 @@ func (o OWT) Decode(frame []byte) (signal.Input, []byte, error) {
 }
 
 func (o OWT) decodePacket(payload []byte) (signal.Input, []byte, error) {
-	p, err := Decode(payload)
+	p, err := decode(payload)
+	if err == nil && p.Type != Event { // the JSON of which is looked at once, by Packet.Event
+		err = p.checkJSON()
+	}
 	switch {
 	case errors.Is(err, ErrBinary):
 		return signal.Unreadable{Code: lane.CodeUnsupported}, nil, err
@@ -194,7 +197,7 @@ func (o OWT) decodeNumbered(p Packet) (signal.Input, []byte, error) {
 	}
 	name, args, err := p.Event()
 	switch {
-	case err != nil && !p.HasID:
+	case err != nil && (!p.HasID || p.checkJSON() != nil):
 		return signal.Unreadable{Code: lane.CodeClient}, nil, err
 	case err != nil:
 		return signal.Send{Number: number, Frame: lane.Frame{Code: lane.CodeClient}}, nil, err
@@ -219,7 +222,8 @@ func message(args []json.RawMessage) (lane.Frame, error) {
 	if len(args) == 0 {
 		return refused, malformed("message without an argument")
 	}
-	members, err := rawjson.Members(args[0], maxMembers)
+	var room [4]rawjson.Member // enough for OWT's clients
+	members, err := rawjson.Members(room[:0], args[0], maxMembers)
 	if err != nil {
 		return refused, malformed("message is not an object")
 	}
@@ -274,7 +278,7 @@ func token(args []json.RawMessage) (string, error) {
 // readToken reads the member token of an object. An empty token and none are the
 // same.
 func readToken(object json.RawMessage) (string, error) {
-	members, err := rawjson.Members(object, maxMembers)
+	members, err := rawjson.Members(nil, object, maxMembers)
 	if err != nil {
 		return "", malformed("credentials are not an object")
 	}

@@ -75,6 +75,18 @@ type Packet struct {
 // none, and data that is not as said above. The namespace's comma may be missing where nothing follows, as C++ and early
 // Java clients write it.
 func Decode(payload []byte) (Packet, error) {
+	p, err := decode(payload)
+	if err == nil {
+		err = p.checkJSON()
+	}
+	if err != nil {
+		return Packet{}, err
+	}
+	return p, nil
+}
+
+// decode is [Decode], but for the packet's data being JSON.
+func decode(payload []byte) (Packet, error) {
 	if len(payload) == 0 {
 		return Packet{}, malformed("empty packet")
 	}
@@ -155,7 +167,13 @@ func (p Packet) check() error {
 		return malformed("DISCONNECT with data")
 	case p.HasID && p.Type != Event && p.Type != Ack:
 		return malformed("id on a packet that is neither EVENT nor ACK")
-	case len(p.Data) == 0:
+	}
+	return nil
+}
+
+// checkJSON tells whether the packet's data is JSON, if there is any.
+func (p Packet) checkJSON() error {
+	if len(p.Data) == 0 {
 		return nil
 	}
 	if err := rawjson.Check(p.Data); err != nil {

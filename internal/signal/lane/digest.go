@@ -1,6 +1,9 @@
 package lane
 
-import "cmp"
+import (
+	"cmp"
+	"hash/crc32"
+)
 
 // MaxDigests is for how many of the last numbers a lane remembers which messages
 // they were: as many as a client may have on their way.
@@ -12,32 +15,23 @@ type Digests struct {
 	Sums []uint32 // of each number, by [Frame.Digest]; 0: no message is known under it
 }
 
-// Digest returns a hash (FNV-1a) of what the frame says, which is not zero. By it a
-// repeated message is told from another one under the same number.
+// Digest returns a hash of what the frame says, which is not zero: CRC-32C of the data,
+// begun with FNV-1a of the rest. By it a repeated message is told from another one
+// under the same number.
 func (f Frame) Digest() uint32 {
 	if f.Apart() {
 		return f.Body.Digest
 	}
-	h := fnv32(fnvBasis).add(byte(f.Asks))
+	const basis, prime = 2166136261, 16777619 // of FNV-1a, 32 bits
+	rest := (basis ^ uint32(f.Asks)) * prime
 	for i := range len(f.To) {
-		h = h.add(f.To[i])
+		rest = (rest ^ uint32(f.To[i])) * prime
 	}
-	h = h.add(0)
-	for _, b := range f.Data {
-		h = h.add(b)
-	}
-	return max(1, uint32(h))
+	return max(1, crc32.Update(rest, castagnoli, f.Data))
 }
 
-// fnv32 is a hash under way (FNV-1a, 32 bits). That of hash/fnv takes memory for each.
-type fnv32 uint32
-
-const (
-	fnvBasis = 2166136261
-	fnvPrime = 16777619
-)
-
-func (h fnv32) add(b byte) fnv32 { return (h ^ fnv32(b)) * fnvPrime }
+// castagnoli is the polynomial for which processors have an instruction.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // of returns the digest of number n, 0 if none is known.
 func (d Digests) of(n int64) uint32 {

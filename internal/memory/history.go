@@ -75,7 +75,7 @@ func (s *Store) endHistory(now lane.Instant) {
 		if now.Sub(k.until) < signal.HistoryMargin && h.size <= MaxHistory {
 			return
 		}
-		if u, ok := s.users.rows[k.user]; ok && u.recovers && u.epoch == k.epoch {
+		if u, ok := s.users.get(k.user); ok && u.recovers && u.epoch == k.epoch {
 			u.keptAfter = max(u.keptAfter, k.last())
 		}
 		h.byAge.Remove(e)

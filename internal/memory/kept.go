@@ -67,7 +67,7 @@ func (s *Store) keepReleased(name signal.UserName, u *user) {
 // full one.
 func (s *Store) sortSpent() {
 	for e := s.kept.spent.Front(); e != nil; e = s.kept.spent.Front() {
-		u := s.users.rows[nameAt(e)]
+		u, _ := s.users.get(nameAt(e))
 		if !u.fullAt.FullBy(s.latest) {
 			return
 		}
@@ -92,11 +92,11 @@ func (s *Store) claimed(u *user) {
 
 // forget removes a name, if it is there.
 func (s *Store) forget(name signal.UserName) {
-	if u, ok := s.users.rows[name]; ok {
+	if u, ok := s.users.get(name); ok {
 		s.claimed(u)
 		s.users.remove(name)
 		s.forgotten = max(s.forgotten, u.changes)
-		if w, ok := s.watched.rows[name]; ok {
+		if w, ok := s.watched.get(name); ok {
 			w.at = u.changes
 		}
 	}

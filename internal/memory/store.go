@@ -6,7 +6,6 @@ package memory
 import (
 	"container/list"
 	"context"
-	"hash/maphash"
 	"maps"
 	"sync"
 
@@ -20,16 +19,15 @@ import (
 // safe for concurrent use.
 type Store struct {
 	mu          sync.Mutex
-	connections table[signal.ConnectionID, *signal.Connection]
-	users       table[signal.UserName, *user]
+	connections parted[signal.ConnectionID, *signal.Connection]
+	users       parted[signal.UserName, *user]
 	lobbies     table[signal.LobbyID, *signal.Lobby]
 	inLobby     list.List // of signal.LobbyID, all of lobbies, the oldest first
 	history     history
-	watched     table[signal.UserName, *watched]
+	watched     parted[signal.UserName, *watched]
 	watching    table[signal.ConnectionID, []signal.UserName] // whom a connection watches
 	forgotten   int64                                         // the highest number of presence of users who were forgotten
 	kept        kept
-	seed        maphash.Seed // of what divides the keys into segments
 	latest      lane.Instant // that a caller has said
 }
 
@@ -52,13 +50,12 @@ type user struct {
 // New returns an empty Store.
 func New() *Store {
 	return &Store{
-		connections: newTable[signal.ConnectionID, *signal.Connection](),
-		users:       newTable[signal.UserName, *user](),
+		connections: newParted[signal.ConnectionID, *signal.Connection](),
+		users:       newParted[signal.UserName, *user](),
 		lobbies:     newTable[signal.LobbyID, *signal.Lobby](),
 		history:     newHistory(),
-		watched:     newTable[signal.UserName, *watched](),
+		watched:     newParted[signal.UserName, *watched](),
 		watching:    newTable[signal.ConnectionID, []signal.UserName](),
-		seed:        maphash.MakeSeed(),
 	}
 }
 
@@ -66,9 +63,9 @@ func New() *Store {
 func (s *Store) Create(_ context.Context, c signal.Connection) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.connections.rows[c.ID]; !ok {
+	if _, ok := s.connections.get(c.ID); !ok {
 		c = copied(&c)
-		s.connections.rows[c.ID] = &c
+		s.connections.put(c.ID, &c)
 	}
 	return nil
 }
@@ -119,7 +116,7 @@ func (s *Store) Fetch(_ context.Context, _ signal.ConnectionID, run []lane.Numbe
 func (s *Store) End(_ context.Context, id signal.ConnectionID, now lane.Instant) (signal.Connection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, ok := s.connections.rows[id]
+	c, ok := s.connections.get(id)
 	if !ok || c.Ended {
 		return signal.Connection{}, signal.ErrNoConnection
 	}
@@ -138,62 +135,65 @@ func (s *Store) Delete(_ context.Context, id signal.ConnectionID, now lane.Insta
 	return nil
 }
 
-// Scan implements [signal.ConnectionStore].
+// Scan implements [signal.ConnectionStore]. Others wait for no more than the names of
+// a segment.
 func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection), owed func(signal.UserName)) error {
 	all, users := s.segment(of, now)
 	for _, name := range users {
 		owed(name)
 	}
-	for _, c := range all {
+	for _, id := range all {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		f(c)
+		if c, ok := s.scanned(id, now); ok {
+			f(c)
+		}
 	}
 	return nil
 }
 
 // segment returns the connections of a segment, and the users whose watchers are to be
 // told.
-func (s *Store) segment(of signal.Segment, now lane.Instant) (all []signal.Connection, owed []signal.UserName) {
+func (s *Store) segment(of signal.Segment, now lane.Instant) (all []signal.ConnectionID, owed []signal.UserName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.endLobbies(now, MaxLobbies)
 	s.endHistory(now)
-	all = make([]signal.Connection, 0, len(s.connections.rows)/of.Of)
-	for id := range s.connections.rows {
-		if !s.within(of, string(id)) {
-			continue
-		}
-		if c := s.connections.rows[id]; !c.Ended || c.Expires <= now {
-			without := *c
-			without.Lane, without.Client, without.Attributes = lane.Lane{}, signal.Client{}, nil
-			all = append(all, without)
-		}
+	for id := range s.connections.segment(of) {
+		all = append(all, id)
 	}
-	for name, u := range s.users.rows {
-		if s.within(of, string(name)) && u.until.Add(signal.EpochLife) <= now {
+	for name, u := range s.users.segment(of) {
+		if u.until.Add(signal.EpochLife) <= now {
 			s.forget(name)
 		}
 	}
-	for name := range s.watched.rows {
-		if s.within(of, string(name)) && s.owed(name) {
+	for name := range s.watched.segment(of) {
+		if s.owed(name) {
 			owed = append(owed, name)
 		}
 	}
 	return all, owed
 }
 
-// within reports whether a key is in a segment.
-func (s *Store) within(of signal.Segment, key string) bool {
-	return maphash.String(s.seed, key)%uint64(of.Of) == uint64(of.Index)
+// scanned returns what [Store.Scan] has of a connection, if anything.
+func (s *Store) scanned(id signal.ConnectionID, now lane.Instant) (signal.Connection, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.connections.get(id)
+	if !ok || c.Ended && c.Expires > now {
+		return signal.Connection{}, false
+	}
+	without := *c
+	without.Lane, without.Client, without.Attributes = lane.Lane{}, signal.Client{}, nil
+	return without, true
 }
 
 // connection returns the record of a connection, unless its time has passed. The
 // lock is held.
 func (s *Store) connection(id signal.ConnectionID, now lane.Instant) (*signal.Connection, bool) {
 	s.latest = max(s.latest, now)
-	c, ok := s.connections.rows[id]
+	c, ok := s.connections.get(id)
 	if ok && c.Expires <= now {
 		s.connections.remove(id)
 		s.unwatchAll(id)
@@ -214,11 +214,11 @@ func (s *Store) Claim(_ context.Context, c signal.Claim) (signal.Claimed, error)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.latest = max(s.latest, c.At)
-	u, ok := s.users.rows[c.User]
+	u, ok := s.users.get(c.User)
 	if !ok || u.until.Add(signal.EpochLife) <= c.At {
 		s.forget(c.User)
 		u = &user{epoch: c.Epoch, changes: s.changes(c.User)}
-		s.users.rows[c.User] = u
+		s.users.put(c.User, u)
 	}
 	owned := u.owner != nil && u.until.Add(signal.FenceAfter) > c.At
 	switch {
@@ -253,7 +253,7 @@ func (s *Store) claimedBy(name signal.UserName, u *user) signal.Claimed {
 func (s *Store) Release(_ context.Context, name signal.UserName, id signal.ConnectionID, full lane.TAT) (signal.Released, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u, ok := s.users.rows[name]
+	u, ok := s.users.get(name)
 	if !ok || u.owner == nil || u.owner.ID != id {
 		return signal.Released{Owed: (!ok || u.owner == nil) && s.owed(name)}, nil
 	}
@@ -289,6 +289,6 @@ func (s *Store) Owner(_ context.Context, name signal.UserName, now lane.Instant)
 
 // online returns the record of a user who is. The lock is held.
 func (s *Store) online(name signal.UserName, now lane.Instant) (*user, bool) {
-	u, ok := s.users.rows[name]
+	u, ok := s.users.get(name)
 	return u, ok && u.owner != nil && u.until > now
 }

@@ -9,7 +9,7 @@ type table[K comparable, V any] struct {
 }
 
 // shrinkFrom is from how many rows on it is worth it.
-const shrinkFrom = 1024
+const shrinkFrom = 64
 
 func newTable[K comparable, V any]() table[K, V] { return table[K, V]{rows: make(map[K]V)} }
 

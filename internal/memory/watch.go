@@ -27,7 +27,7 @@ func (s *Store) Watch(_ context.Context, user signal.UserName, by signal.Connect
 	if !ok || c.Ended {
 		return signal.Presence{}, signal.ErrNoConnection
 	}
-	w, ok := s.watched.rows[user]
+	w, ok := s.watched.get(user)
 	if !ok {
 		at := s.changes(user)
 		w = &watched{by: make(map[signal.ConnectionID]bool), told: at, at: at}
@@ -36,7 +36,8 @@ func (s *Store) Watch(_ context.Context, user signal.UserName, by signal.Connect
 		if len(mine) >= signal.MaxWatched || len(w.by) >= signal.MaxWatchers {
 			return signal.Presence{}, signal.ErrTooManyWatches
 		}
-		s.watched.rows[user], w.by[by] = w, true
+		s.watched.put(user, w)
+		w.by[by] = true
 		s.watching.rows[by] = append(mine, user)
 	}
 	return s.presence(user, now), nil
@@ -57,7 +58,7 @@ func (s *Store) Unwatch(_ context.Context, user signal.UserName, by signal.Conne
 // unwatch takes a connection from those that watch a user. The lock is held, as it is
 // by the others.
 func (s *Store) unwatch(user signal.UserName, by signal.ConnectionID) {
-	w, ok := s.watched.rows[user]
+	w, ok := s.watched.get(user)
 	if !ok {
 		return
 	}
@@ -83,7 +84,7 @@ func (s *Store) Watchers(_ context.Context, user signal.UserName, now lane.Insta
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var ids []signal.ConnectionID
-	if w, ok := s.watched.rows[user]; ok {
+	if w, ok := s.watched.get(user); ok {
 		for id := range w.by {
 			ids = append(ids, id)
 		}
@@ -102,7 +103,7 @@ func (s *Store) Watchers(_ context.Context, user signal.UserName, now lane.Insta
 func (s *Store) Told(_ context.Context, user signal.UserName, at int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w, ok := s.watched.rows[user]; ok {
+	if w, ok := s.watched.get(user); ok {
 		w.told = max(w.told, at)
 	}
 	return nil
@@ -112,7 +113,7 @@ func (s *Store) Told(_ context.Context, user signal.UserName, at int64) error {
 // passed.
 func (s *Store) presence(name signal.UserName, now lane.Instant) signal.Presence {
 	p := signal.Presence{User: name, Watched: true, At: s.changes(name)}
-	if u, ok := s.users.rows[name]; ok && u.owner != nil {
+	if u, ok := s.users.get(name); ok && u.owner != nil {
 		if p.Online = u.until > now; !p.Online {
 			p.At++ // as its release will say
 		}
@@ -122,10 +123,10 @@ func (s *Store) presence(name signal.UserName, now lane.Instant) signal.Presence
 
 // changes returns the number of a user's presence.
 func (s *Store) changes(name signal.UserName) int64 {
-	if u, ok := s.users.rows[name]; ok {
+	if u, ok := s.users.get(name); ok {
 		return u.changes
 	}
-	if w, ok := s.watched.rows[name]; ok {
+	if w, ok := s.watched.get(name); ok {
 		return w.at
 	}
 	return max(s.forgotten, int64(s.latest)*numbersPerInstant)
@@ -133,6 +134,6 @@ func (s *Store) changes(name signal.UserName) int64 {
 
 // owed reports whether those who watch a user have not all been told of its presence.
 func (s *Store) owed(name signal.UserName) bool {
-	w, ok := s.watched.rows[name]
+	w, ok := s.watched.get(name)
 	return ok && w.told < s.changes(name)
 }

@@ -19,7 +19,6 @@ const (
 
 	// writeChunk is how much is written under one WriteStall deadline, in bytes.
 	writeChunk = 64 << 10
-
 )
 
 // wire is the socket of a connection. It gives up on a peer that takes no data for WriteStall.

@@ -24,6 +24,6 @@ func main() {
 
 // run serves until ctx ends.
 func run(ctx context.Context) error {
-	defer tuneGC()()
+	defer tuneGC(ctx)()
 	return local.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }

@@ -8,7 +8,7 @@ import (
 
 const (
 	// maxIdleReaders is how many readers wait for work at most.
-	maxIdleReaders = 16
+	maxIdleReaders = 64
 
 	// readAhead is how much a reader reads at once, in bytes.
 	readAhead = 16 << 10

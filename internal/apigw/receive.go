@@ -11,9 +11,8 @@ import (
 // refused is taken from the budget: a write to count it would cost what it is to
 // save.
 func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in signal.Input) signal.Reply {
-	now := h.Service.Clock.Now()
-	b := h.budgets.get(p.ID)
-	if b.ending(now) {
+	now, b := h.Service.Clock.Now, h.budgets.get(p.ID)
+	if b.ended != 0 && b.ending(now()) {
 		return signal.Reply{}
 	}
 	switch i := in.(type) {
@@ -22,7 +21,7 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 			return r
 		}
 	case signal.Query, signal.Watch, signal.Unwatch, signal.QueryICE:
-		if !h.maySpend(p.ID, now) {
+		if !h.maySpend(p.ID, now()) {
 			_, r, over := h.spend(ctx, p)
 			if !over {
 				r.Events = []signal.Event{signal.RequestFailed{Code: lane.CodeBusy, User: signal.About(in)}}
@@ -42,7 +41,7 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 		look := r.Look
 		h.budgets.change(p.ID, func(b *budget) { b.seen, b.look = true, look })
 	}
-	if !r.Refused || r.User && h.maySpend(p.ID, now) {
+	if !r.Refused || r.User && h.maySpend(p.ID, now()) {
 		return r
 	}
 	if _, last, over := h.spend(ctx, p); over {
@@ -64,10 +63,10 @@ func (h *Handler) maySpend(id signal.ConnectionID, now lane.Instant) (may bool) 
 // looks reports whether a connection's lane is to be looked at before a message, as
 // this process has seen it last; where it has not, if the connection is so young
 // that it need not have authenticated.
-func (h *Handler) looks(b budget, ev *request, now lane.Instant) bool {
+func (h *Handler) looks(b budget, ev *request, now func() lane.Instant) bool {
 	if b.seen {
 		return b.look
 	}
 	since, within := lane.Instant(ev.RequestContext.ConnectedAt), h.Service.AuthenticateWithin
-	return since != 0 && (within == 0 || now.Sub(since) < within)
+	return since != 0 && (within == 0 || now().Sub(since) < within)
 }

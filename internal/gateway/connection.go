@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/gobwas/ws"
@@ -45,15 +46,15 @@ func (g *Gateway) newConnection(r *http.Request, source netip.Addr) *connection 
 // Message implements socket.Handler. It invokes the Default function, concurrently with the invocations for the messages
 // before unless that is to be inline.
 func (c *connection) Message(body string) {
-	g := c.gateway
-	event := g.messageEvent(c, body)
+	g, now := c.gateway, time.Now()
+	event := g.messageEvent(c, now, body)
 	request := event.RequestContext.RequestID
 	if g.config.Routes.Default == nil {
 		c.answer(request, errorFrame(messageForbidden, c.id, request), nil)
 		return
 	}
 	if g.config.Inline {
-		response, err := g.invokeInline(g.config.Routes.Default, event)
+		response, err := g.invokeInline(g.config.Routes.Default, now, event)
 		c.answer(request, response.Body, err)
 		return
 	}

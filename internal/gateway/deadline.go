@@ -11,33 +11,34 @@ import (
 type deadline struct {
 	context.Context // the parent
 
-	at     time.Time
+	began  time.Time
+	within time.Duration
 	mu     sync.Mutex         // protects what follows
 	waited context.Context    // nil: nobody waits
 	cancel context.CancelFunc // of that; not nil once the invocation is over
 }
 
 // withDeadline is a context for one invocation. release it when that is over.
-func withDeadline(parent context.Context, timeout time.Duration) *deadline {
-	return &deadline{Context: parent, at: time.Now().Add(timeout)}
+func withDeadline(parent context.Context, began time.Time, within time.Duration) *deadline {
+	return &deadline{Context: parent, began: began, within: within}
 }
 
 // Deadline implements context.Context.
-func (d *deadline) Deadline() (time.Time, bool) { return d.at, true }
+func (d *deadline) Deadline() (time.Time, bool) { return d.began.Add(d.within), true }
 
 // Done implements context.Context.
 func (d *deadline) Done() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.waited == nil {
-		d.waited, d.cancel = context.WithDeadline(d.Context, d.at)
+		d.waited, d.cancel = context.WithDeadline(d.Context, d.began.Add(d.within))
 	}
 	return d.waited.Done()
 }
 
 // Err implements context.Context.
 func (d *deadline) Err() error {
-	if err := d.present().Err(); err != nil || time.Now().Before(d.at) {
+	if err := d.present().Err(); err != nil || time.Since(d.began) < d.within {
 		return err
 	}
 	return context.DeadlineExceeded

@@ -37,7 +37,7 @@ const requestTimeLayout = "02/Jan/2006:15:04:05 -0700"
 // Host among them; the X-Forwarded-* headers, which API Gateway adds, are left out. Where a header or a query parameter
 // comes more than once, the single-value form has the last.
 func (g *Gateway) connectEvent(c *connection, r *http.Request) *events.APIGatewayWebsocketProxyRequest {
-	event := g.event(c, routeConnect, eventConnect)
+	event := g.event(c, time.Now(), routeConnect, eventConnect)
 	headers := r.Header.Clone()
 	headers.Set("Host", r.Host)
 	event.Headers, event.MultiValueHeaders = last(headers), headers
@@ -47,23 +47,22 @@ func (g *Gateway) connectEvent(c *connection, r *http.Request) *events.APIGatewa
 	return event
 }
 
-func (g *Gateway) messageEvent(c *connection, body string) *events.APIGatewayWebsocketProxyRequest {
-	event := g.event(c, routeMessage, eventMessage)
+func (g *Gateway) messageEvent(c *connection, now time.Time, body string) *events.APIGatewayWebsocketProxyRequest {
+	event := g.event(c, now, routeMessage, eventMessage)
 	event.Body = body
 	event.RequestContext.MessageID = requestID()
 	return event
 }
 
 func (g *Gateway) disconnectEvent(c *connection, why socket.CloseReason) *events.APIGatewayWebsocketProxyRequest {
-	event := g.event(c, routeDisconnect, eventDisconnect)
+	event := g.event(c, time.Now(), routeDisconnect, eventDisconnect)
 	event.RequestContext.DisconnectStatusCode = int64(why.Code)
 	event.RequestContext.DisconnectReason = &why.Text
 	return event
 }
 
 // event makes what all events share.
-func (g *Gateway) event(c *connection, routeKey, eventType string) *events.APIGatewayWebsocketProxyRequest {
-	now := time.Now()
+func (g *Gateway) event(c *connection, now time.Time, routeKey, eventType string) *events.APIGatewayWebsocketProxyRequest {
 	request := requestID()
 	return &events.APIGatewayWebsocketProxyRequest{
 		RequestContext: events.APIGatewayWebsocketProxyRequestContext{

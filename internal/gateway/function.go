@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 )
@@ -63,9 +64,9 @@ func (g *Gateway) invoke(function Function, event *events.APIGatewayWebsocketPro
 	once(response, err)
 }
 
-// invokeInline calls function and returns what it does, if that was by its deadline.
-func (g *Gateway) invokeInline(function Function, event *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
-	ctx := withDeadline(g.base, g.config.IntegrationTimeout)
+// invokeInline calls function now, and returns what it does, if that was by its deadline.
+func (g *Gateway) invokeInline(function Function, now time.Time, event *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
+	ctx := withDeadline(g.base, now, g.config.IntegrationTimeout)
 	defer ctx.release()
 	response, err := call(ctx, function, event)
 	if late := ctx.Err(); err == nil && late != nil {

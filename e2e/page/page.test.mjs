@@ -3,10 +3,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { jwt } from '../jsclient/jwt.mjs';
 import { Proxy } from '../jsclient/proxy.mjs';
 import { launch, Person, talk } from './browser.mjs';
 
-const { SERVER, SECURE, STRICT, FAULTS } = process.env; // STRICT: a server that takes another origin alone
+const { SERVER, SECURE, FAULTS } = process.env;
+const { STRICT, TOKENS, SECRET } = process.env; // servers that take another origin alone, and tokens under a secret
 let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
@@ -252,6 +254,19 @@ describe('what does not go well is said', { skip: Boolean(FAULTS), concurrency: 
     await alice.field('Your name').fill(alice.name);
     await alice.page.keyboard.press('Enter');
     await alice.sees(/^The server refuses this page's origin, http:/);
+  });
+
+  it('who may not watch is told so, and calls all the same', { skip: !TOKENS }, async (t) => {
+    const alice = await Person.at(t, browser, TOKENS);
+    await alice.sees('The server asks who you are: it takes no names, but tokens.');
+    await alice.field('Your token').fill(jwt({ sub: 'alice', aud: 'owt', watch: 'none' }, 600, SECRET));
+    await alice.page.keyboard.press('Enter');
+    await alice.sees('The server calls you alice.');
+    await alice.field('Who to call').fill('bob');
+    await alice.sees('The server does not tell whether bob is online.');
+    await alice.page.keyboard.press('Enter');
+    await alice.page.locator('#notice').getByText('bob is offline.').waitFor();
+    clean(alice);
   });
 
   it('the callee closes the page', async (t) => {

@@ -1,9 +1,11 @@
 package costs
 
 import (
+	"math"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -44,11 +46,26 @@ func TestLobbyOfAStranger(t *testing.T) {
 	want("a long post for which there is no room", http.StatusRequestEntityTooLarge, s.asks(http.MethodPost, query, "42"+strings.Repeat("y", long)), 1)
 	want("a post", http.StatusOK, s.asks(http.MethodPost, query, "40"), 1)
 	want("a post for which there is no room", http.StatusRequestEntityTooLarge, s.asks(http.MethodPost, query, "40"), 1)
-	const looks = 67 // in the time of a poll
+	looks := 63.0 // in the time of a poll
 	began := s.clock.now
 	for range signal.MaxPolls {
 		s.clock.now = began
 		want("a poll", http.StatusOK, s.asks(http.MethodGet, query, ""), 1+looks)
 	}
+	s.clock.now = began
 	want("a poll too many", http.StatusBadRequest, s.asks(http.MethodGet, query, ""), 1)
+
+	// Where all places to wait are taken: four tries to find one.
+	places := s.handler.Service.Store.(signal.PlaceStore)
+	s.handler.Service.PlaceStore, s.handler.Service.Places = places, 1
+	for place := range 2 {
+		if ok, err := places.TakePlace(t.Context(), place, "another", began.Add(time.Hour), began); !ok || err != nil {
+			t.Fatalf("place %d: %v, %v", place, ok, err)
+		}
+	}
+	_, sid, _ = strings.Cut(s.asks(http.MethodGet, "", "").Body, `"sid":"`)
+	query = "&sid=" + sid[:20]
+	used()
+	looks = math.Floor(limit(t, "TableReadUnits") / limit(t, "LobbyRate"))
+	want("a poll that finds no place", http.StatusOK, s.asks(http.MethodGet, query, ""), 1+looks+4)
 }

@@ -147,7 +147,8 @@ describe('a call', { concurrency: 2 }, () => {
     const { deviceId } = (await own()).find(({ kind }) => kind === 'video');
     const other = devices.slice(1, 3).find(({ value }) => value !== deviceId);
     await alice.field('Camera').selectOption(other.label);
-    await alice.page.waitForFunction((id) => document.getElementById('local').srcObject?.getVideoTracks()[0].getSettings().deviceId === id, other.value);
+    await alice.page.waitForFunction(
+      (id) => document.getElementById('local').srcObject?.getVideoTracks()[0].getSettings().deviceId === id, other.value);
     assert.equal(await first.evaluate((track) => track.readyState), 'ended');
     await alice.field('Microphone').selectOption('None');
     await alice.page.waitForFunction(() => document.getElementById('local').srcObject?.getTracks().length === 1);

@@ -5,6 +5,7 @@
 # make sam     checks the template, builds it for both architectures
 # make sim     simulated worlds, SIMTIME long
 # make soak    real clients on a DynamoDB engine that is paused and killed, SOAKTIME long
+# make restart RESTARTED clients come back to a server that is restarted
 # make build   bin/owt-signal and the functions, for this machine
 # make bench   owt-signal beside a Socket.IO server on Node.js, under the same load
 # make fuzz    every fuzz target, FUZZTIME each
@@ -29,6 +30,7 @@ PLATFORM = GOOS=linux GOARCH=$(1)
 FUZZTIME ?= 30s
 SIMTIME ?= 10m
 SOAKTIME ?= 20m
+RESTARTED ?= 10000
 WORLDS ?= 50000
 TIMEOUT ?= 45m
 ROUNDS ?= 20
@@ -55,7 +57,7 @@ LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflag
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix doctor test test-go test-e2e test-clients deploy-test test-modules explore worlds e2e probe deps sam sim soak bench build fuzz measure clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix doctor test test-go test-e2e test-clients deploy-test test-modules explore worlds e2e probe deps sam sim soak restart bench build fuzz measure clean $(FUNCTIONS)
 
 all: $(NEEDED)
 	@scripts/gate $(CHECKS) $(TESTS)
@@ -81,20 +83,21 @@ fix:
 	$(TOOL) golangci-lint fmt
 	$(TOOL) golangci-lint run --fix
 
-# What is simulated runs on coroutines, one at a time: there is no race to find, and
-# the race detector keeps memory of each for ever.
-SIMULATED := ./internal/sim ./internal/explore
+# The race detector makes ten seconds of reckoning a hundred, and keeps memory of each
+# coroutine of the simulator for ever. It is not for what reckons, in virtual time or
+# with one thing after the other: what that runs, others run at the same time.
+RECKONS := ./cmd/owt-signal-costs ./internal/costs ./internal/explore ./internal/sim ./internal/template ./scripts
 
 test-go: $(NEEDED)
-	$(GOTEST) $$(go list ./... | grep -v -e /e2e $(SIMULATED:./%=-e /%$$))
-	$(GOTEST) -race=false $(SIMULATED)
+	$(GOTEST) -p=3 $$(go list ./... | grep -v -e /e2e $(RECKONS:./%=-e /%$$))
+	$(GOTEST) -race=false $(RECKONS)
 
 test-e2e: $(NEEDED)
 	$(GOTEST) -skip '^TestLibraries$$' ./e2e
 
 # Socket.IO's libraries in Java and Python, beside JavaScript.
 test-clients: $(NEEDED)
-	$(GOTEST) -run '^TestLibraries$$' -parallel 4 ./e2e
+	$(GOTEST) -run '^TestLibraries$$' -parallel 8 ./e2e
 
 deploy-test: $(NEEDED)
 	$(GOTEST) ./e2e/deploy
@@ -155,8 +158,9 @@ e2e/libraries/java/%/lib/.stamp: e2e/libraries/java/%/pom.xml | deps
 	touch $@
 
 # What comes from Debian: a C compiler for the race detector, Node.js, Java and Maven
-# for the clients, Chromium for the page, a TURN server, Python for the SAM CLI. Root
-# gets what is missing installed.
+# for the clients, Chromium for the page, a TURN server, nginx and Caddy to be behind,
+# systemd for its unit, Python for the SAM CLI. Root gets what is missing installed; no
+# service is started.
 deps:
 	@set --; \
 	command -v gcc >/dev/null || set -- "$$@" gcc libc6-dev; \
@@ -165,6 +169,9 @@ deps:
 	command -v chromium >/dev/null || set -- "$$@" chromium; \
 	command -v javac >/dev/null || set -- "$$@" default-jdk-headless; \
 	command -v mvn >/dev/null || set -- "$$@" maven; \
+	PATH=$$PATH:/usr/sbin; command -v nginx >/dev/null || set -- "$$@" nginx-light; \
+	command -v caddy >/dev/null || set -- "$$@" caddy; \
+	command -v systemd-analyze >/dev/null || set -- "$$@" systemd; \
 	command -v turnserver >/dev/null || set -- "$$@" coturn; \
 	python3 -c 'import ensurepip' 2>/dev/null || set -- "$$@" python3-venv; \
 	[ $$# -gt 0 ] || exit 0; \
@@ -172,6 +179,7 @@ deps:
 		echo "missing, to be installed first (Debian's names): $$*" >&2; exit 1; \
 	fi; \
 	apt-get update -qq; \
+	[ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; trap 'rm /usr/sbin/policy-rc.d' EXIT; }; \
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$$@"
 
 # A zip compresses as gzip does.
@@ -201,6 +209,9 @@ sim:
 
 soak: e2e/node_modules/.package-lock.json
 	OWT_TEST_SOAK=$(SOAKTIME) go test -v -run TestSoak -timeout 24h ./e2e
+
+restart:
+	OWT_TEST_RESTART=$(RESTARTED) go test -v -run TestRestart -timeout 30m ./e2e
 
 build: bin/owt-signal $(FUNCTIONS)
 

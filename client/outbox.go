@@ -11,9 +11,9 @@ const (
 	// maxInFlightBytes is what the server holds of messages that came early: within
 	// it, whatever is in flight finds room.
 	maxInFlightBytes = 256 << 10
-	// maxSpread is how far the numbers in flight may lie apart: after an outage all
-	// between are sent again.
-	maxSpread = 1024
+	// maxSpread is how far the numbers in flight may lie apart: of so many the server
+	// knows which messages they were.
+	maxSpread = 128
 	// maxDoubled is how often the wait for an answer doubles.
 	maxDoubled = 3
 	// maxRetries is how often a message is sent again after a failure that may pass;

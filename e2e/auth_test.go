@@ -90,8 +90,10 @@ func (i *issuer) token(t *testing.T, asked func(string) string) string {
 // TestAuthentication has real clients bring tokens of a real issuer in every
 // way, to the server and to the binaries that are deployed.
 func TestAuthentication(t *testing.T) {
+	t.Parallel()
 	i := startIssuer(t)
 	t.Run("server", func(t *testing.T) {
+		t.Parallel()
 		s := serve(t, "-auth", "jwt", "-jwt-issuer", i.URL, "-jwt-audience", "owt", "-jwt-skew", "0s", "-ping-interval", "1s", "-log", "info")
 		closed := httptest.NewServer(http.NotFoundHandler())
 		closed.Close()
@@ -100,6 +102,7 @@ func TestAuthentication(t *testing.T) {
 		runClients(t, s, "ISSUER="+i.URL, "ENDPOINT="+s.Plain+"/socket.io/", "DOWN_ENDPOINT="+down.Plain+"/socket.io/", "ONLY_ENDPOINT="+only.Plain+"/socket.io/", "PINGED=1")
 	})
 	t.Run("functions", func(t *testing.T) {
+		t.Parallel()
 		s := serve(t, append(onFunctions(t), "-auth", "jwt", "-jwt-issuer", i.URL, "-jwt-audience", "owt", "-jwt-skew", "0s", "-ping-interval", "1s")...)
 		runClients(t, s, "ISSUER="+i.URL, "ENDPOINT="+s.Plain+"/socket.io/", "PINGED=1")
 	})

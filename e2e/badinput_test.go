@@ -729,9 +729,11 @@ func (b *bystanders) numbers(t *testing.T) {
 		b.hold(t, "one number twice, "+name, func(t *testing.T) {
 			u, _ := joinRaw(t, b.server, d, b.newName())
 			there := join(t, b.server, plainJSON{}, b.newName())
-			for _, data := range []string{`"x"`, `"y"`} {
-				u.send(t, u.message(1, there.name, data))
+			for data, answer := range map[string]string{`"x"`: u.acked(1), `"y"`: u.failed(1, 2110)} {
+				u.send(t, u.message(1, there.name, `"x"`)) // the same again is answered as it was
 				want(t, u, u.acked(1))
+				u.send(t, u.message(1, there.name, data))
+				want(t, u, answer)
 			}
 			there.wantDelivered(t, u.name, `"x"`)
 		})

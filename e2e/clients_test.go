@@ -11,7 +11,7 @@ import (
 )
 
 // clientsWithin bounds one run of the suite of real clients.
-const clientsWithin = 3 * time.Minute
+const clientsWithin = 6 * time.Minute
 
 // beginnings is the files of the suite that are about how connections begin and end:
 // in between, nothing is different for who began by long polling.
@@ -56,6 +56,7 @@ func onEngine(t *testing.T) []string { return []string{"-dynamodb", storetest.En
 // TestIdleHour has clients say nothing for an hour, on a server whose timers
 // run 100 times faster than API Gateway's and its own.
 func TestIdleHour(t *testing.T) {
+	t.Parallel()
 	inBoth(t, "idle", []string{"IDLE_SCALE=100"},
 		"-idle-timeout", "6s", "-ping-interval", "2400ms", "-ping-timeout", "10s", "-max-duration", "1h", "-log", "warn")
 }
@@ -63,6 +64,7 @@ func TestIdleHour(t *testing.T) {
 // TestVanished has clients end without a word, on a server that loses every
 // $disconnect: only the sweep finds them.
 func TestVanished(t *testing.T) {
+	t.Parallel()
 	inBoth(t, "vanished", []string{"SWEEP=500"},
 		"-faults", "lost-disconnect=1", "-ping-interval", "500ms", "-ping-timeout", "30s", "-log", "warn")
 }

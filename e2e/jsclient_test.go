@@ -16,6 +16,7 @@ const jsClientWithin = 2 * time.Minute
 // TestJSClient runs the tests of clients/js: what is pure of it, and the whole
 // of it against servers on good and bad days.
 func TestJSClient(t *testing.T) {
+	t.Parallel()
 	const secret = "a secret that is as long as the hash of its algorithm"
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secretFile, []byte(secret), 0o600); err != nil {

@@ -119,6 +119,7 @@ func (p polled) upgrades() *websocket.Conn {
 // TestLobbyAttacks is what somebody could try with others' lobbies, or with too
 // many of their own. After each, a client of good will gets in.
 func TestLobbyAttacks(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "-log", "error")
 	for name, attack := range map[string]func(*testing.T, *server){
 		"guessed sids":            guessedSIDs,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/owt-signal/owt-signal/internal/need"
@@ -13,6 +12,7 @@ import (
 // TestOWT is an OWT app that changes its server's address and nothing else, on
 // a good and on a bad day.
 func TestOWT(t *testing.T) {
+	t.Parallel()
 	chromium := need.Browser(t)
 	for name, flags := range map[string]func(t *testing.T) []string{
 		"memory":       inMemory,
@@ -20,6 +20,7 @@ func TestOWT(t *testing.T) {
 		"on functions": onFunctions,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := serve(t, append(flags(t), "-log", "warn")...)
 			ctx, cancel := context.WithTimeout(t.Context(), pageWithin)
 			defer cancel()
@@ -29,15 +30,15 @@ func TestOWT(t *testing.T) {
 }
 
 // TestTimeToAuthenticate has clients connect in both ways in turn, with every
-// invocation and post late by up to 20 ms, and prints how long it takes them. What is
-// judged is that all get in, over WebSocket.
+// invocation and post late by up to 20 ms: so 20 ms are a round trip. They are not much
+// slower by their default transports than by WebSocket alone.
 func TestTimeToAuthenticate(t *testing.T) {
 	s := serve(t, "-log", "warn", "-faults", "delay=20ms,seed=1")
 	cmd := exec.CommandContext(t.Context(), nodePath(t), "owt/time.mjs")
-	cmd.Env = append(os.Environ(), "SERVER="+s.Plain)
+	cmd.Env = append(os.Environ(), "SERVER="+s.Plain, "ROUND_TRIP=20")
 	out, err := cmd.CombinedOutput()
 	t.Logf("from io() to authenticated:\n%s", out)
-	if err != nil || strings.Count(string(out), "(15 + 15 connections)") != 8 {
-		t.Errorf("not all have connected: %v", err)
+	if err != nil {
+		t.Errorf("not all have connected, or soon enough: %v", err)
 	}
 }

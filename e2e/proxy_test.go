@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -99,6 +100,10 @@ func (s *stream) copy(to, from net.Conn) {
 			if _, err := to.Write(b[:n]); err != nil {
 				break
 			}
+		}
+		if errors.Is(err, io.EOF) {
+			_ = to.(*net.TCPConn).CloseWrite()
+			return
 		}
 		if err != nil {
 			break

@@ -58,6 +58,7 @@ type server struct {
 	cmd        *exec.Cmd
 	logs       *lockedBuffer
 	killed     bool
+	gone       chan struct{} // closed when the process has ended
 }
 
 // kill ends the server without a warning.
@@ -83,7 +84,7 @@ func withFaults(faults string, args ...string) []string {
 // does not end cleanly with it, or reports a data race.
 func serve(t *testing.T, args ...string) *server {
 	t.Helper()
-	s := &server{logs: &lockedBuffer{}}
+	s := &server{logs: &lockedBuffer{}, gone: make(chan struct{})}
 	s.cmd = exec.Command(binary, append([]string{"-plain", "127.0.0.1:0", "-secure", "127.0.0.1:0"}, args...)...)
 	s.cmd.Stderr = s.logs
 	stdout, err := s.cmd.StdoutPipe()
@@ -107,7 +108,10 @@ func serve(t *testing.T, args ...string) *server {
 			}
 		}
 	}
-	go func() { ended <- s.cmd.Wait() }()
+	go func() {
+		defer close(s.gone)
+		ended <- s.cmd.Wait()
+	}()
 	if s.Plain == "" || s.Secure == "" {
 		t.Fatalf("the server did not say where it serves: %s", s.logs)
 	}

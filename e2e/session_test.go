@@ -89,6 +89,7 @@ func (d *disturbed) restart() {
 // TestSessions has one client send numbered messages to another while things go
 // wrong. Each arrives once and in order, or its sender is told that it did not.
 func TestSessions(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes some seconds; not in -short")
 	}

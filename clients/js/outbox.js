@@ -4,8 +4,8 @@ import { MAX_FRAME } from './connection.js';
 
 /** The server holds so many bytes of frames that came early (docs/protocol.md, Order); no more are in flight. */
 export const MAX_BYTES_IN_FLIGHT = 256 << 10;
-/** How far the numbers in flight may lie apart: after an outage all between are sent again. */
-export const MAX_SPREAD = 1024;
+/** How far the numbers in flight may lie apart: of so many the server knows which messages they were. */
+export const MAX_SPREAD = 128;
 /** How often the wait for an answer doubles: with each repeat, and all at once where the server holds the message. */
 const MAX_DOUBLED = 3;
 /** How often a message is sent again after a failure that may pass (after 2102, once); ms until the first of these. */

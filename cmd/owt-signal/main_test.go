@@ -119,6 +119,20 @@ func TestEnvironmentIsHeeded(t *testing.T) {
 	}
 }
 
+// The soft limit of open files is raised to the hard one, and too low a one warned of.
+func TestOpenFiles(t *testing.T) {
+	for connections, warned := range map[string]bool{"200": false, "300": true} {
+		c := command(t, loopback("-max-connections", connections)...)
+		c.Args = append([]string{"sh", "-c", `ulimit -Sn 100 && ulimit -Hn 500 && exec "$0" "$@"`, c.Path}, c.Args[1:]...)
+		c.Path = "/bin/sh"
+		c.serve(t)
+		c.end(t, syscall.SIGTERM)
+		if got := strings.Contains(c.stderr.String(), `"needed":556`); got != warned {
+			t.Errorf("%s connections: warned %v, want %v: %s", connections, got, warned, &c.stderr)
+		}
+	}
+}
+
 func TestSignalsEndTheCommand(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(s.String(), func(t *testing.T) {

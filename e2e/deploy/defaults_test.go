@@ -12,7 +12,7 @@ import (
 )
 
 // TestDefaults deploys the stack with the defaults, has real clients talk through
-// it, changes a parameter, and deletes it.
+// it, changes parameters, has some talk through its distribution, and deletes it.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	e := startEmulator(t)
@@ -24,13 +24,14 @@ func TestDefaults(t *testing.T) {
 	if said := greeting(t, s); said != "welcome" {
 		t.Errorf("without a token: %s, want welcome", said)
 	}
-	e.deploy(t, "Anonymous=refuse", "Revision=1")
+	s = e.deploy(t, "Anonymous=refuse", "OneAddress=true", "Revision=1")
+	s.oneAddress(t)
 	if said := greeting(t, s); said != "2120" {
 		t.Errorf("without a token, once Anonymous=refuse: %s, want 2120", said)
 	}
 
 	made := without(e.inventory(t), before)
-	for _, kind := range []string{"list_tables", "list_functions", "get_apis", "list_roles", "describe_log_groups", "describe_alarms", "list_dashboards", "list_schedules"} {
+	for _, kind := range []string{"list_tables", "list_functions", "get_apis", "list_roles", "describe_log_groups", "describe_alarms", "list_dashboards", "list_schedules", "list_distributions"} {
 		if !slices.ContainsFunc(made, func(what string) bool { return strings.HasPrefix(what, kind+" ") }) {
 			t.Errorf("the stack has nothing of %s: %q", kind, made)
 		}

@@ -149,7 +149,7 @@ if client.can_paginate(operation):
     result = client.get_paginator(operation).paginate(**asked).build_full_result()
 else:
     result = getattr(client, operation)(**asked)
-json.dump(result, sys.stdout, default=str)
+json.dump(result, sys.stdout, default=lambda v: v.read().decode() if hasattr(v, "read") else str(v))
 `
 
 func (e *emulator) try(ctx context.Context, t *testing.T, service, operation string, input any) ([]byte, error) {

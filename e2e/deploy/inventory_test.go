@@ -49,6 +49,9 @@ every("sqs", "list_queues", "QueueUrls", None)
 every("kms", "list_keys", "Keys", "KeyId")
 every("secretsmanager", "list_secrets", "SecretList", "Name")
 every("ssm", "describe_parameters", "Parameters", "Name")
+for kind, key in ("distributions", "DistributionList"), ("functions", "FunctionList"):
+    for item in session.create_client("cloudfront").__getattribute__("list_" + kind)()[key].get("Items", []):
+        found.append("list_" + kind + " " + item.get("Id", item.get("Name")))
 every("acm", "list_certificates", "CertificateSummaryList", "DomainName")
 for z in every("route53", "list_hosted_zones", "HostedZones", "Name"):
     every("route53", "list_resource_record_sets", "ResourceRecordSets", "Name", HostedZoneId=z["Id"])

@@ -10,7 +10,8 @@ import WebSocket from 'ws';
 import { within } from '../clients/wait.mjs';
 import { compile, event, serve } from './cloudfront.mjs';
 
-const { CODE, SERVER } = process.env;
+// The origins are one server's, or those of a stack.
+const { CODE, SERVER, SOCKET = SERVER, LOBBY = SERVER, EDGE } = process.env;
 
 describe('the function', () => {
   const run = compile(CODE);
@@ -48,8 +49,8 @@ describe('the function', () => {
 describe('the address', () => {
   let distribution;
   before(async () => {
-    const port = Number(new URL(SERVER).port);
-    distribution = await serve(CODE, { socket: { port }, lobby: { port } });
+    const port = (url) => Number(new URL(url).port);
+    distribution = await serve(CODE, { socket: { port: port(SOCKET), headers: EDGE && Object.fromEntries([EDGE.split(': ')]) }, lobby: { port: port(LOBBY) } });
   });
   after(() => distribution.close());
 

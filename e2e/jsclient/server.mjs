@@ -23,7 +23,7 @@ export class Server {
   async #start(plain) {
     const { OWT_SIGNAL } = process.env;
     if (!OWT_SIGNAL) throw new Error('OWT_SIGNAL is to name the binary of the server');
-    this.#process = spawn(OWT_SIGNAL, ['-plain', plain, '-secure', '', '-log', 'warn', ...this.#args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#process = spawn(OWT_SIGNAL, ['-plain', plain, '-secure', 'off', '-log', 'warn', ...this.#args], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process.stderr.on('data', (text) => { this.#stderr += text; });
     const lines = createInterface(this.#process.stdout);
     const signal = AbortSignal.timeout(START);

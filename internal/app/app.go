@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/owt-signal/owt-signal/internal/apigw"
-	"github.com/owt-signal/owt-signal/internal/emf"
 	"github.com/owt-signal/owt-signal/internal/jsonproto"
 	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/signal"
@@ -35,7 +34,7 @@ type Config struct {
 	PlaceStore  signal.PlaceStore // nil: any number of invocations may linger
 	Places      int               // how many may
 	Timers      Timers            // zero: NewTimers
-	Metrics     *emf.Metrics      // nil: none
+	Meter       signal.Meter      // nil: nothing is counted
 	Log         *slog.Logger
 }
 
@@ -69,7 +68,7 @@ func New(c Config) *apigw.Handler {
 			PlaceStore:         c.PlaceStore,
 			Places:             c.Places,
 			PingRate:           c.Limits.PingRate,
-			Meter:              c.Metrics,
+			Meter:              c.Meter,
 			Log:                c.Log,
 		},
 		Protocols:   protocols,

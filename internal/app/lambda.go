@@ -118,7 +118,7 @@ func FromEnvironment(ctx context.Context, admission Admission, relays Relays) (*
 		ICE:         servers,
 		Limits:      limited,
 		Timers:      timers,
-		Metrics:     metrics,
+		Meter:       metrics,
 		Log:         log,
 	})}, nil
 }

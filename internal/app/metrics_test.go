@@ -73,7 +73,7 @@ func newSender(t *testing.T, metrics *emf.Metrics) *sender {
 	t.Helper()
 	s := &sender{metrics: metrics, calls: &calls{Store: memory.New()}}
 	s.handler = New(Config{
-		Store: s.calls, Connections: connections{s.calls}, Access: signal.OpenAccess, Metrics: metrics, Log: slog.New(slog.DiscardHandler),
+		Store: s.calls, Connections: connections{s.calls}, Access: signal.OpenAccess, Meter: metrics, Log: slog.New(slog.DiscardHandler),
 		Endpoint: func(events.APIGatewayWebsocketProxyRequestContext) string { return "" },
 	})
 	ev := event("")

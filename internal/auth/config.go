@@ -99,10 +99,8 @@ func (c *Config) Settings() []setting.Setting {
 // ReadEnvironment reads the settings' variables.
 func ReadEnvironment(getenv func(string) string) (Config, error) {
 	c := NewConfig()
-	if err := setting.FromEnvironment(getenv, c.Settings()); err != nil {
-		return c, err
-	}
-	return c, c.Check()
+	err := setting.Read(getenv, &c)
+	return c, err
 }
 
 // Check says what does not go together.

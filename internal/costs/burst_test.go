@@ -26,11 +26,11 @@ import (
 // TestBursts is the budget of write units for a message of a burst, by the size of
 // the items that are really written.
 func TestBursts(t *testing.T) {
-	const alone = 3
+	const alone, full = 3, lane.MaxDigests + 1 // messages after which a lane remembers as much as ever
 	for _, x := range []struct {
 		messages, bytes, times int
 		most                   float64
-	}{{1, 600, 10, alone}, {10, 600, 30, 4.5}, {30, 3000, 10, 12}} {
+	}{{1, 600, full, alone}, {10, 600, 30, 4.5}, {30, 3000, 10, 12}} {
 		t.Run(fmt.Sprintf("%d of %d bytes", x.messages, x.bytes), func(t *testing.T) {
 			b := newBursts(t)
 			lost := b.run(x.messages, x.bytes, x.times)

@@ -1,6 +1,7 @@
 package costs
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -61,42 +62,78 @@ func TestBeforeAuthentication(t *testing.T) {
 	used := svc.sized()
 	for name, body := range earlyFrames {
 		t.Run(name, func(t *testing.T) {
-			const frames = 400
 			s := newStranger(t, svc, strings.ReplaceAll(name, " ", "-")+"-AAAAAAAAAA=", engine4)
-			used()
-			most, all, end, told := 0.0, 0.0, 0, 0
-			for n := range frames {
-				s.frame(s.id, body(n))
-				_, said := s.did()
-				units := used()
-				all += units
-				told += strings.Count(said, "2102")
-				switch {
-				case end == 0 && s.closed > 0:
-					if end = n + 1; all > float64(maxStrangerUnits*end) {
-						t.Errorf("its %d frames and its end cost %.0f units", end, all)
-					}
-				case units > most:
-					most = units
-				}
-				s.clock.now = s.clock.now.Add(time.Millisecond)
-			}
-			t.Logf("a frame costs %.1f units at most; it ends at frame %d; %d frames cost %.0f", most, end, frames, all)
-			if most > maxStrangerUnits {
-				t.Errorf("a frame costs %.1f units, at most %d are wanted", most, maxStrangerUnits)
-			}
-			if end == 0 || end > apigw.IdleRate.Burst+apigw.IdleRate.PerSecond+lane.MaxEarly {
-				t.Errorf("it ends at frame %d", end)
-			}
-			if all > maxStrangerUnits*frames/3 && name != "another protocol" { // which takes its time to say farewell
-				t.Errorf("all frames, most of which came after its end, cost %.0f units", all)
-			}
-			if told == 0 && name != "another protocol" || told > 6 {
-				t.Errorf("it was told %d times that it is too much", told)
-			}
+			s.before(t, used, body, maxStrangerUnits, name == "another protocol") // which takes its time to say farewell
 		})
 	}
 }
+
+// TestKeptHeadersBeforeAuthentication: where the authenticator asks for headers, which
+// are in the record, a frame costs a unit more.
+func TestKeptHeadersBeforeAuthentication(t *testing.T) {
+	svc := newService(t)
+	used := svc.sized()
+	svc.handler.Service.Access.Authenticator = asksFor{"x"}
+	svc.headers = map[string][]string{"X": {strings.Repeat("x", signal.MaxClient-len("x"))}}
+	for _, name := range []string{"in order", "highest numbers"} {
+		t.Run(name, func(t *testing.T) {
+			s := newStranger(t, svc, strings.ReplaceAll(name, " ", "-")+"-AAAAAAAAAA=", engine4)
+			if size := svc.size("conn#" + s.id); size < signal.MaxClient {
+				t.Fatalf("the record has %.0f bytes", size)
+			}
+			s.before(t, used, earlyFrames[name], maxStrangerUnits+1, false)
+		})
+	}
+}
+
+// before sends frames of a kind before the authentication, each of which may cost so
+// much.
+func (s *stranger) before(t *testing.T, used func() float64, body func(n int) string, may float64, slow bool) {
+	t.Helper()
+	const frames = 400
+	used()
+	most, all, end, told := 0.0, 0.0, 0, 0
+	for n := range frames {
+		s.frame(s.id, body(n))
+		_, said := s.did()
+		units := used()
+		all += units
+		told += strings.Count(said, "2102")
+		switch {
+		case end == 0 && s.closed > 0:
+			if end = n + 1; all > may*float64(end) {
+				t.Errorf("its %d frames and its end cost %.0f units", end, all)
+			}
+		case units > most:
+			most = units
+		}
+		s.clock.now = s.clock.now.Add(time.Millisecond)
+	}
+	t.Logf("a frame costs %.1f units at most; it ends at frame %d; %d frames cost %.0f", most, end, frames, all)
+	if most > may {
+		t.Errorf("a frame costs %.1f units, at most %.0f are wanted", most, may)
+	}
+	if end == 0 || end > apigw.IdleRate.Burst+apigw.IdleRate.PerSecond+lane.MaxEarly {
+		t.Errorf("it ends at frame %d", end)
+	}
+	if all > may*frames/3 && !slow {
+		t.Errorf("all frames, most of which came after its end, cost %.0f units", all)
+	}
+	if told == 0 && !slow || told > 6 {
+		t.Errorf("it was told %d times that it is too much", told)
+	}
+}
+
+// asksFor keeps headers of the handshake.
+type asksFor []string
+
+// Authenticate implements [signal.Authenticator].
+func (asksFor) Authenticate(ctx context.Context, c signal.Credentials) (signal.Identity, error) {
+	return signal.TokenIsName{}.Authenticate(ctx, c)
+}
+
+// Needs implements [signal.Authenticator].
+func (a asksFor) Needs() signal.Needs { return signal.Needs{Client: true, Headers: a} }
 
 // TestBurstBeforeAuthentication: what clients buffer while they are offline is held
 // and delivered, as ever.

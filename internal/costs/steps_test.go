@@ -39,14 +39,16 @@ type service struct {
 	handler *apigw.Handler
 	metrics *emf.Metrics
 	meter   meter
-	posting func() // is called as a post begins; nil: nothing
+	posting func()                                           // is called as a post begins; nil: nothing
+	wire    func(r *http.Request, frame string) (status int) // is the client; nil: takes all
 	log     bytes.Buffer
 	told    bytes.Buffer // metrics
 	mu      sync.Mutex   // of a round of keepalive, which visits many at once
 	frames  []string     // to clients
 	steps   Steps
-	closed  int   // connections, by @connections
-	since   int64 // when connections were opened, as events say it; zero: they do not
+	closed  int                 // connections, by @connections
+	headers map[string][]string // of handshakes
+	since   int64               // when connections were opened, as events say it; zero: they do not
 	table   *dynamodb.Client
 }
 
@@ -71,7 +73,7 @@ func newService(t *testing.T) *service {
 	limited.Rate = lane.Rate{PerSecond: 100, Burst: 2000} // as template.yaml has it
 	s.handler = app.New(app.Config{
 		Limits: limited,
-		Store:  store, Connections: apigw.NewManagement(config), Access: signal.OpenAccess, Metrics: s.metrics, Log: slog.New(app.BoundLog(slog.NewJSONHandler(&s.log, nil))),
+		Store:  store, Connections: apigw.NewManagement(config), Access: signal.OpenAccess, Meter: s.metrics, Log: slog.New(app.BoundLog(slog.NewJSONHandler(&s.log, nil))),
 		Endpoint: func(events.APIGatewayWebsocketProxyRequestContext) string {
 			return "https://abcdef1234.execute-api.us-east-1.amazonaws.com/prod"
 		},
@@ -95,23 +97,30 @@ func (p pauses) Sleep(ctx context.Context, d time.Duration) error {
 
 // Do implements [aws.HTTPClient]: it is the @connections API.
 func (s *service) Do(r *http.Request) (*http.Response, error) {
+	frame, status := "", http.StatusOK
 	if r.Method == http.MethodPost {
 		if s.posting != nil {
 			s.posting()
 		}
-		frame, err := io.ReadAll(r.Body)
+		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return nil, err
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.steps.Posts++
-		s.frames = append(s.frames, string(frame))
+		frame = string(body)
 	}
-	if r.Method == http.MethodDelete {
+	if s.wire != nil {
+		status = s.wire(r, frame)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch r.Method {
+	case http.MethodPost:
+		s.steps.Posts++
+		s.frames = append(s.frames, frame)
+	case http.MethodDelete:
 		s.closed++
 	}
-	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+	return &http.Response{StatusCode: status, Body: http.NoBody}, nil
 }
 
 // invoke is an invocation of a route.
@@ -119,7 +128,7 @@ func (s *service) invoke(id, query, body string, route app.Route) {
 	ev := &events.APIGatewayWebsocketProxyRequest{
 		Body:                  body,
 		RequestContext:        events.APIGatewayWebsocketProxyRequestContext{ConnectionID: id, ConnectedAt: s.since},
-		QueryStringParameters: make(map[string]string),
+		QueryStringParameters: make(map[string]string), MultiValueHeaders: s.headers,
 	}
 	for pair := range strings.SplitSeq(query, "&") {
 		if name, value, ok := strings.Cut(pair, "="); ok {

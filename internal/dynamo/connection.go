@@ -204,6 +204,12 @@ func (e *expression) change(u signal.Update) {
 	if c.Unnumbered != nil {
 		e.set(e.path(attrUnnumbered), e.value(unnumberedItem(c.Unnumbered...)))
 	}
+	if len(c.Finished.Sums) > 0 {
+		e.set(e.path(attrFinished), e.value(digestsItem(c.Finished)))
+	}
+	if len(c.Taking.Sums) > 0 {
+		e.set(e.path(attrTaking), e.value(digestsItem(c.Taking)))
+	}
 	if o := c.Outcomes; o != nil {
 		e.set(e.path(attrFaults), e.value(undeliveredItem(o.Undelivered)))
 		e.set(e.path(attrForgotten), e.value(num(o.After)))

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 
@@ -41,6 +42,8 @@ const (
 	attrForgotten  = "forgotten"
 	attrFullAt     = "fullAt"
 	attrUnnumbered = "unnumbered"
+	attrFinished   = "finished"
+	attrTaking     = "taking"
 
 	attrOwner     = "owner"
 	attrClaimedAt = "claimedAt"
@@ -195,6 +198,8 @@ func (r *reader) connection(it item) signal.Connection {
 			OutcomesAfter: r.num(it, attrForgotten),
 			TAT:           lane.TAT(r.num(it, attrFullAt)),
 			Unnumbered:    readUnnumbered(r.bytes(it, attrUnnumbered)),
+			Finished:      readDigests(r.bytes(it, attrFinished)),
+			Taking:        readDigests(r.bytes(it, attrTaking)),
 		},
 	}
 }
@@ -217,17 +222,30 @@ func (r *reader) held(frames item) map[int64]lane.Held {
 const questionBits = 2
 
 // heldItem returns what the lane keeps of a held frame, what it says being in its
-// body: as few bytes as may be, since there may be many.
+// body: as few bytes as may be, since there may be many. The invocation's name is
+// packed, if it is hexadecimal.
 func heldItem(h lane.Held) types.AttributeValue {
-	code := uint64(h.Code)<<questionBits | uint64(h.Asks)
-	var b []byte
-	for _, v := range []uint64{code, uint64(h.At), uint64(h.Len())} {
+	head, by := (uint64(h.Code)<<questionBits|uint64(h.Asks))<<1, []byte(h.By)
+	if packed, _ := hex.DecodeString(h.By); hex.EncodeToString(packed) == h.By {
+		head, by = head|heldPacked, packed
+	}
+	b := binary.BigEndian.AppendUint32(nil, h.Digest())
+	for _, v := range []uint64{head, uint64(h.At), uint64(h.Len())} {
 		b = binary.AppendUvarint(b, v)
 	}
-	return &types.AttributeValueMemberB{Value: append(b, h.By...)}
+	return &types.AttributeValueMemberB{Value: append(b, by...)}
 }
 
+// heldPacked is the lowest bit of the first number of a held frame: its invocation's
+// name is packed.
+const heldPacked = 1
+
 func readHeld(number int64, b []byte) (h lane.Held, ok bool) {
+	if len(b) < 4 {
+		return h, false
+	}
+	digest := binary.BigEndian.Uint32(b)
+	b = b[4:]
 	var values [3]uint64
 	for i := range values {
 		v, size := binary.Uvarint(b)
@@ -236,9 +254,13 @@ func readHeld(number int64, b []byte) (h lane.Held, ok bool) {
 		}
 		values[i], b = v, b[size:]
 	}
-	h.Code, h.Asks = lane.Code(values[0]>>questionBits), lane.Question(values[0]&(1<<questionBits-1))
+	head := values[0] >> 1
+	h.Code, h.Asks = lane.Code(head>>questionBits), lane.Question(head&(1<<questionBits-1))
 	h.At, h.By = lane.Instant(values[1]), string(b)
-	h.Body = lane.Body{Name: bodyName(number, h.By), Len: int(values[2])}
+	if values[0]&heldPacked != 0 {
+		h.By = hex.EncodeToString(b)
+	}
+	h.Body = lane.Body{Name: bodyName(number, h.By), Len: int(values[2]), Digest: digest}
 	return h, true
 }
 
@@ -288,6 +310,26 @@ func unnumberedItem(all ...lane.Unnumbered) types.AttributeValue {
 	b := make([]byte, 0, unnumberedSize*len(all))
 	for _, u := range all {
 		b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, u.ID), u.By)
+	}
+	return &types.AttributeValueMemberB{Value: b}
+}
+
+// readDigests reads the highest of some numbers, and the digest of each.
+func readDigests(b []byte) (d lane.Digests) {
+	if len(b) < 8 {
+		return d
+	}
+	d.Last = int64(binary.BigEndian.Uint64(b))
+	for b = b[8:]; len(b) >= 4; b = b[4:] {
+		d.Sums = append(d.Sums, binary.BigEndian.Uint32(b))
+	}
+	return d
+}
+
+func digestsItem(d lane.Digests) types.AttributeValue {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 8+4*len(d.Sums)), uint64(d.Last))
+	for _, sum := range d.Sums {
+		b = binary.BigEndian.AppendUint32(b, sum)
 	}
 	return &types.AttributeValueMemberB{Value: b}
 }

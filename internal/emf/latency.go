@@ -2,6 +2,7 @@ package emf
 
 import (
 	"context"
+	"time"
 
 	"github.com/aws/smithy-go/middleware"
 )
@@ -24,15 +25,20 @@ var latencies = map[string]string{
 
 // Measure adds a step to an operation of the AWS SDK that measures it, with all
 // of its attempts. It is meant for aws.Config.APIOptions.
-func (m *Metrics) Measure(stack *middleware.Stack) error {
-	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("Latency", m.measure), middleware.Before)
-}
+func (m *Metrics) Measure(stack *middleware.Stack) error { return Measure(m.now, m.observe)(stack) }
 
-func (m *Metrics) measure(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
-	middleware.InitializeOutput, middleware.Metadata, error,
-) {
-	if latency, ok := latencies[middleware.GetOperationName(ctx)]; ok {
-		defer m.observe(latency, m.now())
+// Measure returns what adds a step to an operation of the AWS SDK, by which observe
+// hears of its latency when it has ended, with all of its attempts.
+func Measure(now func() time.Time, observe func(latency string, took time.Duration)) func(*middleware.Stack) error {
+	return func(stack *middleware.Stack) error {
+		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("Latency", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
+			middleware.InitializeOutput, middleware.Metadata, error,
+		) {
+			if latency, ok := latencies[middleware.GetOperationName(ctx)]; ok {
+				began := now()
+				defer func() { observe(latency, now().Sub(began)) }()
+			}
+			return next.HandleInitialize(ctx, in)
+		}), middleware.Before)
 	}
-	return next.HandleInitialize(ctx, in)
 }

@@ -42,9 +42,8 @@ func (m *Metrics) Count(metric signal.Metric, n int) {
 	m.line.metric(string(metric)).count += n
 }
 
-// observe notes how long something took that began at start.
-func (m *Metrics) observe(latency string, start time.Time) {
-	took := m.now().Sub(start)
+// observe notes how long something took.
+func (m *Metrics) observe(latency string, took time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.line.metric(latency).values.add(took)

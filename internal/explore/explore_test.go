@@ -72,6 +72,11 @@ func together(frames ...[]int64) []sender {
 	return []sender{{user: alice, frames: frames}}
 }
 
+// reused has alice give numbers to other messages, too.
+func reused(numbers []int64, again ...int64) []sender {
+	return []sender{{user: alice, numbers: numbers, reused: again}}
+}
+
 func upTo(n int64) (numbers []int64) {
 	for i := range n {
 		numbers = append(numbers, i+1)
@@ -112,6 +117,9 @@ var configs = []config{
 	{name: "several in a frame, slow", senders: together([]int64{1, 2}, []int64{3}), batches: true, slow: 2},
 	{name: "several in a frame, two receivers, sender gone", senders: together([]int64{1, 2, 3}, []int64{4}), batches: true, two: true, faults: goneAck | unknown},
 	{name: "several in a frame, with a gap, crash, lost answer", senders: together([]int64{1, 3}, []int64{2}), batches: true, faults: crash | lostMove},
+	{name: "a number for two messages", senders: reused(upTo(2), 1), small: true},
+	{name: "a number for two messages, that come early", senders: reused(upTo(2), 2), small: true},
+	{name: "a number for two messages, crash, posts' faults", senders: reused(upTo(2), 2), faults: crash | unknown | goneTo | lostMove},
 	{name: "two senders", senders: both(upTo(2), upTo(2)), small: true},
 	{name: "two senders, posts' faults", senders: both(upTo(2), upTo(1)), faults: goneTo | unknown},
 	{name: "two senders, crash, repeat", senders: both(upTo(2), upTo(2)), faults: crash | repeat},

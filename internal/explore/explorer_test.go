@@ -27,6 +27,7 @@ type sender struct {
 	numbers []int64
 	frames  [][]int64 // numbers that it sends several in a frame
 	again   []int64   // numbers that it sends once it is welcome
+	reused  []int64   // numbers that it gives to another message, too
 
 	session string
 	resume  signal.ConnectionID // the session's connection before
@@ -90,6 +91,9 @@ func (x *explorer) begin() []*world {
 		}
 		for _, n := range s.again {
 			x.join(w, x.sends(i, n), plan{numbers: bit(n), welcome: true})
+		}
+		for _, n := range s.reused {
+			x.join(w, x.sendsOther(i, n), plan{numbers: bit(n)})
 		}
 	}
 	if x.leaves {
@@ -181,6 +185,12 @@ func (x *explorer) sends(i int, ns ...int64) *program {
 	p := newProgram(fmt.Sprint(connName[i], ns), i, func(r *replay) { r.receive(peer(i), in) })
 	p.several = len(batch) > 1
 	return p
+}
+
+// sendsOther is the invocation of another message under a number.
+func (x *explorer) sendsOther(i int, n int64) *program {
+	in := signal.Send{Number: n, Frame: lane.Frame{To: string(x.to(n)), Data: []byte{byte(x.line(i)), byte(n), 'o'}}}
+	return newProgram(fmt.Sprint(connName[i], n, " for another"), i, func(r *replay) { r.receive(peer(i), in) })
 }
 
 func newProgram(name string, conn int, run func(*replay)) *program {

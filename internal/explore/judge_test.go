@@ -88,6 +88,10 @@ func (k *walker) unheard(w *world, e signal.Event) {
 
 func (k *walker) acked(w *world, i int, a signal.Ack) {
 	t, n := &w.told[k.line(i)], a.Number
+	if slices.Contains(k.senders[i].reused, n) {
+		k.ackedReused(w, t, a)
+		return
+	}
 	switch {
 	case k.movedOn(w, i): // its client listens to the next connection
 		t.rejected |= bit(n)
@@ -111,8 +115,23 @@ func (k *walker) acked(w *world, i int, a signal.Ack) {
 			k.breaks(w, "truth: %d failed with %d, though nothing was at fault", n, a.Code)
 		}
 	}
-	if both := t.ok & t.fail; both != 0 {
+	if both := t.ok & t.fail &^ bit(k.senders[i].reused...); both != 0 {
 		k.breaks(w, "truth: %v acked as delivered and as failed", list(both))
+	}
+}
+
+// ackedReused judges an answer to one of two messages under a number, of which one is
+// posted: the other's says that it is not.
+func (k *walker) ackedReused(w *world, t *facts, a signal.Ack) {
+	switch n := bit(a.Number); {
+	case a.Code != lane.OK:
+		t.fail |= n
+	case t.ok&n != 0:
+		k.breaks(w, "truth: two messages under %d are acked, one was posted", a.Number)
+	case t.accepted&n == 0:
+		k.breaks(w, "truth: %d is acked, no socket has it", a.Number)
+	default:
+		t.ok |= n
 	}
 }
 
@@ -221,6 +240,11 @@ func (x *explorer) undone(w *world, i int) string {
 	}
 	if open := t.reached &^ (t.ok | t.fail | t.rejected | t.unknown); open != 0 {
 		return fmt.Sprintf("stall: the sender is never told of %v", list(open))
+	}
+	for _, n := range x.senders[i].reused {
+		if x.faultless(w) && (t.ok&bit(n) == 0 || t.fail&bit(n) == 0) {
+			return fmt.Sprintf("truth: of two messages under %d one is not answered", n)
+		}
 	}
 	return ""
 }

@@ -39,6 +39,16 @@ func (g *Gateway) Refused() Refused {
 	return refused
 }
 
+// Connections returns how many there are, from their handshake on.
+func (g *Gateway) Connections() int {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.admitted.all
+}
+
+// MaxConnections returns how many there may be.
+func (g *Gateway) MaxConnections() int { return g.config.Limits.Connections }
+
 // quota counts what is there, in all and from each source.
 type quota struct {
 	all  int

@@ -69,16 +69,14 @@ func (c *Config) Settings() []setting.Setting {
 // ReadEnvironment reads the settings' variables.
 func ReadEnvironment(getenv func(string) string) (Config, error) {
 	c := NewConfig()
-	if err := setting.FromEnvironment(getenv, c.Settings()); err != nil {
-		return c, err
-	}
-	return c, c.Check()
+	err := setting.Read(getenv, &c)
+	return c, err
 }
 
 // Check says what does not go together.
 func (c Config) Check() error {
 	switch {
-	case c.shared() && len(c.URLs) == 0:
+	case c.Shared() && len(c.URLs) == 0:
 		return errors.New("TURN_SECRET_ARN (-turn-secret-file) needs servers: ICE_SERVERS (-ice-servers)")
 	case c.Secret != "" && c.SecretFile != "":
 		return errors.New("TURN_SECRET_ARN and TURN_SECRET_FILE exclude one another")
@@ -91,13 +89,14 @@ func (c Config) Check() error {
 // empty: nothing is missing. Clients are not told of them: a browser throws at one
 // without credentials (W3C WebRTC 1.0, section 4.4.1.6).
 func (c Config) Missing() string {
-	if _, turn := c.parted(); len(turn) == 0 || c.shared() {
+	if _, turn := c.parted(); len(turn) == 0 || c.Shared() {
 		return ""
 	}
 	return "TURN servers in ICE_SERVERS (-ice-servers) need a secret: TURN_SECRET_ARN (-turn-secret-file)"
 }
 
-func (c Config) shared() bool { return c.Secret != "" || c.SecretFile != "" }
+// Shared reports whether there is a secret that the TURN servers share.
+func (c Config) Shared() bool { return c.Secret != "" || c.SecretFile != "" }
 
 // FromEnvironment is the ICE servers that the environment of a Lambda function
 // configures; nil: none. It logs what is missing.
@@ -118,7 +117,7 @@ func New(ctx context.Context, c Config, config aws.Config) (signal.ICEServers, e
 		return nil, fmt.Errorf("configure ICE servers: %w", err)
 	}
 	stun, turn := c.parted()
-	if len(turn) == 0 || !c.shared() {
+	if len(turn) == 0 || !c.Shared() {
 		return without(stun), nil
 	}
 	s, err := c.read(ctx, config)

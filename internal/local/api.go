@@ -18,6 +18,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/gateway"
 	"github.com/owt-signal/owt-signal/internal/ice"
 	"github.com/owt-signal/owt-signal/internal/memory"
+	"github.com/owt-signal/owt-signal/internal/prom"
 )
 
 type (
@@ -52,12 +53,14 @@ type api struct {
 	caution    string         // what whoever runs it is to be told of who may connect
 	faults     *faults.Faults // nil: none
 	log        *slog.Logger
-	memory     *memory.Store // nil: the records are elsewhere
-	reached    reached       // when it was last logged
+	memory     *memory.Store               // nil: the records are elsewhere
+	metrics    *prom.Metrics               // nil: none are told
+	reach      func(context.Context) error // sees that where the records are is there
+	reached    reached                     // when it was last logged
 }
 
 func newAPI(ctx context.Context, o options, log *slog.Logger, logs io.Writer) (a *api, err error) {
-	a = &api{ping: o.timers.Heartbeat.Interval, faults: faults.New(o.faults, log), log: log}
+	a = &api{ping: o.timers.Heartbeat.Interval, faults: faults.New(o.faults, log), metrics: newMetrics(o), log: log}
 	switch {
 	case o.functions != "":
 		a.backend, err = newEnvironments(ctx, o, a, logs)
@@ -97,10 +100,11 @@ func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := newStore(ctx, o, a.faults)
+	store, err := newStore(ctx, o, a.faults, a.metrics)
 	if err != nil {
 		return nil, err
 	}
+	a.reach = reachStore(store)
 	a.caution = access.Caution
 	a.memory, _ = store.(*memory.Store)
 	return newHandlers(o, store, access, servers, a), nil

@@ -6,9 +6,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -144,4 +147,70 @@ func (s *running) certificate(t *testing.T) *x509.Certificate {
 	}
 	defer func() { _ = conn.Close() }()
 	return conn.ConnectionState().PeerCertificates[0]
+}
+
+// TestRenewedCertificate replaces the files of a certificate while clients connect:
+// none is refused, what cannot be used is not taken up, and in the end the new one
+// is shown. A connection that is open stays.
+func TestRenewedCertificate(t *testing.T) {
+	cert, key, old := certificateFiles(t)
+	newCert, newKey, renewed := certificateFiles(t)
+	s := start(t, "-plain", "off", "-cert", cert, "-key", key)
+	open := s.dial(t, "wss://"+s.secure+"/prod?token=alice")
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for range 4 {
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				conn, err := tls.Dial("tcp", s.secure, &tls.Config{InsecureSkipVerify: true}) // what it is, is asked below
+				if err != nil {
+					t.Errorf("connect: %v", err)
+					return
+				}
+				_ = conn.Close()
+			}
+		})
+	}
+	replace := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace(newCert, cert)
+	eventually(t, "the key of another in the log", func() bool { return strings.Contains(s.stderr.String(), "certificate not renewed") })
+	if got := s.certificate(t); !bytes.Equal(got.Raw, old) {
+		t.Error("half of the new one is shown")
+	}
+	replace(newKey, key)
+	eventually(t, "the new certificate", func() bool { return bytes.Equal(s.certificate(t).Raw, renewed) })
+	close(stop)
+	load.Wait()
+	say(t, open, `{"type":"message","id":1,"to":"alice","data":1}`)
+	for !strings.Contains(next(t, open), `"ack"`) {
+	}
+}
+
+// What has not changed is not read again, nor is anything looked at all the time.
+func TestCertificateIsLookedAtNowAndThen(t *testing.T) {
+	cert, key, _ := certificateFiles(t)
+	c, err := newCertificate(options{cert: cert, key: key}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := c.shown
+	if err := os.Remove(cert); err != nil {
+		t.Fatal(err)
+	}
+	if c.get(c.looked.Add(lookEvery-1)) != first || c.read[0] == nil {
+		t.Error("looked at before its time")
+	}
+	if c.get(c.looked.Add(lookEvery)) != first || c.read[0] != nil {
+		t.Error("not looked at in time, or a file that is not there counts")
+	}
 }

@@ -4,13 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/owt-signal/owt-signal/internal/emf"
 	"github.com/owt-signal/owt-signal/internal/gateway"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
 // Post implements [apigw.Connections] by a call in this process.
 func (a *api) Post(ctx context.Context, _ string, id signal.ConnectionID, frame []byte) error {
+	if a.metrics != nil {
+		began := time.Now()
+		defer func() { a.metrics.Observe(emf.PostLatency, time.Since(began)) }()
+	}
 	return translate(a.gateway.Post(ctx, string(id), frame))
 }
 

@@ -38,9 +38,11 @@ func newEnvironments(ctx context.Context, o options, a *api, logs io.Writer) (*e
 	if err != nil {
 		return nil, err
 	}
-	if _, err := newStore(ctx, o, nil); err != nil {
+	store, err := newStore(ctx, o, nil, nil)
+	if err != nil {
 		return nil, err
 	}
+	a.reach = reachStore(store)
 	e := &environments{functions: make(map[function]*lambdaenv.Function), faults: a.faults, log: a.log}
 	config, err := e.serve(ctx, o, a)
 	for f, bootstrap := range bootstraps {

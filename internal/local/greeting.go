@@ -19,6 +19,9 @@ func (s *server) greeting() string {
 	if m := s.api.management; m != nil {
 		fmt.Fprintf(&b, "  @connections            %s/%s\n", m.url(), s.stage)
 	}
+	if s.admin != nil {
+		fmt.Fprintf(&b, "  Health and metrics      %s/healthz, /readyz, /metrics\n", s.admin.url())
+	}
 	base := s.listeners[0].http + "://" + hostPort(s.listeners[0].Addr()) // there is one
 	fmt.Fprintf(&b, "\nPoint an OWT client, or any Socket.IO client, at %s:\n", base)
 	fmt.Fprintf(&b, "  io('%s')\n", base)

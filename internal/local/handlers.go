@@ -42,6 +42,7 @@ func newHandlers(o options, store signal.Store, access signal.Access, servers si
 		Access:      access,
 		ICE:         servers,
 		Timers:      o.timers,
+		Meter:       a.metrics,
 		Log:         a.log,
 	})
 	return h

@@ -32,8 +32,9 @@ func newInvokeAPI(ctx context.Context, o options, a *api) (*invokeAPI, error) {
 	if err := i.reach(ctx, o.lambda); err != nil {
 		return nil, fmt.Errorf("use Lambda at %s: %w", o.lambda, err)
 	}
+	a.reach = func(ctx context.Context) error { return i.reach(ctx, o.lambda) }
 	if o.dynamodb != "" {
-		if _, err := newStore(ctx, o, nil); err != nil {
+		if _, err := newStore(ctx, o, nil, nil); err != nil {
 			return nil, err
 		}
 	}

@@ -39,6 +39,7 @@ type options struct {
 	concurrency   int
 	lambda        string // endpoint of an Invoke API; empty: as above
 	management    string // address
+	admin         string // address; empty: off
 	admission     gateway.Limits
 	auth          auth.Config
 	ice           ice.Config
@@ -48,6 +49,7 @@ type options struct {
 	timing        map[string]string // the same for functions in other processes
 	duration      time.Duration
 	level         slog.Level
+	logFormat     string
 	faults        *faults.Spec // nil: none
 }
 
@@ -76,6 +78,7 @@ func (o *options) groups() []setting.Group {
 			setting.Own("cert", "certificate `file` (PEM) for -secure (default one that is made at start)", setting.Text(&o.cert)),
 			setting.Own("key", "key `file` (PEM) of -cert", setting.Text(&o.key)),
 			setting.Own("stage", "`name` of the stage, served at /name (default "+o.stage+")", setting.Text(&o.stage, checkStage)),
+			setting.Own("admin", "`address` for whoever looks after the server, or off: /healthz, /readyz, and /metrics for Prometheus (default off)", setting.Parsed(&o.admin, listenAt)),
 			setting.Own("trusted-proxies", "`list` of the addresses, or networks such as 10.0.0.0/8, of proxies in front: their X-Forwarded-For says where a client is (default none)",
 				setting.Parsed(&o.admission.Proxies, proxies)),
 		}},
@@ -95,6 +98,7 @@ func (o *options) groups() []setting.Group {
 				setting.Own("max-per-address", fmt.Sprintf("`number` of connections at a time from one address (default %d)", gateway.DefaultPerAddress),
 					setting.Number(&o.admission.PerAddress, 1, maxConnections)),
 				setting.New("LOG_LEVEL", "log", "lowest `level` of log lines: debug, info, warn, error (default info)", setting.Parsed(&o.level, parseLevel)),
+				setting.Own("log-format", "`format` of the log: json or text (default json)", setting.Text(&o.logFormat, setting.OneOf("json", "text"))),
 			})},
 		{Title: "Functions that were built for Lambda, and faults", Settings: []setting.Setting{
 			setting.Own("functions", "run the functions in this `folder`, such as bin/functions (make build) or .aws-sam/build (sam build); with -dynamodb", setting.Text(&o.functions)),
@@ -118,6 +122,15 @@ func recorded(environment map[string]string, settings []setting.Setting) []setti
 		}
 	}
 	return settings
+}
+
+// logHandler writes the log in its format.
+func (o options) logHandler(out io.Writer) slog.Handler {
+	level := &slog.HandlerOptions{Level: o.level}
+	if o.logFormat == "text" {
+		return slog.NewTextHandler(out, level)
+	}
+	return slog.NewJSONHandler(out, level)
 }
 
 const usage = `owt-signal is a signaling server for Open WebRTC Toolkit clients.
@@ -279,7 +292,7 @@ func (o options) checkEffect(given setting.Given) error {
 		{!elsewhere, "with -lambda-endpoint: set it in the functions' environment (PING_TIMEOUT)", []string{"ping-timeout"}},
 		{o.auth.Mode == auth.ModeJWT, "without -auth jwt", []string{"jwt-claim", "jwt-skew", "jwt-outlive"}},
 		{o.auth.Mode == auth.ModeLambda, "without -auth lambda", []string{"auth-timeout"}},
-		{o.ice.Secret != "" || o.ice.SecretFile != "", "without -turn-secret-file", []string{"turn-lifetime"}},
+		{o.ice.Shared(), "without -turn-secret-file", []string{"turn-lifetime"}},
 		{o.limits.Rate.Limited(), "without -message-rate", []string{"message-burst"}},
 		{o.timers.Idle <= o.duration, "beyond -max-duration", []string{"idle-timeout"}},
 		{perAddress <= connections, "above -max-connections", []string{"max-per-address"}},

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/app"
@@ -49,11 +50,15 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // server is the local API on its listeners.
 type server struct {
-	api       *api
-	http      *http.Server
-	listeners []listener
-	stage     string
-	faults    *faults.Spec // nil: none
+	api         *api
+	http        *http.Server
+	listeners   []listener
+	certificate *certificate // nil: -secure is off
+	admin       *service     // health and metrics; nil: there is none
+	ending      atomic.Bool
+	log         *slog.Logger
+	stage       string
+	faults      *faults.Spec // nil: none
 }
 
 // listener is an address, with the schemes that clients reach it by.
@@ -67,12 +72,12 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 	if err != nil {
 		return nil, err
 	}
-	log := slog.New(app.HashUsers(app.BoundLog(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: o.level})), logKey))
+	log := slog.New(app.HashUsers(app.BoundLog(o.logHandler(logs)), logKey))
 	a, err := newAPI(ctx, o, log, logs)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{api: a, stage: o.stage, faults: o.faults}
+	s := &server{api: a, stage: o.stage, faults: o.faults, log: log}
 	s.http = &http.Server{
 		ReadTimeout: readRequest,
 		IdleTimeout: readRequest,
@@ -85,6 +90,9 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 	err = s.listen(o)
 	if err == nil {
 		s.http.Handler, err = newPage(front{s.api.lobby, s.api.gateway, o.stage}, o, s.listeners)
+	}
+	if err == nil {
+		err = s.serveAdmin(o)
 	}
 	if err != nil {
 		for _, l := range s.listeners {
@@ -107,14 +115,15 @@ func (s *server) listen(o options) error {
 	if o.secure == "" {
 		return nil
 	}
-	certificate, err := loadCertificate(o)
+	certificate, err := newCertificate(o, s.log)
 	if err != nil {
 		return err
 	}
+	s.certificate = certificate
 	l, err := tls.Listen("tcp", o.secure, &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		Certificates: []tls.Certificate{certificate},
-		NextProtos:   []string{"http/1.1"}, // a WebSocket begins in HTTP/1.1
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate.get(time.Now()), nil },
+		NextProtos:     []string{"http/1.1"}, // a WebSocket begins in HTTP/1.1
 	})
 	if err != nil {
 		return err
@@ -128,8 +137,10 @@ func (s *server) serve(ctx context.Context) error {
 	if s.api.caution != "" {
 		s.api.log.WarnContext(ctx, "who may connect", "caution", s.api.caution)
 	}
+	warnOfFiles(s.log, s.api.gateway.MaxConnections())
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
+		s.log.InfoContext(ctx, "serving", "scheme", l.http, "address", l.Addr().String())
 		go func() { failed <- s.http.Serve(l) }()
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -138,10 +149,14 @@ func (s *server) serve(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
+		s.log.InfoContext(ctx, "server ends", "reason", context.Cause(ctx).Error(), "connections", s.api.gateway.Connections())
 	case err = <-failed:
+		s.log.ErrorContext(ctx, "server ends", "error", err, "connections", s.api.gateway.Connections())
 	}
+	s.ending.Store(true)
 	cancel()
 	s.api.close()
 	_ = s.http.Close()
+	s.admin.close()
 	return err
 }

@@ -35,6 +35,9 @@ func Program(t testing.TB, name string) (path string) {
 		}
 	}
 	path, err := exec.LookPath(name)
+	if err != nil { // where Debian has servers, which is not on everybody's PATH
+		path, err = exec.LookPath("/usr/sbin/" + name)
+	}
 	if err != nil {
 		Missing(t, name, "`make test` installs it on Debian as root")
 	}

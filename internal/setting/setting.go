@@ -37,6 +37,21 @@ func FromEnvironment(getenv func(string) string, settings []Setting) error {
 	return nil
 }
 
+// Config is settings that go together.
+type Config interface {
+	Settings() []Setting
+	// Check says what does not go together.
+	Check() error
+}
+
+// Read sets what an environment has a value for, and checks that it goes together.
+func Read(getenv func(string) string, c Config) error {
+	if err := FromEnvironment(getenv, c.Settings()); err != nil {
+		return err
+	}
+	return c.Check()
+}
+
 // Text sets a text for which every check returns nil.
 func Text(to *string, checks ...func(string) error) func(string) error {
 	return func(v string) error {

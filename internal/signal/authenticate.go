@@ -131,7 +131,7 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 		After: v.after(func(ctx context.Context) {
 			left := s.tellSuperseded(ctx, superseded)
 			for _, f := range opened.Repeated {
-				s.postToSender(ctx, v.conn, v.ack(f, from.Outcome(f.N)))
+				s.postToSender(ctx, v.conn, v.ack(f, from.Answer(f)))
 			}
 			v.drain(ctx, opened.Run)
 			s.closeSuperseded(ctx, left)

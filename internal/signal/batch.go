@@ -18,7 +18,11 @@ func (s *Service) sendBatch(ctx context.Context, p Peer, in Sends) (r Reply) {
 			return s.invocation(c).refuseBatch(numbered)
 		}
 	}
-	for i, run := range runs(numbered) {
+	all, reused := runs(numbered)
+	for _, f := range reused {
+		r.Events = append(r.Events, Ack{f.N, cmp.Or(f.Code, lane.CodeServer)})
+	}
+	for i, run := range all {
 		r = r.and(s.sendRun(ctx, p, run, look || i > 0)) // there is a gap
 	}
 	if len(others) > 0 {
@@ -51,8 +55,9 @@ func parted(in Sends) (numbered []lane.Numbered, others Sends) {
 }
 
 // runs returns messages in the order of their numbers, those together that have
-// consecutive ones. Of several under one number the first counts.
-func runs(frames []lane.Numbered) (runs [][]lane.Numbered) {
+// consecutive ones. Of several under one number the first counts; those that are not
+// the same as it are reused.
+func runs(frames []lane.Numbered) (runs [][]lane.Numbered, reused []lane.Numbered) {
 	slices.SortStableFunc(frames, func(a, b lane.Numbered) int { return cmp.Compare(a.N, b.N) })
 	for _, f := range frames {
 		last := len(runs) - 1
@@ -61,9 +66,11 @@ func runs(frames []lane.Numbered) (runs [][]lane.Numbered) {
 			runs = append(runs, []lane.Numbered{f})
 		case f.N > runs[last][len(runs[last])-1].N:
 			runs[last] = append(runs[last], f)
+		case f.Digest() != runs[last][len(runs[last])-1].Digest():
+			reused = append(reused, f)
 		}
 	}
-	return runs
+	return runs, reused
 }
 
 // batched returns events as they go out to the peer: as many in one as may be, if

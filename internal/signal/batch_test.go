@@ -211,6 +211,21 @@ func TestFrameOfSeveralComesAgain(t *testing.T) {
 	})
 }
 
+// Of two messages of a frame under one number the first counts, and the other is told
+// so, unless it is the same.
+func TestNumberTwiceInAFrame(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.json("b", "bob")
+		w.json("a", "alice")
+		other := message(2, "carol")
+		w.receive("a", signal.Sends{{Number: 1, Frame: message(1, "bob")}, {Number: 1, Frame: message(1, "bob")}, {Number: 2, Frame: message(2, "bob")}, {Number: 2, Frame: other}})
+		w.expect("a", "opened", "admitted", "welcome alice", "ack 2 2100", "ack 1 0", "ack 2 0")
+		w.expect("b", "opened", "admitted", "welcome bob", "1 from alice", "2 from alice")
+		w.receive("a", signal.Send{Number: 2, Frame: other})
+		w.expect("a", "opened", "admitted", "welcome alice", "ack 2 2100", "ack 1 0", "ack 2 0", "ack 2 2110")
+	})
+}
+
 // What goes together stays within its size; a message that is larger goes alone.
 func TestSizeOfAFrameOfSeveral(t *testing.T) {
 	inWorld(t, func(w *world) {

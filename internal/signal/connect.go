@@ -197,9 +197,14 @@ func (v *invocation) markJoining(ctx context.Context) error {
 // and must not be called online.
 func (s *Service) awaitJoin(ctx context.Context, c Connection) (err error) {
 	began := s.Clock.Now()
+	v := s.awaiting()
+	defer v.leavePlace(ctx)
 	for pause := watchFirst; err == nil && !c.Joining; pause = min(2*pause, watchMost) {
-		if s.Clock.Now().Sub(began) >= joinWithin {
+		switch {
+		case s.Clock.Now().Sub(began) >= joinWithin:
 			return errNotJoined
+		case !v.mayLinger(ctx):
+			return fmt.Errorf("wait for the client to join: %w", ErrBusy)
 		}
 		if err = s.Clock.Sleep(ctx, pause); err == nil {
 			c, err = s.get(ctx, c.ID)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 // FarewellPause is how long a socket stays open after the last event on it, for
@@ -58,24 +60,39 @@ func (s *Service) closeSuperseded(ctx context.Context, left []superseded) {
 			s.Log.WarnContext(ctx, "not told that it has lost its name", "connection", c.ID)
 			continue
 		}
-		s.part(ctx, c.Peer)
+		s.part(ctx, c.Peer, true)
 	}
 }
 
-// farewell sends the last event on a connection, and closes it. It reports
-// whether the socket was found gone.
-func (s *Service) farewell(ctx context.Context, p Peer, last Event) (gone bool) {
+// farewell sends the last event on a connection, which may have been a user's, and
+// closes it. It reports whether the socket was found gone.
+func (s *Service) farewell(ctx context.Context, p Peer, user UserName, last Event) (gone bool) {
 	if err := s.tell(ctx, p, last); errors.Is(err, ErrGone) {
 		return true
 	}
-	s.part(ctx, p)
+	s.part(ctx, p, user != "")
 	return false
 }
 
 // part closes a socket on which the last event was sent, if its client has not.
-func (s *Service) part(ctx context.Context, p Peer) {
-	_ = s.Clock.Sleep(ctx, FarewellPause)
+// Where invocations are scarce, who lingers for that longer than [LingerFreely] needs
+// a place, and a stranger gets none.
+func (s *Service) part(ctx context.Context, p Peer, user bool) {
+	if s.PlaceStore == nil {
+		_ = s.Clock.Sleep(ctx, FarewellPause)
+	} else if began := s.Clock.Now(); s.Clock.Sleep(ctx, LingerFreely) == nil && user {
+		s.lingerOn(ctx, p, began, FarewellPause)
+	}
 	if err := s.Pusher.Post(ctx, p, Ended{}); !errors.Is(err, ErrGone) {
 		s.close(ctx, p)
+	}
+}
+
+// lingerOn waits until an invocation has lingered for so long, if it finds a place.
+func (s *Service) lingerOn(ctx context.Context, p Peer, began lane.Instant, within time.Duration) {
+	v := s.lingerer(Connection{Peer: p}, began, 0)
+	if v.mayLinger(ctx) {
+		_ = s.Clock.Sleep(ctx, within-s.Clock.Now().Sub(began))
+		v.leavePlace(ctx)
 	}
 }

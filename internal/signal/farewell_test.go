@@ -42,6 +42,41 @@ func TestFarewellPause(t *testing.T) {
 	}
 }
 
+// TestFarewellWhereInvocationsAreScarce: the moment is short, unless there is a place
+// to linger; for one is not asked on behalf of a stranger.
+func TestFarewellWhereInvocationsAreScarce(t *testing.T) {
+	for name, test := range map[string]struct {
+		user  bool
+		taken int // places, of one
+		asked bool
+		pause time.Duration
+	}{
+		"a stranger": {false, 0, false, signal.LingerFreely}, "a user": {true, 0, true, signal.FarewellPause},
+		"a user, and no place": {true, 1, true, signal.LingerFreely},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				p := &places{by: make(map[int]string)}
+				if test.taken > 0 {
+					p.by[0] = "another"
+				}
+				w.PlaceStore, w.Places = p, 1
+				if w.connect("a", signal.EIO3, nil); test.user {
+					w.receive("a", signal.Authenticate{Number: 1, Token: "alice"})
+				}
+				go w.receive("a", signal.Unreadable{Code: 2110})
+				time.Sleep(test.pause - time.Millisecond)
+				w.expectClosed("a", false)
+				time.Sleep(2 * time.Millisecond)
+				w.expectClosed("a", true)
+				if asked, _, taken := p.seen(); asked > 0 != test.asked || taken != test.taken {
+					t.Errorf("asked for a place %d times, and %d are taken", asked, taken)
+				}
+			})
+		})
+	}
+}
+
 // TestFarewellDelaysNothing: what the newer connection has sent does not wait for
 // the end of the older one.
 func TestFarewellDelaysNothing(t *testing.T) {

@@ -48,6 +48,7 @@ type PlaceStore interface {
 // lingering is what an invocation that lingers knows of that.
 type lingering struct {
 	since lane.Instant // zero: it has not begun to
+	first int          // of the places that it may take
 	place int
 	until lane.Instant // when it loses its place; zero: it has none
 }
@@ -65,7 +66,7 @@ func (v *invocation) mayLinger(ctx context.Context) bool {
 	}
 	for range placeTries {
 		if l.until == 0 {
-			l.place = v.randomPlace()
+			l.place = l.first + v.randomPlace()
 		}
 		until := now.Add(PlaceLife)
 		taken, err := v.PlaceStore.TakePlace(ctx, l.place, v.id, until, now)
@@ -80,6 +81,21 @@ func (v *invocation) mayLinger(ctx context.Context) bool {
 	}
 	v.Log.WarnContext(ctx, "no place to linger", "connection", v.conn.ID, "places", v.Places)
 	return false
+}
+
+// lingerer returns an invocation that has lingered since then, at the places from
+// first on, and does nothing else.
+func (s *Service) lingerer(c Connection, since lane.Instant, first int) *invocation {
+	v := s.invocation(c)
+	v.lingering.since, v.lingering.first = since, first
+	return v
+}
+
+// awaiting returns an invocation that waits for a client that has not come in yet.
+// There are as many places for that as for numbers, and others: strangers take none of
+// those.
+func (s *Service) awaiting() *invocation {
+	return s.lingerer(Connection{}, s.Clock.Now(), s.Places)
 }
 
 // leavePlace frees the place that the invocation has, if any.

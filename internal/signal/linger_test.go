@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,6 +104,55 @@ func TestPlaces(t *testing.T) {
 }
 
 const user0 = "u0"
+
+// TestPlacesOfStrangers: no more polls of lobbies wait than there are places, none of
+// which a user's number needs; who finds none is to ask again.
+func TestPlacesOfStrangers(t *testing.T) {
+	const number, strangers = 3, 40
+	p := &places{by: make(map[int]string)}
+	inCrowdedWorld(t, p, number, 1, func(w *world) {
+		var polls sync.WaitGroup
+		var waiting atomic.Int64
+		for range strangers {
+			id, err := w.OpenLobby(w.t.Context(), "hello")
+			if err != nil {
+				t.Fatal(err)
+			}
+			waiting.Add(1)
+			polls.Go(func() {
+				defer waiting.Add(-1)
+				if over, err := w.PollLobby(w.t.Context(), id); over || err != nil {
+					t.Errorf("the time of a client is over: %v, %v", over, err)
+				}
+			})
+		}
+		time.Sleep(signal.PollWithin / 2)
+		if n, taken := waiting.Load(), p.strangers(number); n == 0 || n > number || taken != int(n) {
+			t.Errorf("%d polls wait, at %d places", n, taken)
+		}
+		w.send(user(0), 2, user0)
+		time.Sleep(lane.GapTimeout + time.Second)
+		if !w.acked(user(0), 2) {
+			t.Errorf("a user's number found no place: %q", w.events(user(0)))
+		}
+		polls.Wait()
+		if _, _, taken := p.seen(); taken > 0 {
+			t.Errorf("%d have not left", taken)
+		}
+	})
+}
+
+// strangers returns how many places are taken above the users'.
+func (p *places) strangers(users int) (taken int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for place := range p.by {
+		if place >= users {
+			taken++
+		}
+	}
+	return taken
+}
 
 // TestShortLingering takes no place.
 func TestShortLingering(t *testing.T) {

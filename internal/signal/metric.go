@@ -1,6 +1,11 @@
 package signal
 
-import "github.com/owt-signal/owt-signal/internal/signal/lane"
+import (
+	"maps"
+	"slices"
+
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
+)
 
 // Metric is something that a [Meter] counts.
 type Metric string
@@ -34,6 +39,14 @@ var answers = map[lane.Code]Metric{
 	lane.CodeUnknownUser: "Acks2120",
 	lane.CodeWrongToken:  "Acks2121",
 	lane.CodeUnreachable: "Acks2201",
+}
+
+// Metrics returns all metrics that there are.
+func Metrics() []Metric {
+	return append([]Metric{
+		MetricConnects, MetricRefusals, MetricClaims, MetricTakeovers, MetricMessages, MetricHeld, MetricLingered,
+		MetricSkipped, MetricExpired, MetricGone, MetricFailures, MetricPinged,
+	}, slices.Sorted(maps.Values(answers))...)
 }
 
 // Count counts what happened n times, if there is a meter.

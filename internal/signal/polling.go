@@ -114,13 +114,16 @@ func (s *Service) awaitUpgrade(ctx context.Context, h Handshake) bool {
 	return true
 }
 
-// awaitLobby looks at a lobby until it is done, or the time is over.
+// awaitLobby looks at a lobby until it is done, the time is over, or it may not
+// linger.
 func (s *Service) awaitLobby(ctx context.Context, id LobbyID, within time.Duration, done func(Lobby) bool) (Lobby, error) {
 	began := s.Clock.Now()
+	v := s.awaiting()
+	defer v.leavePlace(ctx)
 	for {
 		l, err := s.Store.GetLobby(ctx, id, s.Clock.Now())
 		waited := s.Clock.Now().Sub(began)
-		if waited >= within || errors.Is(err, ErrNoLobby) || err == nil && done(l) {
+		if waited >= within || errors.Is(err, ErrNoLobby) || err == nil && done(l) || !v.mayLinger(ctx) {
 			return l, err
 		}
 		pause := min(max(waited/lookPart, lookFirst), lookMost, within-waited)

@@ -15,7 +15,7 @@ func (s *Service) rejectVersion(ctx context.Context, h Handshake) {
 		s.close(ctx, h.Peer)
 		return
 	}
-	s.farewell(ctx, h.Peer, ConnectionRefused{NoNumber, lane.CodeUnsupported})
+	s.farewell(ctx, h.Peer, "", ConnectionRefused{NoNumber, lane.CodeUnsupported})
 }
 
 // refuseVersion tells the same to one that has been in a lobby.
@@ -65,8 +65,8 @@ func (v *invocation) rejectRun(p Peer, run []lane.Numbered) Reply {
 			switch c := v.conn; {
 			case err != nil: // it ended too long ago, or this is not known
 			case f.N <= c.Lane.Done:
-				code = c.Lane.Outcome(f.N)
-				if v.answeredByAnother(f.N, code) {
+				code = c.Lane.Answer(f)
+				if v.answeredByAnother(f, code) {
 					continue
 				}
 			case c.Session != "":

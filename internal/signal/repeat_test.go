@@ -19,13 +19,16 @@ func TestNumberComesAgainAtATakeover(t *testing.T) {
 	for name, c := range map[string]struct {
 		posts time.Duration // how long one takes
 		send  func(w *world, n int64)
-		want  []string // the answers that are not the first invocation's
+		again signal.UserName // whom the number is for when it comes again
+		want  []string        // the answers that are not the first invocation's
 	}{
-		"it was delivered":          {0, func(w *world, n int64) { w.send("a", n, "bob") }, []string{"ack 1 0"}},
-		"nobody was there for it":   {0, func(w *world, n int64) { w.send("a", n, "nobody") }, []string{"ack 1 2201"}},
-		"it is being delivered":     {500 * time.Millisecond, func(w *world, n int64) { w.send("a", n, "bob") }, []string{"ack 1 0", "ack 1 0"}},
-		"its invocation has died":   {0, func(w *world, n int64) { w.die("a", n) }, []string{"ack 1 2100"}},
-		"it was never heard before": {0, func(*world, int64) {}, []string{"ack 1 2120"}},
+		"it was delivered":          {0, func(w *world, n int64) { w.send("a", n, "bob") }, "bob", []string{"ack 1 0"}},
+		"nobody was there for it":   {0, func(w *world, n int64) { w.send("a", n, "nobody") }, "nobody", []string{"ack 1 2201"}},
+		"another was delivered":     {0, func(w *world, n int64) { w.send("a", n, "bob") }, "carol", []string{"ack 1 2110"}},
+		"nobody was there for one":  {0, func(w *world, n int64) { w.send("a", n, "nobody") }, "bob", []string{"ack 1 2110"}},
+		"it is being delivered":     {500 * time.Millisecond, func(w *world, n int64) { w.send("a", n, "bob") }, "bob", []string{"ack 1 0", "ack 1 0"}},
+		"its invocation has died":   {0, func(w *world, n int64) { w.die("a", n) }, "bob", []string{"ack 1 2100"}},
+		"it was never heard before": {0, func(*world, int64) {}, "bob", []string{"ack 1 2120"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(w *world) {
@@ -38,7 +41,7 @@ func TestNumberComesAgainAtATakeover(t *testing.T) {
 				if _, err := w.Store.End(w.t.Context(), "a", w.Clock.Now()); err != nil { // as another device's claim does
 					t.Fatal(err)
 				}
-				w.send("a", 1, "bob")
+				w.send("a", 1, c.again)
 				time.Sleep(10 * time.Second)
 				synctest.Wait()
 				got := w.events("a")[first:]
@@ -55,7 +58,7 @@ func TestNumberComesAgainAtATakeover(t *testing.T) {
 
 // die takes a number, and nothing more.
 func (w *world) die(id signal.ConnectionID, n int64) {
-	take := signal.Update{Move: lane.Take([]lane.Numbered{{N: n, Frame: lane.Frame{To: "bob"}}}, "dead", w.Clock.Now())}
+	take := signal.Update{Move: lane.Take([]lane.Numbered{{N: n, Frame: message(n, "bob")}}, "dead", w.Clock.Now())}
 	if _, made, err := w.Store.Update(w.t.Context(), id, take, w.Clock.Now()); !made || err != nil {
 		w.t.Error(made, err)
 	}

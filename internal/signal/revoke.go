@@ -84,7 +84,7 @@ func (s *Service) revoke(ctx context.Context, c Connection, last Event, code, he
 	for _, f := range frames {
 		s.post(ctx, v.conn.Peer, v.ack(f, held))
 	}
-	if s.farewell(ctx, v.conn.Peer, last) {
+	if s.farewell(ctx, v.conn.Peer, user, last) {
 		s.endGone(ctx, user, c.ID)
 	}
 	return Reply{}
@@ -121,8 +121,8 @@ func (v *invocation) answerRevoked(ctx context.Context, f lane.Numbered) {
 		code = lane.CodeUnknownUser
 	}
 	switch {
-	case f.N <= v.conn.Lane.Done:
-		code = v.conn.Lane.Outcome(f.N)
+	case f.N <= v.conn.Lane.Done, v.conn.Lane.Reused(f):
+		code = v.conn.Lane.Answer(f)
 	case f.N <= v.conn.Lane.Taken:
 		return
 	case v.conn.mayHaveCome():

@@ -177,7 +177,7 @@ func (v *invocation) arrival(run []lane.Numbered) lane.Arrival {
 // leaveToOthers makes frames pending that others acknowledge.
 func (v *invocation) leaveToOthers(a lane.Arrival) lane.Arrival {
 	a.Finished = slices.DeleteFunc(a.Finished, func(f lane.Finished) bool {
-		others := v.answeredByAnother(f.N, f.Code)
+		others := v.answeredByAnother(f.Numbered, f.Code)
 		if others {
 			a.Pending = append(a.Pending, f.Numbered)
 		}
@@ -189,8 +189,8 @@ func (v *invocation) leaveToOthers(a lane.Arrival) lane.Arrival {
 // answeredByAnother reports whether a frame that this invocation submits, which has
 // ended with code, is acknowledged by another: by whoever took it from the lane,
 // where this one may have held it. A number that was given up is acknowledged by nobody.
-func (v *invocation) answeredByAnother(n int64, code lane.Code) bool {
-	return code != lane.CodeServer && n <= v.conn.Lane.Taken && slices.Contains(v.mayHold, n)
+func (v *invocation) answeredByAnother(f lane.Numbered, code lane.Code) bool {
+	return code != lane.CodeServer && f.N <= v.conn.Lane.Taken && slices.Contains(v.mayHold, f.N) && !v.conn.Lane.Reused(f)
 }
 
 // update makes an update, once, even if an answer is lost. Either way conn is

@@ -175,7 +175,12 @@ func (w *world) receive(id signal.ConnectionID, in signal.Input) {
 }
 
 func (w *world) send(id signal.ConnectionID, n int64, to signal.UserName) {
-	w.receive(id, signal.Send{Number: n, Frame: lane.Frame{To: string(to), Data: fmt.Appendf(nil, "%d", n)}})
+	w.receive(id, signal.Send{Number: n, Frame: message(n, to)})
+}
+
+// message is number n of a client, as long as that does not use it again.
+func message(n int64, to signal.UserName) lane.Frame {
+	return lane.Frame{To: string(to), Data: fmt.Appendf(nil, "%d", n)}
 }
 
 func (w *world) expect(id signal.ConnectionID, want ...string) {

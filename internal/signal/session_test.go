@@ -46,8 +46,8 @@ func TestSessionGoesOn(t *testing.T) {
 				w.send("a1", 4, "bob") // 3 is on its way
 				end(w)
 				w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})
-				for n := range int64(4) {
-					w.send("a2", n+1, "bob")
+				for n, to := range []signal.UserName{"bob", "nobody", "bob", "bob"} {
+					w.send("a2", int64(n+1), to)
 				}
 				w.expect("a2", "opened", "admitted", "welcome alice, session s goes on",
 					"ack 1 0", "ack 2 2201", "ack 3 0", "ack 4 0")
@@ -181,9 +181,7 @@ func TestSessionWithAnExpiredLease(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.json("b", "bob")
 		w.session("a1", "alice", signal.Session{ID: "s"})
-		if _, made, err := w.Store.Update(w.t.Context(), "a1", signal.Update{Move: lane.Take([]lane.Numbered{{N: 1, Frame: lane.Frame{To: "bob"}}}, "dead", w.Clock.Now())}, w.Clock.Now()); !made || err != nil {
-			t.Fatal(made, err)
-		}
+		w.die("a1", 1)
 		w.session("a2", "alice", signal.Session{ID: "s", Resume: "a1"})
 		w.send("a2", 1, "bob")
 		w.send("a2", 2, "bob")

@@ -21,7 +21,7 @@ func (b bodies) keep(id signal.ConnectionID, u signal.Update) signal.Update {
 		h := &u.Change.Hold[i]
 		name := strconv.FormatInt(h.N, 10) + "#" + h.By
 		b[string(id)+name] = h.Frame
-		h.Frame = lane.Frame{Code: h.Code, Asks: h.Asks, Body: lane.Body{Name: name, Len: h.Len()}}
+		h.Frame = lane.Frame{Code: h.Code, Asks: h.Asks, Body: lane.Body{Name: name, Len: h.Len(), Digest: h.Digest()}}
 	}
 	return u
 }

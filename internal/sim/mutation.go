@@ -37,6 +37,7 @@ const (
 	Denier     Mutation = "denier"      // the store says of a call whose answer is lost that it has refused it
 	TooFew     Mutation = "too few"     // a route reserves one number less than it is asked for
 	Curtailed  Mutation = "curtailed"   // of several messages in a post the last is lost
+	Credulous  Mutation = "credulous"   // whatever comes under a finished number passes for what it was
 	Hurried    Mutation = "hurried"     // leaving does not wait for what was sent before
 )
 
@@ -61,7 +62,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier, Credulous:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -114,6 +115,14 @@ func (s mutatedStore) Update(ctx context.Context, id signal.ConnectionID, u sign
 	if s.mutation == AckFirst && u.Kind == lane.KindFinish && errors.Is(err, errUnknown) {
 		if c, err := s.Store.(store).Store.GetEnded(ctx, id, now); err == nil { //nolint:forcetypeassert // it is that under every mutation
 			return c.Applied(u), true, nil
+		}
+	}
+	if s.mutation == Credulous && !made {
+		for _, f := range u.Run {
+			if d := &c.Lane.Finished; f.N <= d.Last && f.N > d.Last-int64(len(d.Sums)) {
+				d.Sums = slices.Clone(d.Sums)
+				d.Sums[int64(len(d.Sums))-1-d.Last+f.N] = f.Digest()
+			}
 		}
 	}
 	if s.mutation == Denier && errors.Is(err, errUnknown) {

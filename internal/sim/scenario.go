@@ -35,6 +35,11 @@ func (s *Sim) scenario() time.Duration {
 		end = max(end, at+time.Second)
 		s.disturb(at)
 	}
+	for i := 0; s.reuses && i < users; i++ {
+		at := 200*time.Millisecond + s.upTo(3*time.Second)
+		end = max(end, at+time.Second)
+		s.after(at, func() { s.reuse(s.clients[i], names[s.rng.IntN(users)]) })
+	}
 	if s.leaves {
 		at, i := 200*time.Millisecond+s.upTo(3*time.Second), s.rng.IntN(users)
 		end = max(end, at+time.Second)

@@ -37,6 +37,7 @@ type Sim struct {
 	repeats  bool // clients say things twice
 	lobbies  bool // clients may begin by long polling
 	leaves   bool // a client sends and leaves at once
+	reuses   bool // clients give a number to another message, too
 	batches  bool // JSON clients send and take several messages in a frame
 }
 
@@ -108,6 +109,7 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 		}
 	}
 	s.leaves = seed >= FirstWithLeaving && seed%4 == 3
+	s.reuses = seed >= FirstWithReuse && seed%2 == 0
 	s.lobbies = seed >= FirstWithLobbies && seed&2 != 0
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{

@@ -18,7 +18,7 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 500
 	}
-	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches, sim.FirstWithLobbies, sim.FirstWithLeaving} {
+	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches, sim.FirstWithLobbies, sim.FirstWithLeaving, sim.FirstWithReuse} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
 		t.Log("\n" + r.String())
 		if len(r.Failures) > 0 {
@@ -42,6 +42,9 @@ func TestWorlds(t *testing.T) {
 		}
 		if leaving := r.Counts["leaving"] > 0; leaving != (first >= sim.FirstWithLeaving) {
 			t.Errorf("worlds from %d on: leaving %v", first, leaving)
+		}
+		if reused := r.Counts["reused numbers"] > 0; reused != (first >= sim.FirstWithReuse) {
+			t.Errorf("worlds from %d on: reused numbers %v", first, reused)
 		}
 		if throttled := r.Counts["throttled calls"] > 0; throttled != (first >= sim.FirstWithBodies) {
 			t.Errorf("worlds from %d on: throttled calls %v", first, throttled)
@@ -79,7 +82,7 @@ func TestMutations(t *testing.T) {
 		sim.Amnesia: "once", sim.Hasty: "once", sim.Undying: "expiry",
 		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
 		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq", sim.Spilling: "lobby", sim.Denier: "answer", sim.Curtailed: "truth",
-		sim.Hurried: "leaving",
+		sim.Hurried: "leaving", sim.Credulous: "truth",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
@@ -95,6 +98,8 @@ func TestMutations(t *testing.T) {
 				first = sim.FirstWithRepeats
 			case sim.Curtailed:
 				first = sim.FirstWithBatches
+			case sim.Credulous:
+				first = sim.FirstWithReuse
 			case sim.Hurried:
 				first = sim.FirstWithLeaving
 			}

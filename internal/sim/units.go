@@ -13,7 +13,8 @@ import (
 const (
 	ConnectionItem = 250
 	UserItem       = 200
-	HeldFrame      = 30 // what a connection's item has of a frame that it holds
+	HeldFrame      = 25 // what a connection's item has of a frame that it holds
+	Digest         = 4  // what it has of each of the last numbers
 	BodyItem       = 60 // what an item has around the data of a held frame
 )
 
@@ -39,7 +40,7 @@ type item struct {
 func (s *Sim) connectionItem(id signal.ConnectionID) item {
 	return item{"connection " + string(id), func() int {
 		c, _ := s.records.GetEnded(nil, id, 0) //nolint:staticcheck // memory asks no context
-		return ConnectionItem + len(c.Lane.Held)*HeldFrame
+		return ConnectionItem + len(c.Lane.Held)*HeldFrame + len(c.Lane.Finished.Sums)*Digest
 	}}
 }
 

@@ -4,11 +4,14 @@ package storetest
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +46,7 @@ type EngineProcess struct {
 	args     []string
 	address  string
 	cmd      *exec.Cmd
+	ended    chan struct{} // closed when the process has
 	said     bytes.Buffer
 }
 
@@ -53,35 +57,59 @@ func StartEngine(t testing.TB, options ...string) *EngineProcess {
 	if testing.Short() {
 		t.Skip("starts an emulator of DynamoDB; not in -short")
 	}
-	address := freeAddress(t)
-	host, port, _ := net.SplitHostPort(address)
-	p := &EngineProcess{Endpoint: "http://" + address, address: address, args: append(options, "--host", host, "--port", port)}
-	p.Start(t)
-	t.Cleanup(func() {
-		p.Kill()
-		if t.Failed() {
-			t.Logf("%s said:\n%s", p.cmd.Path, &p.said)
+	const tries = 3 // somebody may take the address before the engine does
+	for try := 1; ; try++ {
+		address := freeAddress(t)
+		host, port, _ := net.SplitHostPort(address)
+		p := &EngineProcess{Endpoint: "http://" + address, address: address, args: append(slices.Clone(options), "--host", host, "--port", port)}
+		err := p.start(t)
+		t.Cleanup(func() {
+			p.Kill()
+			if t.Failed() {
+				t.Logf("%s said:\n%s", p.cmd.Path, &p.said)
+			}
+		})
+		if err == nil {
+			return p
 		}
-	})
-	return p
+		if try == tries {
+			t.Fatal(err)
+		}
+	}
 }
 
 // Start starts the engine anew after Kill, and returns when it listens.
 func (p *EngineProcess) Start(t testing.TB) {
 	t.Helper()
-	p.cmd = exec.Command(dynoxide(t), p.args...)
+	if err := p.start(t); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *EngineProcess) start(t testing.TB) error {
+	t.Helper()
+	p.cmd, p.ended = exec.Command(dynoxide(t), p.args...), make(chan struct{})
 	p.cmd.Stderr = &p.said
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start the emulator: %v", err)
 	}
-	for end := time.Now().Add(engineStart); ; time.Sleep(10 * time.Millisecond) {
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.ended)
+	}()
+	for end := time.Now().Add(engineStart); ; {
 		c, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.address)
 		if err == nil {
 			_ = c.Close()
-			return
+			return nil
 		}
 		if time.Now().After(end) {
-			t.Fatalf("the emulator does not listen: %v", err)
+			return fmt.Errorf("the emulator does not listen: %w", err)
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("the emulator has ended: %s", &p.said)
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
@@ -89,7 +117,7 @@ func (p *EngineProcess) Start(t testing.TB) {
 // Kill ends the engine without a warning.
 func (p *EngineProcess) Kill() {
 	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
+	<-p.ended
 }
 
 // Signal sends a signal to the engine.
@@ -112,12 +140,20 @@ func dynoxide(t testing.TB) (path string) {
 	return path
 }
 
+// freeAddress returns an address that nobody listens at. Its port is not one of those
+// that the kernel gives to connections (Linux from 32,768 on): one of another test could
+// have it by the time the engine listens.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const from, ports = 10_000, 20_000
+	for try := 1; ; try++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", from+rand.IntN(ports)))
+		if err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
+		if try == 100 {
+			t.Fatal(err)
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

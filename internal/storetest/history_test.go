@@ -33,6 +33,13 @@ func loseAnswer(ctx context.Context) {
 	}
 }
 
+// watched returns a context, and how many attempts at operations that come with it
+// have gone without an answer.
+func watched(ctx context.Context) (context.Context, *atomic.Int64) {
+	lost := new(atomic.Int64)
+	return context.WithValue(ctx, lostKey{}, lost), lost
+}
+
 // history records what clients do to a store, and when.
 //
 // Each attempt at an operation is an operation of its own. The last one has

@@ -42,7 +42,7 @@ func newTimed(t *testing.T, slow faults.Spec, posts apigw.Connections) *timed {
 	s := &timed{tpl: load(t)}
 	s.metrics = emf.New(&s.lines, pseudo["AWS::StackName"], time.Now)
 	s.handler = app.New(app.Config{
-		Store: f.Store(memory.New()), Connections: f.Connections(posts), Access: signal.OpenAccess, Metrics: s.metrics, Log: log,
+		Store: f.Store(memory.New()), Connections: f.Connections(posts), Access: signal.OpenAccess, Meter: s.metrics, Log: log,
 		Endpoint: func(events.APIGatewayWebsocketProxyRequestContext) string { return "" },
 	})
 	return s

@@ -28,6 +28,7 @@ type reader struct {
 
 	place *list.Element // among the unfinished, which protect it; nil: it is not
 	held  int           // bytes, as they count them
+	cut   bool          // was cut off, and holds nothing however long it takes to find out
 }
 
 // read has what the client sends read by a reader, until it sends no more for now.
@@ -62,7 +63,7 @@ func (e *Engine) runReader(c *Conn) {
 
 // serve reads from the connection what it has, and leaves it to wait for more, or to end.
 func (r *reader) serve(c *Conn) {
-	r.c = c
+	r.c, r.cut = c, false
 	r.input.Reset(r)
 	r.frames.reset()
 	c.cork()

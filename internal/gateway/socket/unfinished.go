@@ -23,6 +23,9 @@ type unfinished struct {
 func (u *unfinished) wait(r *reader) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if r.cut {
+		return
+	}
 	if r.place == nil {
 		r.place = u.queue.PushBack(r)
 	}
@@ -30,6 +33,7 @@ func (u *unfinished) wait(r *reader) {
 	for u.bytes > u.max {
 		heaviest := u.heaviest()
 		u.remove(heaviest)
+		heaviest.cut = true
 		u.cutOff++
 		heaviest.c.wire.abort()
 	}

@@ -78,10 +78,12 @@ func (l Lane) Known(run []Numbered) (a Arrival, fresh []Numbered) {
 	for _, f := range run {
 		_, held := l.Held[f.N]
 		switch {
+		case l.Reused(f):
+			a.Finished = append(a.Finished, Finished{f, l.Answer(f)})
 		case held: // submitted before, by a repeated invocation
 			a.Pending = append(a.Pending, f)
 		case f.N <= l.Done:
-			a.Finished = append(a.Finished, Finished{f, l.Outcome(f.N)})
+			a.Finished = append(a.Finished, Finished{f, l.Answer(f)})
 		case f.N <= l.Taken && l.undelivered(f.N) != OK: // left out of the run that is under way: too late
 			a.Finished = append(a.Finished, Finished{f, l.undelivered(f.N)})
 		case f.N <= l.Taken:

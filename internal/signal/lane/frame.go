@@ -32,6 +32,8 @@ const (
 type Body struct {
 	Name string // which no other try to hold a frame has
 	Len  int    // of To and Data together, in bytes
+	// Digest is the frame's.
+	Digest uint32
 }
 
 // Len returns how much the frame counts toward [MaxHeldBytes], in bytes.

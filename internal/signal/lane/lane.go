@@ -71,6 +71,9 @@ type Lane struct {
 
 	Undelivered   []Undelivered // finished numbers that were not delivered, ascending
 	OutcomesAfter int64         // at or below it the outcome of a number is no longer known
+
+	Finished Digests // of the last numbers finished
+	Taking   Digests // of those taken last
 }
 
 // Undelivered is a run of numbers that were finished without delivery, and why.

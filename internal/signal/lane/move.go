@@ -90,6 +90,8 @@ type Change struct {
 	Outcomes    *Outcomes    // nil: stay
 	TAT         TAT          // zero: stays
 	Unnumbered  []Unnumbered // nil: stay
+	Finished    Digests      // of no number: stay
+	Taking      Digests      // of no number: stay
 }
 
 // Outcomes replaces what a lane remembers of undelivered numbers.
@@ -159,6 +161,12 @@ func (l *Lane) Apply(m Move) {
 	}
 	if c.Unnumbered != nil {
 		l.Unnumbered = c.Unnumbered
+	}
+	if len(c.Finished.Sums) > 0 {
+		l.Finished = c.Finished
+	}
+	if len(c.Taking.Sums) > 0 {
+		l.Taking = c.Taking
 	}
 	if c.Outcomes != nil {
 		l.Undelivered, l.OutcomesAfter = c.Outcomes.Undelivered, c.Outcomes.After

@@ -61,10 +61,13 @@ func (l Lane) Start(from Lane, id string, now Instant) Move {
 		Guard: Guard{Done: Is(unopened), Taken: Is(unopened), Held: Is(held)},
 		Change: Change{
 			Done: from.Done, Taken: end, Holder: id, LeasedAt: now, Open: new(from.Open),
-			Unhold: slices.Concat(repeated, run), Outcomes: from.passed(from.Done, run, nil), TAT: from.TAT,
+			Unhold: slices.Concat(repeated, run), Outcomes: from.passed(from.Done, run, nil), TAT: from.TAT, Finished: from.Finished,
 		},
 		Run:      run,
 		Repeated: repeated,
+	}
+	if len(run) > 0 {
+		m.Change.Taking = digests(run)
 	}
 	if m.Change.Outcomes == nil && (len(from.Undelivered) > 0 || from.OutcomesAfter != unopened) {
 		m.Change.Outcomes = &Outcomes{from.Undelivered, from.OutcomesAfter}

@@ -10,7 +10,7 @@ func Take(run []Numbered, id string, now Instant) Move {
 	return Move{
 		Kind:   KindTake,
 		Guard:  Guard{Done: Is(below), Taken: Is(below), Vacant: numbers(run)},
-		Change: Change{Done: below, Taken: run[len(run)-1].N, Holder: id, LeasedAt: now},
+		Change: Change{Done: below, Taken: run[len(run)-1].N, Holder: id, LeasedAt: now, Taking: digests(run)},
 		Run:    run,
 	}
 }
@@ -38,10 +38,13 @@ func (l Lane) sameHeld() Guard {
 // take takes the lease of an idle lane for run, which leaves the lane at end.
 func (l Lane) take(kind Kind, run []Numbered, end int64, id string, now Instant) Move {
 	return Move{
-		Kind:   kind,
-		Guard:  l.sameHeld(),
-		Change: Change{Done: l.Done, Taken: end, Holder: id, LeasedAt: now, Unhold: l.heldOf(run), Outcomes: l.passed(l.Taken, run, nil)},
-		Run:    run,
+		Kind:  kind,
+		Guard: l.sameHeld(),
+		Change: Change{
+			Done: l.Done, Taken: end, Holder: id, LeasedAt: now, Taking: digests(run),
+			Unhold: l.heldOf(run), Outcomes: l.passed(l.Taken, run, nil),
+		},
+		Run: run,
 	}
 }
 
@@ -49,12 +52,12 @@ func (l Lane) take(kind Kind, run []Numbered, end int64, id string, now Instant)
 // not delivered, and takes the unbroken run that follows, unless the holder
 // wants no more.
 func (l Lane) Finish(undelivered []Undelivered, more bool, id string, now Instant) Move {
-	m := Move{Kind: KindFinish, Guard: l.sameHeld(), Change: Change{Done: l.Taken, Taken: l.Taken, Holder: id}}
+	m := Move{Kind: KindFinish, Guard: l.sameHeld(), Change: Change{Done: l.Taken, Taken: l.Taken, Holder: id, Finished: l.Finished.and(l.Taking)}}
 	m.Guard.Holder = Is(id)
 	if more {
 		if run, end := l.run(l.Taken); len(run) > 0 {
 			m.Run, m.Change.Unhold = run, run
-			m.Change.Taken, m.Change.LeasedAt = end, now
+			m.Change.Taken, m.Change.LeasedAt, m.Change.Taking = end, now, digests(run)
 		}
 	}
 	m.Change.Outcomes = l.passed(l.Taken, m.Run, undelivered)
@@ -87,7 +90,7 @@ func (l Lane) Expire(id string) Move {
 	m := Move{
 		Kind: KindExpire, Guard: l.unmoved(),
 		Change: Change{Done: l.Taken, Taken: l.Taken, Holder: id,
-			Outcomes: l.passed(l.Taken, nil, []Undelivered{{l.Done + 1, l.Taken, CodeServer}})},
+			Finished: l.Finished.and(l.Taking), Outcomes: l.passed(l.Taken, nil, []Undelivered{{l.Done + 1, l.Taken, CodeServer}})},
 	}
 	m.Guard.Holder, m.Guard.LeasedAt = Is(l.Holder), Is(l.LeasedAt)
 	return m

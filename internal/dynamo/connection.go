@@ -36,6 +36,9 @@ func (s *Store) Create(ctx context.Context, c signal.Connection) error {
 	if c.Batches {
 		it[attrBatches] = boolean(true)
 	}
+	if c.Recovers {
+		it[attrRecovers] = boolean(true)
+	}
 	if c.JoinsLate {
 		it[attrEarly] = boolean(true)
 	}
@@ -270,7 +273,7 @@ func (s *Store) deleteExpired(ctx context.Context, pk string, now lane.Instant) 
 // Scan implements [signal.ConnectionStore]. A scan reads all that there is, and
 // is charged for the whole items, users' too; only what is asked for of the
 // connections is handed over, not what they hold. It deletes bodies that nobody
-// needs, and lobbies that have expired, in passing.
+// needs, history whose time is over, and lobbies that have expired, in passing.
 func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) error {
 	var unswept error
 	pages := dynamodb.NewScanPaginator(s.client, s.scan(of, now))
@@ -280,11 +283,15 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 			return fmt.Errorf("scan connections: %w", err)
 		}
 		var bodies []string
+		var old []keptKey
 		for _, it := range page.Items {
 			var r reader
 			switch pk := r.str(it, attrKey); {
 			case strings.HasPrefix(pk, lobbyPrefix):
 				unswept = cmp.Or(unswept, s.deleteExpired(ctx, pk, now))
+				continue
+			case strings.HasPrefix(pk, historyPrefix):
+				old = append(old, readKeptKey(it))
 				continue
 			case strings.HasPrefix(pk, bodyPrefix):
 				bodies = append(bodies, pk)
@@ -295,7 +302,7 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 				f(c)
 			}
 		}
-		unswept = cmp.Or(unswept, s.sweep(ctx, bodies, now))
+		unswept = cmp.Or(unswept, s.sweep(ctx, bodies, now), s.forget(ctx, old))
 	}
 	return unswept
 }
@@ -309,10 +316,11 @@ func (s *Store) scan(of signal.Segment, now lane.Instant) *dynamodb.ScanInput {
 	e.require("begins_with("+e.path(attrKey)+",", e.value(str(connectionPrefix))+")",
 		"AND (attribute_not_exists("+e.path(attrEnded)+") OR", expired+")",
 		"OR begins_with("+e.path(attrKey)+",", e.value(str(lobbyPrefix))+") AND", expired,
+		"OR begins_with("+e.path(attrKey)+",", e.value(str(historyPrefix))+") AND", e.path(attrUntil), "<=", e.value(num(now.Add(-signal.HistoryMargin))),
 		"OR begins_with("+e.path(attrKey)+",", e.value(str(bodyPrefix))+")",
 		"AND", e.path(attrExpires), "<=", e.value(num(seconds(now.Add(bodyLife-strayAfter)))))
 	var paths []string
-	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrBatches, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar} {
+	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrBatches, attrRecovers, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar, attrLast} {
 		paths = append(paths, e.path(name))
 	}
 	return &dynamodb.ScanInput{

@@ -19,6 +19,7 @@ const (
 
 	attrProtocol   = "protocol"
 	attrBatches    = "batches"
+	attrRecovers   = "recovers"
 	attrEndpoint   = "endpoint"
 	attrClient     = "client"
 	attrEarly      = "early"
@@ -50,6 +51,11 @@ const (
 	attrUntil     = "until" // of connections, too
 	attrEpoch     = "epoch"
 	attrSeq       = "seq"
+	attrKeptAfter = "keptAfter"
+
+	// of history
+	attrPost = "post"
+	attrLast = "last"
 
 	// of bodies
 	attrTo   = "to"
@@ -172,6 +178,7 @@ func (r *reader) connection(it item) signal.Connection {
 			Endpoint: r.str(it, attrEndpoint),
 			Protocol: signal.Protocol(r.str(it, attrProtocol)),
 			Batches:  r.bool(it, attrBatches),
+			Recovers: r.bool(it, attrRecovers),
 		},
 		Client:     r.client(r.child(it, attrClient)),
 		Lobby:      signal.LobbyID(r.str(it, attrLobby)),
@@ -393,6 +400,7 @@ func (r *reader) peer(it item) *signal.Peer {
 		Endpoint: r.str(it, attrEndpoint),
 		Protocol: signal.Protocol(r.str(it, attrProtocol)),
 		Batches:  r.bool(it, attrBatches),
+		Recovers: r.bool(it, attrRecovers),
 	}
 }
 
@@ -400,6 +408,9 @@ func peerItem(p signal.Peer) types.AttributeValue {
 	it := item{attrID: str(p.ID), attrEndpoint: str(p.Endpoint), attrProtocol: str(p.Protocol)}
 	if p.Batches {
 		it[attrBatches] = boolean(true)
+	}
+	if p.Recovers {
+		it[attrRecovers] = boolean(true)
 	}
 	return &types.AttributeValueMemberM{Value: it}
 }

@@ -52,6 +52,7 @@ func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
 		e.set(e.path(attrEpoch), epoch)
 		e.set(e.path(attrSeq), zero)
 		e.remove(e.path(attrFullAt))
+		e.setOrRemove(e.path(attrKeptAfter), c.Peer.Recovers, num(0))
 	} else {
 		ownerID, expect := e.path(attrOwner, attrID), e.value(str(c.Expect))
 		over := e.value(num(c.At.Add(-signal.FenceAfter)))
@@ -59,7 +60,13 @@ func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
 			"AND (attribute_not_exists("+owner+") OR", ownerID, "<>", e.value(str(c.Peer.ID)),
 			"AND (", e.path(attrUntil), "<=", over, "OR", ownerID, "=", expect, "AND", e.path(attrClaimedAt), "<=", at+")))")
 		e.set(e.path(attrEpoch), "if_not_exists("+e.path(attrEpoch)+", "+epoch+")")
-		e.set(e.path(attrSeq), "if_not_exists("+e.path(attrSeq)+", "+zero+")")
+		seq := "if_not_exists(" + e.path(attrSeq) + ", " + zero + ")"
+		e.set(e.path(attrSeq), seq)
+		if c.Peer.Recovers {
+			e.set(e.path(attrKeptAfter), "if_not_exists("+e.path(attrKeptAfter)+", "+seq+")")
+		} else {
+			e.remove(e.path(attrKeptAfter))
+		}
 	}
 	e.set(owner, e.value(peerItem(c.Peer)))
 	e.set(e.path(attrClaimedAt), at)
@@ -74,7 +81,7 @@ func readClaimed(it item) (signal.Claimed, error) {
 	if owner == nil {
 		return signal.Claimed{}, errors.New("read claim: the record has no owner")
 	}
-	return signal.Claimed{Owner: *owner, Epoch: r.str(it, attrEpoch), Seq: r.num(it, attrSeq), TAT: lane.TAT(r.num(it, attrFullAt))}, r.err
+	return signal.Claimed{Owner: *owner, Epoch: r.str(it, attrEpoch), Seq: r.num(it, attrSeq), KeptAfter: r.num(it, attrKeptAfter), TAT: lane.TAT(r.num(it, attrFullAt))}, r.err
 }
 
 // Release implements [signal.UserStore].
@@ -117,17 +124,22 @@ func (s *Store) Route(ctx context.Context, name signal.UserName, messages int, n
 
 // Owner implements [signal.UserStore].
 func (s *Store) Owner(ctx context.Context, name signal.UserName, now lane.Instant) (signal.Peer, error) {
+	c, err := s.Standing(ctx, name, now)
+	return c.Owner, err
+}
+
+// Standing implements [signal.HistoryStore].
+func (s *Store) Standing(ctx context.Context, name signal.UserName, now lane.Instant) (signal.Claimed, error) {
 	it, err := s.get(ctx, userKey(name))
 	if err != nil {
-		return signal.Peer{}, fmt.Errorf("get user: %w", err)
+		return signal.Claimed{}, fmt.Errorf("get user: %w", err)
 	}
 	var r reader
-	owner := r.peer(r.child(it, attrOwner))
-	if r.err == nil && (owner == nil || lane.Instant(r.num(it, attrUntil)) <= now) {
-		return signal.Peer{}, signal.ErrOffline
+	if until := lane.Instant(r.num(it, attrUntil)); r.err == nil && (it[attrOwner] == nil || until <= now) {
+		return signal.Claimed{}, signal.ErrOffline
 	}
 	if r.err != nil {
-		return signal.Peer{}, r.err
+		return signal.Claimed{}, r.err
 	}
-	return *owner, nil
+	return readClaimed(it)
 }

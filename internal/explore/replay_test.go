@@ -547,6 +547,32 @@ func (r *replay) Route(ctx context.Context, user signal.UserName, messages int, 
 	return o.route, o.err
 }
 
+// Keep implements [signal.HistoryStore].
+func (r *replay) Keep(ctx context.Context, user signal.UserName, post []signal.Delivery, until lane.Instant) (bool, error) {
+	o := r.wait(effect{kind: storeCall, name: "keeps", user: user, call: func(s *memory.Store) observation {
+		kept, err := s.Keep(ctx, user, post, until)
+		return observation{made: kept, err: err}
+	}})
+	return o.made, o.err
+}
+
+// Void implements [signal.HistoryStore].
+func (r *replay) Void(ctx context.Context, user signal.UserName, epoch string, seq int64, until lane.Instant) error {
+	return r.wait(effect{kind: storeCall, name: "voids", user: user, call: func(s *memory.Store) observation {
+		return observation{err: s.Void(ctx, user, epoch, seq, until)}
+	}}).err
+}
+
+// History implements [signal.HistoryStore].
+func (r *replay) History(context.Context, signal.UserName, string, int64, int64) ([]signal.Kept, error) {
+	panic("explored invocations do not replay")
+}
+
+// Standing implements [signal.HistoryStore].
+func (r *replay) Standing(context.Context, signal.UserName, lane.Instant) (signal.Claimed, error) {
+	panic("explored invocations do not replay")
+}
+
 // Owner implements [signal.UserStore]; only queries need it.
 func (r *replay) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Peer, error) {
 	o := r.wait(effect{kind: storeCall, name: "asks for the owner", user: user, call: func(s *memory.Store) observation {

@@ -100,6 +100,26 @@ func (s *store) UpdateLobby(ctx context.Context, id signal.LobbyID, m signal.Lob
 	return l, made, err
 }
 
+// Keep implements [signal.HistoryStore].
+func (s *store) Keep(ctx context.Context, user signal.UserName, post []signal.Delivery, until lane.Instant) (bool, error) {
+	return ask(ctx, s, func() (bool, error) { return s.next.Keep(ctx, user, post, until) })
+}
+
+// Void implements [signal.HistoryStore].
+func (s *store) Void(ctx context.Context, user signal.UserName, epoch string, seq int64, until lane.Instant) error {
+	return s.call(ctx, func() error { return s.next.Void(ctx, user, epoch, seq, until) })
+}
+
+// History implements [signal.HistoryStore].
+func (s *store) History(ctx context.Context, user signal.UserName, epoch string, first, last int64) ([]signal.Kept, error) {
+	return ask(ctx, s, func() ([]signal.Kept, error) { return s.next.History(ctx, user, epoch, first, last) })
+}
+
+// Standing implements [signal.HistoryStore].
+func (s *store) Standing(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Claimed, error) {
+	return ask(ctx, s, func() (signal.Claimed, error) { return s.next.Standing(ctx, user, now) })
+}
+
 // Route implements [signal.UserStore].
 func (s *store) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
 	return ask(ctx, s, func() (signal.Route, error) { return s.next.Route(ctx, user, messages, now) })

@@ -32,6 +32,10 @@ const (
 	typeSuperseded = "superseded"
 	typeLeave      = "leave"
 	typeNothing    = "nothing"
+	typeRecover    = "recover"
+	typeVoid       = "void"
+	typeLost       = "lost"
+	typeReplayed   = "replayed"
 )
 
 // arrayStart is how a frame of several messages begins.
@@ -47,13 +51,16 @@ type Protocol struct {
 	MaxPayload int           // bytes in one frame
 }
 
-// What the query of a handshake may say: of a session, and that the client takes
-// arrays.
+// What the query of a handshake may say: of a session, that the client takes arrays,
+// and that it recovers, and from where.
 const (
 	querySession = "session"
 	queryResume  = "resume"
 	queryFirst   = "first"
 	queryBatch   = "batch"
+	queryRecover = "recover"
+	queryEpoch   = "epoch"
+	querySince   = "since"
 )
 
 // maxConnectionID bounds the name of a connection that a client gives, in
@@ -71,6 +78,9 @@ func (p Protocol) Handshake(query map[string]string, hs *signal.Handshake) error
 	}
 	hs.Start = lane.StartAfter(0)
 	hs.Peer.Batches = query[queryBatch] == "1"
+	if err := recovery(query, hs); err != nil {
+		return err
+	}
 	id, there := query[querySession]
 	first, given := query[queryFirst]
 	s := signal.Session{ID: id, Resume: signal.ConnectionID(query[queryResume])}
@@ -92,6 +102,36 @@ func (p Protocol) Handshake(query map[string]string, hs *signal.Handshake) error
 	}
 	hs.Session = &s
 	return signal.CheckSessionID(s.ID)
+}
+
+// maxEpoch bounds an epoch that a client names, in bytes. Ours have 16.
+const maxEpoch = 64
+
+var errRecovery = errors.New("since, a whole number from 0, goes with recover and an epoch")
+
+// recovery reads whether the client recovers, and what it has.
+func recovery(query map[string]string, hs *signal.Handshake) (err error) {
+	hs.Peer.Recovers = query[queryRecover] == "1"
+	number, given := query[querySince]
+	if !given {
+		return nil
+	}
+	at, err := since(query[queryEpoch], number)
+	if err == nil && !hs.Peer.Recovers {
+		err = errRecovery
+	}
+	hs.Since = &at
+	return err
+}
+
+// since returns what a client has of an epoch.
+func since(epoch, number string) (at signal.Since, err error) {
+	at.Epoch = epoch
+	at.Seq, err = strconv.ParseInt(number, 10, 64)
+	if err != nil || at.Seq < 0 || at.Seq > signal.MaxNumber || epoch == "" || len(epoch) > maxEpoch {
+		err = errRecovery
+	}
+	return at, err
 }
 
 // ServerPings reports that the clients ping.
@@ -125,6 +165,12 @@ func (p Protocol) Decode(frame []byte) (signal.Input, []byte, error) {
 			return nil, failure(0, lane.CodeClient, false), err
 		}
 		return signal.Query{User: f.user}, nil, nil
+	case typeRecover:
+		in, err := f.recover()
+		if err != nil {
+			return nil, failure(0, lane.CodeClient, false), err
+		}
+		return in, nil, nil
 	case typeICE:
 		return signal.QueryICE{}, nil, nil
 	case typeLeave:
@@ -173,6 +219,9 @@ type frame struct {
 	id       json.RawMessage
 	to, user signal.UserName
 	data     json.RawMessage
+
+	epoch       string // of a recover frame, and the numbers since which, and to which
+	since, upTo json.RawMessage
 }
 
 func read(b []byte) (frame, error) {
@@ -187,7 +236,11 @@ func read(b []byte) (frame, error) {
 			f.kind, _ = rawjson.Text(m.Value)
 		case "to":
 			to, _ := rawjson.Text(m.Value)
-			f.to = signal.UserName(to)
+			f.to, f.upTo = signal.UserName(to), m.Value
+		case "epoch":
+			f.epoch, _ = rawjson.Text(m.Value)
+		case "since":
+			f.since = m.Value
 		case "user":
 			user, _ := rawjson.Text(m.Value)
 			f.user = signal.UserName(user)
@@ -222,6 +275,18 @@ func (f frame) message() (signal.Send, error) {
 	return in, err
 }
 
+// recover returns a question for what was posted since a number.
+func (f frame) recover() (in signal.Recover, err error) {
+	in.Since, err = since(f.epoch, string(f.since))
+	if err == nil && f.upTo != nil {
+		in.To, err = strconv.ParseInt(string(f.upTo), 10, 64)
+	}
+	if err == nil && (in.To < 0 || in.To > signal.MaxNumber) {
+		err = errRecovery
+	}
+	return in, err
+}
+
 // Encode returns the frame by which a client learns of an event.
 func (p Protocol) Encode(e signal.Event) [][]byte {
 	if b := p.encode(e); b != nil {
@@ -241,6 +306,12 @@ func (p Protocol) encode(e signal.Event) []byte {
 		if e.Session != "" {
 			o = o.text("session", e.Session).raw("resumed", strconv.AppendBool(nil, e.Resumed))
 		}
+		if r := e.Recovery; r.For > 0 {
+			o = o.number("recover", int64(r.For.Seconds()))
+			if r.Asked {
+				o = o.raw("recovered", strconv.AppendBool(nil, r.Whole)).number("from", r.From)
+			}
+		}
 		if e.ICE.Servers != nil {
 			o = o.ice(e.ICE)
 		}
@@ -258,6 +329,12 @@ func (p Protocol) encode(e signal.Event) []byte {
 			o = o.text("session", e.Session).number("number", e.Number)
 		}
 		return o.raw("data", rawjson.First(e.Data)).end()
+	case signal.Void:
+		return object(typeVoid).text("epoch", e.Epoch).number("seq", e.Seq).number("last", e.Last).end()
+	case signal.Lost:
+		return object(typeLost).text("epoch", e.Epoch).number("seq", e.Seq).number("last", e.Last).end()
+	case signal.Replayed:
+		return object(typeReplayed).text("epoch", e.Epoch).number("seq", e.Seq).end()
 	case signal.Superseded:
 		return object(typeSuperseded).end()
 	case signal.Closing:

@@ -24,6 +24,7 @@ type Store struct {
 	users       table[signal.UserName, *user]
 	lobbies     table[signal.LobbyID, *signal.Lobby]
 	inLobby     list.List // of signal.LobbyID, all of lobbies, the oldest first
+	history     history
 	kept        kept
 	seed        maphash.Seed // of what divides the keys into segments
 	latest      lane.Instant // that a caller has said
@@ -38,6 +39,8 @@ type user struct {
 	until     lane.Instant // the ownership's end
 	epoch     string
 	seq       int64
+	recovers  bool          // the last owner's client does
+	keptAfter int64         // as [signal.Claimed] has it, if it does
 	fullAt    lane.TAT      // what the last owner has left
 	place     *list.Element // among the names that are released and kept; nil: it is not
 }
@@ -48,6 +51,7 @@ func New() *Store {
 		connections: newTable[signal.ConnectionID, *signal.Connection](),
 		users:       newTable[signal.UserName, *user](),
 		lobbies:     newTable[signal.LobbyID, *signal.Lobby](),
+		history:     newHistory(),
 		seed:        maphash.MakeSeed(),
 	}
 }
@@ -142,6 +146,7 @@ func (s *Store) segment(of signal.Segment, now lane.Instant) []signal.Connection
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.endLobbies(now, MaxLobbies)
+	s.endHistory(now)
 	all := make([]signal.Connection, 0, len(s.connections.rows)/of.Of)
 	for id := range s.connections.rows {
 		if !s.within(of, string(id)) {
@@ -206,12 +211,19 @@ func (s *Store) Claim(_ context.Context, c signal.Claim) (signal.Claimed, error)
 	}
 	owner := c.Peer
 	u.owner, u.claimedAt, u.until = &owner, c.At, c.Until
+	switch {
+	case !owner.Recovers:
+		u.keptAfter = 0
+	case !u.recovers:
+		u.keptAfter = u.seq
+	}
+	u.recovers = owner.Recovers
 	s.claimed(u)
 	return u.claimed(), nil
 }
 
 func (u *user) claimed() signal.Claimed {
-	return signal.Claimed{Owner: *u.owner, Epoch: u.epoch, Seq: u.seq, TAT: u.fullAt}
+	return signal.Claimed{Owner: *u.owner, Epoch: u.epoch, Seq: u.seq, KeptAfter: u.keptAfter, TAT: u.fullAt}
 }
 
 // Release implements [signal.UserStore].

@@ -39,13 +39,14 @@ type (
 	// Welcome answers an authentication, under its Number, if it has one. Resumed:
 	// the session continues, and what was answered before is answered alike.
 	Welcome struct {
-		Number  int64
-		User    UserName
-		Epoch   string
-		Seq     int64
-		Session string
-		Resumed bool
-		ICE     ICE
+		Number   int64
+		User     UserName
+		Epoch    string
+		Seq      int64
+		Session  string
+		Resumed  bool
+		Recovery Recovery
+		ICE      ICE
 	}
 	// Ack tells a sender how a numbered frame ended.
 	Ack struct {
@@ -63,6 +64,20 @@ type (
 		Seq     int64
 		Session string
 		Number  int64
+	}
+	// Void tells a receiver that numbers of an epoch, both included, never come, and
+	// that nothing was lost.
+	Void struct {
+		Epoch     string
+		Seq, Last int64
+	}
+	// Lost tells it that they are not kept any more.
+	Lost Void
+	// Replayed ends a replay: all numbers up to Seq were sent again, or are void, or
+	// lost.
+	Replayed struct {
+		Epoch string
+		Seq   int64
 	}
 	// Superseded tells a connection that another one owns the name now. It is
 	// the last thing that its client is told.
@@ -120,6 +135,9 @@ func (Welcome) event()              {}
 func (Ack) event()                  {}
 func (Stored) event()               {}
 func (Delivery) event()             {}
+func (Void) event()                 {}
+func (Lost) event()                 {}
+func (Replayed) event()             {}
 func (Superseded) event()           {}
 func (Closing) event()              {}
 func (ConnectionRefused) event()    {}
@@ -159,6 +177,7 @@ type (
 		AwaitsJoin bool       // the client is to ask to join before it owns the name
 		Start      lane.Start // where the client's numbers begin
 		Session    *Session   // nil: none
+		Since      *Since     // what the client has, if it recovers; nil: it does not say
 	}
 	// Send is a message for another user, or, with Frame.Code, something that
 	// cannot be understood, and has a number or came among others.
@@ -178,6 +197,11 @@ type (
 	// Sends is several messages of one frame, at most [MaxBatch]. Each has its own
 	// answer.
 	Sends []Send
+	// Recover asks for what was posted since, up to a number; zero: the newest.
+	Recover struct {
+		Since Since
+		To    int64
+	}
 	// Query asks for the presence of a user.
 	Query struct{ User UserName }
 	// QueryICE asks for ICE servers.
@@ -198,6 +222,7 @@ func (Join) input()         {}
 func (Authenticate) input() {}
 func (Send) input()         {}
 func (Sends) input()        {}
+func (Recover) input()      {}
 func (Query) input()        {}
 func (QueryICE) input()     {}
 func (Probe) input()        {}

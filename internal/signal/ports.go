@@ -17,6 +17,7 @@ type Store interface {
 	ConnectionStore
 	UserStore
 	LobbyStore
+	HistoryStore
 }
 
 // ConnectionStore keeps a record for each connection.
@@ -105,6 +106,11 @@ type Claimed struct {
 	// Epoch and Seq are where the user's sequence numbers stand.
 	Epoch string
 	Seq   int64
+	// KeptAfter is the number above which all is kept in history that was posted to
+	// clients that recover. A store deletes history only at or below it, and only
+	// [HistoryMargin] after its time. What was posted to a client that does not
+	// recover is at or below it once the next owner does.
+	KeptAfter int64
 	// TAT is that of the bucket that the name's last release has left.
 	TAT lane.TAT
 }

@@ -27,11 +27,14 @@ type Service struct {
 	// AuthenticateWithin is how long a connection may last without having
 	// authenticated; zero: as long as it likes.
 	AuthenticateWithin time.Duration
-	PlaceStore         PlaceStore   // nil: any number of invocations may linger
-	Places             int          // how many may
-	PingRate           int          // connections that keepalive visits per second; zero: [PingRate]
-	Random             func([]byte) // fills a slice with unpredictable bytes
-	Meter              Meter        // nil: nothing is counted
+	// RecoverFor is for how long what is posted to a client that recovers is kept, at
+	// least [MinRecoverFor]; zero: nothing is.
+	RecoverFor time.Duration
+	PlaceStore PlaceStore   // nil: any number of invocations may linger
+	Places     int          // how many may
+	PingRate   int          // connections that keepalive visits per second; zero: [PingRate]
+	Random     func([]byte) // fills a slice with unpredictable bytes
+	Meter      Meter        // nil: nothing is counted
 	// Beside begins f beside its caller, and returns what waits until it is done;
 	// nil: in a goroutine.
 	Beside func(f func()) (wait func())
@@ -146,6 +149,8 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 		return s.join(ctx, p, in)
 	case Authenticate:
 		return s.authenticate(ctx, p, in)
+	case Recover:
+		return s.recover(ctx, p, in)
 	case Query:
 		return s.query(ctx, p, in)
 	case QueryICE:

@@ -19,6 +19,7 @@ type checker struct {
 	seqs       map[seqKey]reserved                     // the numbers of the receivers' messages
 	owner      map[signal.UserName]signal.ConnectionID // by the claims that were committed
 	superseded map[signal.ConnectionID]time.Duration   // when another connection claimed its name
+	forgetful  map[signal.UserName]bool                // a client has claimed the name that does not recover
 	processes  []*process
 	calm       bool          // no faults any more
 	faulty     bool          // faults that may silence an ack were possible
@@ -59,6 +60,7 @@ func newChecker() checker {
 		seqs:       make(map[seqKey]reserved),
 		owner:      make(map[signal.UserName]signal.ConnectionID),
 		superseded: make(map[signal.ConnectionID]time.Duration),
+		forgetful:  make(map[signal.UserName]bool),
 	}
 }
 
@@ -79,9 +81,15 @@ func (s *Sim) accept(k *socket, e signal.Event) {
 	}
 	for _, e := range batch {
 		s.accepted(k, e)
+		if k.client.inbox != nil && !k.dead {
+			s.recover(k.client, k, e)
+		}
 	}
 	s.after(s.latency(s.faults.Post)/2, func() {
 		for _, e := range batch {
+			if k.dead {
+				return
+			}
 			k.client.receive(k, e)
 		}
 	})
@@ -112,6 +120,10 @@ func (s *Sim) delivered(k *socket, d signal.Delivery) {
 	m := s.messages[id]
 	if m.to != k.client.user || d.From != m.from.client.user {
 		s.violate("address", "%s got message %d of %s for %s, from %s", k.id, id, m.from.id, m.to, d.From)
+	}
+	if place := (seqKey{m.to, d.Epoch, d.Seq}); k.client.inbox != nil && s.seqs[place].by == m {
+		s.count("replayed")
+		return
 	}
 	m.accepted = append(m.accepted, acceptance{k, s.now})
 	if len(m.accepted) > 1 {
@@ -232,6 +244,7 @@ func (s *Sim) moved(c signal.Connection, u signal.Update) {
 const stepTime = time.Second
 
 func (s *Sim) claimed(c signal.Claim) {
+	s.forgetful[c.User] = s.forgetful[c.User] || !c.Peer.Recovers
 	before := s.owner[c.User]
 	if before == c.Peer.ID {
 		return
@@ -268,6 +281,7 @@ func (s *Sim) judge() {
 	}
 	for _, c := range s.clients {
 		s.judgeUser(c)
+		s.judgeRecovery(c)
 	}
 }
 

@@ -34,7 +34,8 @@ type client struct {
 	left   bool       // does not come back
 	queue  []*message // emitted while it was offline
 
-	batches bool // it sends several messages in a frame, and takes several
+	batches bool   // it sends several messages in a frame, and takes several
+	inbox   *inbox // nil: it does not recover
 
 	session    string // generationSession: its name
 	resume     signal.ConnectionID
@@ -57,6 +58,7 @@ type socket struct {
 	lobby     *lobby     // nil: it has not been in one
 	frame     []*message // emitted on it at this time, and not sent yet
 	leaving   leaving
+	dead      bool // its link is, without anybody's knowledge
 }
 
 // message is one that a client sent.
@@ -90,6 +92,9 @@ func (s *Sim) newClient(user signal.UserName, kind generation) *client {
 	}
 	if s.batches && (kind == generationJSON || kind == generationSession) {
 		c.batches = s.chance(0.7)
+	}
+	if s.recovers && (kind == generationJSON || kind == generationSession) && s.chance(0.8) {
+		c.inbox = newInbox()
 	}
 	s.clients = append(s.clients, c)
 	return c
@@ -127,6 +132,9 @@ func (c *client) connect() {
 // handshake is what a client says when it connects.
 func (c *client) handshake(token *string) signal.Handshake {
 	h := signal.Handshake{Peer: signal.Peer{ID: c.socket.id, Protocol: c.socket.protocol, Batches: c.batches}, Token: token}
+	if c.inbox != nil {
+		h.Peer.Recovers, h.Since = true, c.inbox.given()
+	}
 	switch c.kind {
 	case generationJSON:
 		h.Start = lane.StartAfter(0)

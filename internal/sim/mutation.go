@@ -39,6 +39,10 @@ const (
 	Curtailed  Mutation = "curtailed"   // of several messages in a post the last is lost
 	Credulous  Mutation = "credulous"   // whatever comes under a finished number passes for what it was
 	Hurried    Mutation = "hurried"     // leaving does not wait for what was sent before
+	Careless   Mutation = "careless"    // a post counts as kept before that is written
+	Brief      Mutation = "brief"       // a replay leaves something out
+	Hopeless   Mutation = "hopeless"    // a number that is missing is void at once
+	Mixing     Mutation = "mixing"      // one receiver's history is another's
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
@@ -62,7 +66,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier, Credulous:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier, Credulous, Careless, Hopeless, Mixing:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -77,6 +81,8 @@ func (m Mutation) pusher(p signal.Pusher) signal.Pusher {
 		return eager{p}
 	case Curtailed:
 		return curtailed{p}
+	case Brief:
+		return brief{p}
 	default:
 		return p
 	}

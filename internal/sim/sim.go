@@ -38,6 +38,7 @@ type Sim struct {
 	lobbies  bool // clients may begin by long polling
 	leaves   bool // a client sends and leaves at once
 	reuses   bool // clients give a number to another message, too
+	recovers bool // clients may recover
 	batches  bool // JSON clients send and take several messages in a frame
 }
 
@@ -111,10 +112,14 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	s.leaves = seed >= FirstWithLeaving && seed%4 == 3
 	s.reuses = seed >= FirstWithReuse && seed%2 == 0
 	s.lobbies = seed >= FirstWithLobbies && seed&2 != 0
+	s.recovers = seed >= FirstWithRecovery && seed%3 != 2
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},
 		Clock: s.World, Beside: s.beside, Random: s.random, Log: slog.New(slog.DiscardHandler),
+	}
+	if s.recovers {
+		s.service.RecoverFor = signal.DefaultRecoverFor
 	}
 	return s
 }
@@ -157,7 +162,7 @@ func (s *Sim) endProcesses() {
 
 // message invokes the message function with an input of a client.
 func (s *Sim) message(k *socket, name string, in signal.Input) {
-	if s.chance(s.faults.LoseFrame) {
+	if k.dead || s.chance(s.faults.LoseFrame) {
 		s.count("lost frames")
 		s.tracef("%s is lost", name)
 		s.lost(in, k)

@@ -18,7 +18,7 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 500
 	}
-	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches, sim.FirstWithLobbies, sim.FirstWithLeaving, sim.FirstWithReuse} {
+	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches, sim.FirstWithLobbies, sim.FirstWithLeaving, sim.FirstWithReuse, sim.FirstWithRecovery} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
 		t.Log("\n" + r.String())
 		if len(r.Failures) > 0 {
@@ -45,6 +45,11 @@ func TestWorlds(t *testing.T) {
 		}
 		if reused := r.Counts["reused numbers"] > 0; reused != (first >= sim.FirstWithReuse) {
 			t.Errorf("worlds from %d on: reused numbers %v", first, reused)
+		}
+		for _, what := range []string{"dead links", "replayed", "void numbers", "questions"} {
+			if recovery := r.Counts[what] > 0; recovery != (first >= sim.FirstWithRecovery) {
+				t.Errorf("worlds from %d on: %s %v", first, what, recovery)
+			}
 		}
 		if throttled := r.Counts["throttled calls"] > 0; throttled != (first >= sim.FirstWithBodies) {
 			t.Errorf("worlds from %d on: throttled calls %v", first, throttled)
@@ -82,7 +87,7 @@ func TestMutations(t *testing.T) {
 		sim.Amnesia: "once", sim.Hasty: "once", sim.Undying: "expiry",
 		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
 		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq", sim.Spilling: "lobby", sim.Denier: "answer", sim.Curtailed: "truth",
-		sim.Hurried: "leaving", sim.Credulous: "truth",
+		sim.Hurried: "leaving", sim.Credulous: "truth", sim.Careless: "recovery", sim.Brief: "recovery", sim.Hopeless: "recovery", sim.Mixing: "address",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
@@ -102,6 +107,8 @@ func TestMutations(t *testing.T) {
 				first = sim.FirstWithReuse
 			case sim.Hurried:
 				first = sim.FirstWithLeaving
+			case sim.Careless, sim.Brief, sim.Hopeless, sim.Mixing:
+				first = sim.FirstWithRecovery
 			}
 			r := sim.Search{First: first, Seeds: 4000, Mutation: mutation, Workers: 1}.Run(t.Context())
 			for _, f := range r.Failures {

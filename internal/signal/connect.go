@@ -86,7 +86,9 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	if h.Lobby != nil && !follows {
 		return nil, nil // [Service.upgrade] does
 	}
-	return func(ctx context.Context) { s.afterConnect(ctx, h, accepted) }, nil
+	return func(ctx context.Context) {
+		s.announcingIn(ctx, nil, func(ctx context.Context) { s.afterConnect(ctx, h, accepted) })
+	}, nil
 }
 
 // afterConnect sends the first frames on a connection whose socket is just

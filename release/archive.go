@@ -14,6 +14,9 @@ import (
 // documents are in every archive, beside the program.
 var documents = []string{"LICENSE", "README.md", "CHANGELOG.md", "SECURITY.md"}
 
+// notices has the licenses of what others wrote (thirdParty), in archives and image.
+const notices = "THIRD-PARTY-LICENSES.txt"
+
 // entry is a file of an archive.
 type entry struct {
 	name string
@@ -22,12 +25,15 @@ type entry struct {
 }
 
 // writeArchive writes a zip for Windows, and a compressed tar for all others.
-func writeArchive(source, out string, b build) error {
+func writeArchive(source, out string, b build, licenses []byte) error {
 	data, err := os.ReadFile(b.path)
 	if err != nil {
 		return err
 	}
-	entries := []entry{{path.Join(b.name(), filepath.Base(b.path)), 0o755, data}}
+	entries := []entry{
+		{path.Join(b.name(), filepath.Base(b.path)), 0o755, data},
+		{path.Join(b.name(), notices), 0o644, licenses},
+	}
 	for _, name := range documents {
 		if data, err = os.ReadFile(filepath.Join(source, name)); err != nil {
 			return err

@@ -28,15 +28,20 @@ const (
 // writeImage writes an image for the builds for Linux, as an OCI layout in a tar
 // (image-layout.md of the OCI's image specification), which needs no daemon to make
 // and none to read. It has the program, the certificates that Mozilla trusts, and
-// nothing else.
-func writeImage(out string, builds []build) error {
+// licenses.
+func writeImage(source, out string, builds []build, licenses []byte) error {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	license, err := os.ReadFile(filepath.Join(source, "LICENSE"))
+	if err != nil {
+		return err
+	}
+	documents := []entry{{"LICENSE", 0o644, license}, {notices, 0o644, licenses}}
 	var last build
 	for _, b := range builds {
 		if b.system() != "linux" {
 			continue
 		}
-		image, err := b.image()
+		image, err := b.image(documents)
 		if err != nil {
 			return err
 		}
@@ -71,14 +76,15 @@ func writeImage(out string, builds []build) error {
 	return write(name, func(w io.Writer) error { return writeTar(w, entries, last.at) })
 }
 
-// image returns the image of one build.
-func (b build) image() (v1.Image, error) {
+// image returns the image of one build, with documents.
+func (b build) image(documents []entry) (v1.Image, error) {
 	program, err := os.ReadFile(b.path)
 	if err != nil {
 		return nil, err
 	}
 	var layer bytes.Buffer
-	err = writeTar(&layer, []entry{{certificates, 0o644, trusted()}, {"owt-signal", 0o755, program}}, b.at)
+	entries := append([]entry{{certificates, 0o644, trusted()}, {"owt-signal", 0o755, program}}, documents...)
+	err = writeTar(&layer, entries, b.at)
 	if err != nil {
 		return nil, err
 	}

@@ -65,23 +65,28 @@ func run(ctx context.Context, args []string) error {
 		}
 		builds = append(builds, b)
 	}
-	return publish(clone, *out, builds)
+	return publish(ctx, clone, *out, builds)
 }
 
 // publish writes all files of a release.
-func publish(source, out string, builds []build) error {
+func publish(ctx context.Context, source, out string, builds []build) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
+	all := modules(builds)
+	licenses, err := thirdParty(ctx, source, all)
+	if err != nil {
+		return err
+	}
 	for _, b := range builds {
-		if err := writeArchive(source, out, b); err != nil {
+		if err := writeArchive(source, out, b, licenses); err != nil {
 			return fmt.Errorf("archive %s: %w", b.platform, err)
 		}
 	}
-	if err := writeImage(out, builds); err != nil {
+	if err := writeImage(source, out, builds, licenses); err != nil {
 		return fmt.Errorf("make image: %w", err)
 	}
-	if err := writeSBOM(out, builds[0]); err != nil {
+	if err := writeSBOM(out, builds, all); err != nil {
 		return fmt.Errorf("list components: %w", err)
 	}
 	return writeChecksums(out)

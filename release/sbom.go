@@ -3,24 +3,22 @@ package main
 import (
 	"io"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
 
-// writeSBOM lists the modules that the program is built of, as CycloneDX has it. They
-// are the same on all platforms.
-func writeSBOM(out string, b build) error {
+// writeSBOM lists the modules that the builds are made of, as CycloneDX has it.
+func writeSBOM(out string, builds []build, all []*debug.Module) error {
+	b := builds[0]
 	bom := cdx.NewBOM()
 	main := module(b.info.Main.Path, b.version())
 	main.Type, main.Licenses = cdx.ComponentTypeApplication, &cdx.Licenses{{License: &cdx.License{ID: "Apache-2.0"}}}
 	bom.Metadata = &cdx.Metadata{Timestamp: b.at.Format(time.RFC3339), Component: &main}
 	components := []cdx.Component{module("std", strings.TrimPrefix(b.info.GoVersion, "go"))}
-	for _, m := range b.info.Deps {
-		if m.Replace != nil {
-			m = m.Replace
-		}
+	for _, m := range all {
 		components = append(components, module(m.Path, m.Version))
 	}
 	bom.Components = &components

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
 )
 
 // all is the platforms, as Go calls them.
@@ -68,7 +71,8 @@ func (b build) version() string { return b.info.Main.Version }
 
 // isVersion reports whether somebody has given the version.
 func (b build) isVersion() bool {
-	return strings.HasPrefix(b.version(), "v") && !strings.Contains(b.version(), "-0.") && !strings.HasPrefix(b.version(), "v0.0.0-")
+	v := b.version()
+	return semver.IsValid(v) && !module.IsPseudoVersion(v) && semver.Build(v) == ""
 }
 
 func (b build) system() string    { return strings.Split(b.platform, "/")[0] }

@@ -14,12 +14,12 @@ import (
 func writeSBOM(out string, builds []build, all []*debug.Module) error {
 	b := builds[0]
 	bom := cdx.NewBOM()
-	main := module(b.info.Main.Path, b.version())
+	main := component(b.info.Main.Path, b.version())
 	main.Type, main.Licenses = cdx.ComponentTypeApplication, &cdx.Licenses{{License: &cdx.License{ID: "Apache-2.0"}}}
 	bom.Metadata = &cdx.Metadata{Timestamp: b.at.Format(time.RFC3339), Component: &main}
-	components := []cdx.Component{module("std", strings.TrimPrefix(b.info.GoVersion, "go"))}
+	components := []cdx.Component{component("std", strings.TrimPrefix(b.info.GoVersion, "go"))}
 	for _, m := range all {
-		components = append(components, module(m.Path, m.Version))
+		components = append(components, component(m.Path, m.Version))
 	}
 	bom.Components = &components
 	name := filepath.Join(out, "owt-signal_"+strings.TrimPrefix(b.version(), "v")+"_sbom.cdx.json")
@@ -28,7 +28,7 @@ func writeSBOM(out string, builds []build, all []*debug.Module) error {
 	})
 }
 
-func module(path, version string) cdx.Component {
+func component(path, version string) cdx.Component {
 	url := "pkg:golang/" + path + "@" + version
 	return cdx.Component{BOMRef: url, Type: cdx.ComponentTypeLibrary, Name: path, Version: version, PackageURL: url}
 }

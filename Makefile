@@ -8,6 +8,7 @@
 # make restart RESTARTED clients come back to a server that is restarted
 # make recover real clients whose networks are out for up to 100 s, and a server that is killed; half an hour
 # make build   bin/owt-signal and the functions, for this machine
+# make snapshot  dist/: archives, image, checksums of this commit, as a release has them
 # make bench   owt-signal beside a Socket.IO server on Node.js, under the same load
 # make fuzz    every fuzz target, FUZZTIME each
 # make fix     what the gate can repair by itself
@@ -58,7 +59,7 @@ LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflag
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix doctor test test-go test-e2e test-clients deploy-test test-modules explore worlds e2e probe deps sam sim soak recover restart bench build fuzz measure clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix doctor test test-go test-e2e test-clients deploy-test test-modules explore worlds e2e probe deps sam sim soak recover restart snapshot bench build fuzz measure clean $(FUNCTIONS)
 
 all: $(NEEDED)
 	@scripts/gate $(CHECKS) $(TESTS)
@@ -227,6 +228,11 @@ build: bin/owt-signal $(FUNCTIONS)
 bin/owt-signal:
 	go build -trimpath -ldflags "-s -w" -o $@ ./cmd/owt-signal
 
+# Six builds, from nothing in some minutes.
+snapshot:
+	rm -rf dist
+	go run -C release . -snapshot -out ../dist
+
 $(FUNCTIONS):
 	$(call LAMBDA,$(ARCH)) -o bin/functions/$@/bootstrap ./functions/$@
 
@@ -252,4 +258,4 @@ measure: e2e/node_modules/.package-lock.json
 	go test -C e2e -run '^$$' -bench '^BenchmarkFunctions$$' -benchtime $(ROUNDS)x .
 
 clean:
-	rm -rf bin .aws-sam .venv .venv-emulator e2e/node_modules e2e/bench/reference/node_modules $(dir $(LIBRARIES))
+	rm -rf bin dist .aws-sam .venv .venv-emulator e2e/node_modules e2e/bench/reference/node_modules $(dir $(LIBRARIES))

@@ -140,16 +140,13 @@ func trusted() []byte {
 
 // entriesOf returns the files of a folder, in the order of their names.
 func entriesOf(folder string) (entries []entry, err error) {
-	err = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+	files := os.DirFS(folder)
+	err = fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(folder, path)
-		entries = append(entries, entry{filepath.ToSlash(name), 0o644, data})
+		data, err := fs.ReadFile(files, name)
+		entries = append(entries, entry{name, 0o644, data})
 		return err
 	})
 	return entries, err

@@ -114,7 +114,7 @@ func containerImage(t *testing.T, name string, program []byte) {
 	put(t, rootfs, entries)
 	vouched := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuer.Certificate().Raw})
 	put(t, rootfs, []entry{{certificates, 0o644, append(files[certificates], vouched...)}})
-	if err := os.Chmod(rootfs, 0o755); err != nil { //nolint:gosec // the program runs as somebody else
+	if err := os.Chmod(rootfs, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	url := runImage(t, rootfs, config.Config, "-plain", "127.0.0.1:0", "-secure", "off", "-log", "warn",

@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string) error {
 
 // publish writes all files of a release.
 func publish(ctx context.Context, source, out string, builds []build) error {
-	if err := os.MkdirAll(out, 0o755); err != nil {
+	if err := os.MkdirAll(out, 0o750); err != nil {
 		return err
 	}
 	all := modules(builds)

@@ -64,7 +64,10 @@ func writeImage(source, out string, builds []build, licenses []byte) error {
 		return err
 	}
 	version := strings.TrimPrefix(last.version(), "v")
-	err = path.AppendIndex(index, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": version}))
+	err = path.AppendIndex(index, layout.WithAnnotations(map[string]string{
+		"org.opencontainers.image.ref.name": version,                          // annotations.md of the same
+		"io.containerd.image.name":          "localhost/owt-signal:" + version, // what Docker and Podman call it when they load it
+	}))
 	if err != nil {
 		return err
 	}

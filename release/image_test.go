@@ -48,8 +48,9 @@ func images(t *testing.T, name string) (all []v1.Image) {
 	if err != nil || len(top.Manifests) != 1 {
 		t.Fatalf("%+v, %v, want one index", top, err)
 	}
-	if tag := top.Manifests[0].Annotations["org.opencontainers.image.ref.name"]; tag != version {
-		t.Errorf("is called %q", tag)
+	called := top.Manifests[0].Annotations
+	if called["org.opencontainers.image.ref.name"] != version || called["io.containerd.image.name"] != "localhost/owt-signal:"+version {
+		t.Errorf("is called %v", called)
 	}
 	index, err := outer.ImageIndex(top.Manifests[0].Digest)
 	if err != nil {

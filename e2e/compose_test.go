@@ -68,7 +68,7 @@ func TestCompose(t *testing.T) {
 		t.Fatal(err)
 	}
 	newest := regexp.MustCompile(`(?m)^## \[(\d\S*)\]`).FindSubmatch(changes)
-	if newest == nil || server.Image != "localhost/owt-signal:"+string(newest[1]) {
+	if len(newest) < 2 || server.Image != "localhost/owt-signal:"+string(newest[1]) {
 		t.Errorf("has %s, and the newest version is %s", server.Image, newest)
 	}
 	help, err := exec.Command(binary, "-help").Output()

@@ -65,7 +65,7 @@ func writeImage(source, out string, builds []build, licenses []byte) error {
 	}
 	version := strings.TrimPrefix(last.version(), "v")
 	err = path.AppendIndex(index, layout.WithAnnotations(map[string]string{
-		"org.opencontainers.image.ref.name": version,                          // annotations.md of the same
+		"org.opencontainers.image.ref.name": version,                           // annotations.md of the same
 		"io.containerd.image.name":          "localhost/owt-signal:" + version, // what Docker and Podman call it when they load it
 	}))
 	if err != nil {

@@ -24,7 +24,7 @@ func writeSBOM(out string, builds []build, all []*debug.Module) error {
 	bom.Components = &components
 	name := filepath.Join(out, "owt-signal_"+strings.TrimPrefix(b.version(), "v")+"_sbom.cdx.json")
 	return write(name, func(w io.Writer) error {
-		return cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON).SetPretty(true).EncodeVersion(bom, cdx.SpecVersion1_6) // newer than what scanners read, otherwise
+		return cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON).SetPretty(true).EncodeVersion(bom, cdx.SpecVersion1_6) // many scanners do not read 1.7 yet, the default
 	})
 }
 

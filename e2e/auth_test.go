@@ -21,6 +21,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
+	"github.com/owt-signal/owt-signal/internal/need"
 )
 
 // issuer is an OpenID Connect issuer: its configuration, its keys, and tokens
@@ -134,7 +135,8 @@ func wantNoTokens(t *testing.T, logs *lockedBuffer) {
 // operation, say who real clients are.
 func TestFunctionAuthenticates(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts", "bootstrap")
-	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", path, "../internal/auth/testdata/accounts")
+	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", path, "./internal/auth/testdata/accounts")
+	build.Dir = need.Root()
 	build.Env = append(build.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the function: %v\n%s", err, out)

@@ -291,7 +291,7 @@ func (o options) checkEffect(given setting.Given) error {
 		{o.functions != "" || elsewhere, "without -functions or -lambda-endpoint", []string{"management"}},
 		{!elsewhere, "with -lambda-endpoint: set it in the functions' environment (PING_TIMEOUT)", []string{"ping-timeout"}},
 		{o.auth.Mode == auth.ModeJWT, "without -auth jwt", []string{"jwt-claim", "jwt-skew", "jwt-outlive"}},
-		{o.auth.Mode == auth.ModeLambda, "without -auth lambda", []string{"auth-timeout"}},
+		{o.auth.Mode == auth.ModeLambda || o.auth.Mode == auth.ModeHTTP, "without -auth lambda or http", []string{"auth-timeout"}},
 		{o.ice.Shared(), "without -turn-secret-file", []string{"turn-lifetime"}},
 		{o.limits.Rate.Limited(), "without -message-rate", []string{"message-burst"}},
 		{o.timers.Idle <= o.duration, "beyond -max-duration", []string{"idle-timeout"}},

@@ -109,6 +109,8 @@ var refused = map[string][]string{
 	"JwtOutlive":         {"yes", "True"},
 	"SecretKeyArn":       {"alias/owt", "arn:aws:kms:eu-west-1:123456789012:alias/owt"},
 	"AuthFunctionArn":    {"tickets", "arn:aws:lambda:eu-west-1:123456789012:function:"},
+	"AuthUrl":            {"http://accounts.example", "https://", "https:///who", "https://alice@accounts.example", "https://accounts.example/#a", "https://accounts.example/?%", "HTTPS://accounts.example"},
+	"AuthSecretArn":      {"/owt/auth", "arn:aws:s3:::bucket/key"},
 	"AuthHeaders":        {"Authorization", "origin, COOKIE", "proxy-authorization", "Sec-WebSocket-Protocol", "x y:z", "1a", "_a", ",", strings.Repeat("a,", 16) + "a"},
 	"AuthTimeout":        {"30s", "11s", "10001ms", "0s", "0ms", "3", "1m", ""},
 	"AllowedOrigins":     {"example.com", "https://example.com/", "nulls", ",", "https://bücher.example", "https://a.example:65536", "https://a.example:99999", "https://*", "https://*.", "https://*.*.example", "https://a.*", "https://*a.example", "https://u@a.example", "https://a.example:", "*", strings.Repeat("a://b,", 64) + "a://b"},
@@ -144,6 +146,8 @@ var extremes = map[string][]string{
 	"JwtSkew":            {"0s", "00s", "300s", "0m", "5m", "1s"},
 	"SecretKeyArn":       {keyARN},
 	"AuthFunctionArn":    {"arn:aws:lambda:eu-west-1:123456789012:function:a", "arn:aws:lambda:eu-west-1:123456789012:function:a:1", "arn:a:lambda:-:000000000000:function:" + strings.Repeat("a", 64) + ":" + strings.Repeat("b", 128)},
+	"AuthUrl":            {"https://a", "https://A.example:8443/who?a=%20", "https://a/" + strings.Repeat("~", 246)},
+	"AuthSecretArn":      {secretARN, parameterARN},
 	"AuthHeaders":        {"a", "A-", "origin, ORIGIN", "sec-", "Sec-CH-UA", "s", "c", "p-", strings.Repeat("a,", 15) + "B", "x" + strings.Repeat("_", 255), "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p"},
 	"AuthTimeout":        {"1ms", "9999ms", "10000ms", "1s", "10s"},
 	"AllowedOrigins":     {"a://b", "HTTPS://A.EXAMPLE:65535", "https://a.example:443", "a+.-://b:0000", "a://b:64999,a://b:65499,a://b:65529,a://b:59999", "null", "Null, https://*.a.example:8443", "a://*.b", strings.Repeat("a://b,", 63) + "a://b", "a://" + strings.Repeat("b", 636)},
@@ -175,6 +179,10 @@ func around(parameter, value string) deployment {
 	case strings.HasPrefix(parameter, "Jwt"), value == "jwt":
 		set("AuthMode", "jwt")
 		set("JwtIssuer", "https://issuer.example")
+	case parameter == "AuthUrl", parameter == "AuthSecretArn", value == "http":
+		set("AuthMode", "http")
+		set("AuthUrl", "https://accounts.example")
+		set("AuthSecretArn", secretARN)
 	case parameter == "AuthHeaders", parameter == "AuthFunctionArn", parameter == "AuthTimeout", value == "lambda":
 		set("AuthMode", "lambda")
 		set("AuthFunctionArn", everything["AuthFunctionArn"])
@@ -274,7 +282,11 @@ func TestRulesRefuse(t *testing.T) {
 		{"SecretHasItsAlgorithms", deployment{"AuthMode": "jwt", "JwtSecretArn": secretARN, "JwtAlgorithms": "RS256"}, true},
 		{"LambdaHasAFunction", deployment{"AuthMode": "lambda"}, true},
 		{"LambdaIsUsed", deployment{"AuthFunctionArn": everything["AuthFunctionArn"]}, true},
-		{"LambdaIsUsed", deployment{"AuthHeaders": "origin", "AuthMode": "jwt", "JwtIssuer": "https://a"}, true},
+		{"HttpHasAServer", deployment{"AuthMode": "http", "AuthUrl": "https://a"}, true},
+		{"HttpHasAServer", deployment{"AuthMode": "http", "AuthSecretArn": secretARN}, true},
+		{"HttpIsUsed", deployment{"AuthUrl": "https://a"}, true},
+		{"HttpIsUsed", deployment{"AuthSecretArn": secretARN}, true},
+		{"HeadersAreShown", deployment{"AuthHeaders": "origin", "AuthMode": "jwt", "JwtIssuer": "https://a"}, true},
 		{"SecretKeyHasASecret", deployment{"SecretKeyArn": keyARN}, false},
 		{"TurnSecretHasServers", deployment{"TurnSecretArn": secretARN}, true},
 		{"BudgetHasAnAddress", deployment{"MonthlyBudget": "1"}, false},
@@ -411,6 +423,7 @@ var ways = []deployment{
 	{"AuthMode": "jwt", "JwtSecretArn": secretARN},
 	{"AuthMode": "jwt", "JwtJwksUrl": "https://a"},
 	{"AuthMode": "lambda", "AuthFunctionArn": everything["AuthFunctionArn"]},
+	{"AuthMode": "http", "AuthUrl": "https://a", "AuthSecretArn": secretARN},
 }
 
 // among reports whether a parameter may have a value among those of a deployment.

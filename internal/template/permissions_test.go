@@ -23,12 +23,14 @@ var deployments = []deployment{
 	{"JwtSecretArn": secretARN, "LogUserKeyArn": parameterARN, "SecretKeyArn": keyARN},
 	{"JwtSecretArn": parameterARN},
 	{"JwtSecretArn": parameterARN, "SecretKeyArn": keyARN},
+	{"AuthSecretArn": secretARN},
+	{"AuthSecretArn": parameterARN, "SecretKeyArn": keyARN},
 	{"IceServers": "turn:a", "TurnSecretArn": parameterARN, "SecretKeyArn": keyARN},
 	{"IceServers": "turn:a", "TurnSecretArn": secretARN},
 	everything,
 }
 
-var everything = deployment{"AuthFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:tickets", "LogUserKeyArn": secretARN, "SecretKeyArn": keyARN, "JwtSecretArn": secretARN, "IceServers": "turn:a", "TurnSecretArn": secretARN}
+var everything = deployment{"AuthFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:tickets", "LogUserKeyArn": secretARN, "SecretKeyArn": keyARN, "JwtSecretArn": secretARN, "AuthSecretArn": secretARN, "IceServers": "turn:a", "TurnSecretArn": secretARN}
 
 const (
 	secretARN    = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:owt-AbCdEf"
@@ -89,6 +91,7 @@ func (tpl template) needed(function string, operations []string, d deployment) (
 			// Whoever asks a function may instead be asked to read a secret, and hands out
 			// credentials.
 			secret("JwtSecretArn")
+			secret("AuthSecretArn")
 			secret("TurnSecretArn")
 		case service == "dynamodb":
 			need[grant{action: "dynamodb:" + name, resource: table}] = true

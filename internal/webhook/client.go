@@ -1,0 +1,76 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/owt-signal/owt-signal/internal/awsenv"
+)
+
+// Client posts to one URL. It is safe for concurrent use.
+type Client struct {
+	url  string
+	name string // the URL without its query, which may have a key in it
+	key  []byte
+	now  func() time.Time
+	http *awsenv.Client
+}
+
+// NewClient returns a Client that signs with a key. Each request may take timeout,
+// reading the answer included.
+func NewClient(address string, key []byte, timeout time.Duration, now func() time.Time) *Client {
+	name := address
+	if u, err := url.Parse(address); err == nil {
+		u.RawQuery = ""
+		name = u.Redacted()
+	}
+	return &Client{url: address, name: name, key: key, now: now, http: awsenv.NewClient(timeout)}
+}
+
+// Name returns the URL as it may be logged.
+func (c *Client) Name() string { return c.name }
+
+// Post posts JSON, and returns the answer, which may have most bytes. Any status
+// but those of success is an error ([*StatusError]), a redirect as well. Errors
+// quote neither what was posted nor the answer.
+func (c *Client) Post(ctx context.Context, body []byte, most int) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, errors.New("it is no URL") // the error would quote it
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", "owt-signal")
+	r.Header.Set(Header, sign(c.key, c.now(), body))
+	// Not sent: that it may be sent again where the server has just closed the
+	// connection (net/http.Transport).
+	r.Header["Idempotency-Key"] = nil
+	response, err := c.http.Do(r)
+	if err != nil {
+		if failed, ok := errors.AsType[*url.Error](err); ok {
+			err = failed.Err // without the URL
+		}
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, int64(most)+1))
+	switch {
+	case response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusMultipleChoices:
+		return nil, &StatusError{response.StatusCode}
+	case err != nil:
+		return nil, fmt.Errorf("read the answer: %w", err)
+	case len(answer) > most:
+		return nil, fmt.Errorf("its answer has more than %d bytes", most)
+	}
+	return answer, nil
+}
+
+// StatusError is an answer without success.
+type StatusError struct{ Status int }
+
+func (e *StatusError) Error() string { return fmt.Sprintf("it answered with status %d", e.Status) }

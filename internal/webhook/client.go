@@ -37,9 +37,40 @@ func NewClient(address string, key []byte, timeout time.Duration, now func() tim
 func (c *Client) Name() string { return c.name }
 
 // Post posts JSON, and returns the answer, which may have most bytes. Any status
-// but those of success is an error ([*StatusError]), a redirect as well. Errors
-// quote neither what was posted nor the answer.
+// but those of success is an error, that of a redirect as well. Errors quote neither
+// what was posted nor the answer.
 func (c *Client) Post(ctx context.Context, body []byte, most int) ([]byte, error) {
+	response, err := c.post(ctx, body)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, int64(most)+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read the answer: %w", err)
+	case len(answer) > most:
+		return nil, fmt.Errorf("its answer has more than %d bytes", most)
+	}
+	return answer, nil
+}
+
+// Tell posts JSON as [Client.Post] does. Of the answer only the status counts.
+func (c *Client) Tell(ctx context.Context, body []byte) error {
+	response, err := c.post(ctx, body)
+	if err != nil {
+		return err
+	}
+	// Read, so that the connection can be used again.
+	_, _ = io.CopyN(io.Discard, response.Body, maxIgnored)
+	return response.Body.Close()
+}
+
+// maxIgnored is how much of an answer is read that does not matter, in bytes.
+const maxIgnored = 16 << 10
+
+// post posts JSON, and returns the answer of a server that says that it succeeded.
+func (c *Client) post(ctx context.Context, body []byte) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
 		return nil, errors.New("it is no URL") // the error would quote it
@@ -57,20 +88,9 @@ func (c *Client) Post(ctx context.Context, body []byte, most int) ([]byte, error
 		}
 		return nil, err
 	}
-	defer func() { _ = response.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, int64(most)+1))
-	switch {
-	case response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusMultipleChoices:
-		return nil, &StatusError{response.StatusCode}
-	case err != nil:
-		return nil, fmt.Errorf("read the answer: %w", err)
-	case len(answer) > most:
-		return nil, fmt.Errorf("its answer has more than %d bytes", most)
+	if response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusMultipleChoices {
+		_ = response.Body.Close()
+		return nil, fmt.Errorf("it answered with status %d", response.StatusCode)
 	}
-	return answer, nil
+	return response, nil
 }
-
-// StatusError is an answer without success.
-type StatusError struct{ Status int }
-
-func (e *StatusError) Error() string { return fmt.Sprintf("it answered with status %d", e.Status) }

@@ -185,7 +185,8 @@ func TestInOrderAndAtLeastOnce(t *testing.T) {
 				}
 			}
 			r.wants(t, users, each)
-			if name != "well" && meter.of(signal.MetricEventsRetried) == 0 || meter.of(signal.MetricEventsDropped) > 0 {
+			// One that is cut off, net/http may post again by itself.
+			if name != "well" && name != "cuts off" && meter.of(signal.MetricEventsRetried) == 0 || meter.of(signal.MetricEventsDropped) > 0 {
 				t.Errorf("counted %v", meter.all)
 			}
 		})

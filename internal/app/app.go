@@ -65,6 +65,7 @@ func New(c Config) *apigw.Handler {
 			Random:             random,
 			Rate:               c.Limits.Rate,
 			AuthenticateWithin: c.Limits.AuthenticateWithin,
+			RecoverFor:         c.Limits.RecoverFor,
 			PlaceStore:         c.PlaceStore,
 			Places:             c.Places,
 			PingRate:           c.Limits.PingRate,

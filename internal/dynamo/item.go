@@ -56,6 +56,7 @@ const (
 	attrTold      = "told"
 	attrWatched   = "watched"
 	attrWatches   = "watches"
+	attrClaimed   = "claimed" // since the last claim nothing was routed
 
 	// of history
 	attrPost = "post"

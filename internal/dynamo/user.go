@@ -79,6 +79,7 @@ func (s *Store) claim(c signal.Claim, expired, takesOver bool) *dynamodb.UpdateI
 	}
 	e.set(owner, e.value(peerItem(c.Peer)))
 	e.set(e.path(attrClaimedAt), at)
+	e.set(e.path(attrClaimed), e.value(boolean(true)))
 	e.set(e.path(attrUntil), e.value(num(c.Until)))
 	e.set(e.path(attrExpires), e.value(num(seconds(c.Until.Add(signal.EpochLife)))))
 	return e.update(s.table, userKey(c.User))
@@ -121,6 +122,7 @@ func (s *Store) Route(ctx context.Context, name signal.UserName, messages int, n
 	e.require("attribute_exists(" + e.path(attrOwner) + ")")
 	e.require(e.path(attrUntil), ">", e.value(num(now)))
 	e.set(e.path(attrSeq), e.path(attrSeq)+" + "+e.value(num(messages)))
+	e.remove(e.path(attrClaimed)) // by which the stream's reader tells claims from this: template.yaml
 	out, err := s.client.UpdateItem(ctx, e.update(s.table, userKey(name)))
 	if _, ok := refused(err); ok {
 		return signal.Route{}, signal.ErrOffline

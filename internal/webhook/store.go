@@ -62,14 +62,14 @@ func (s *Store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, erro
 }
 
 // Release implements [signal.UserStore].
-func (s *Store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
+func (s *Store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (signal.Released, error) {
 	n := s.lock(user)
 	defer s.unlock(user, n)
 	released, err := s.Store.Release(ctx, user, id, tat)
 	switch {
 	case err != nil:
 		n.doubt = true
-	case released && n.owner != id: // by a claim whose outcome was not known, or before this process
+	case released.Owner && n.owner != id: // by a claim whose outcome was not known, or before this process
 		if n.known {
 			s.changed(user, n, id)
 		}

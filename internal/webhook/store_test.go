@@ -138,7 +138,7 @@ func (u *unsure) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, err
 	return claimed, u.lost(err)
 }
 
-func (u *unsure) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
+func (u *unsure) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (signal.Released, error) {
 	released, err := u.Store.Release(ctx, user, id, tat)
 	return released, u.lost(err)
 }

@@ -23,7 +23,8 @@ import (
 )
 
 // TestEverything deploys the stack with every condition on, lets clients in by a
-// shared secret, changes the secret, and then lets a function say who they are.
+// shared secret, changes the secret, and then lets a function say who they are. Who comes
+// and goes is on the event bus.
 func TestEverything(t *testing.T) {
 	t.Parallel()
 	e := startEmulator(t)
@@ -36,12 +37,15 @@ func TestEverything(t *testing.T) {
 	e.call(t, "ssm", "put_parameter", map[string]any{"Name": "/turn", "Value": "a-secret-of-a-TURN-server", "Type": "SecureString"}, nil)
 	e.call(t, "ssm", "put_parameter", map[string]any{"Name": "/users", "Value": "a key of more than 32 bytes, for users", "Type": "SecureString"}, nil)
 
+	users := e.makeBus(t)
+
 	everything := []string{
 		"DomainName=" + domain, "CertificateArn=" + certificate, "HostedZoneId=" + strings.TrimPrefix(zone, "/hostedzone/"),
 		"AlarmTopicArn=" + topic, "AccessLogs=true", "ConnectConcurrency=100", "MessageConcurrency=200", "StageName=live", "LogLevel=DEBUG",
 		"DeploymentPreference=Linear10PercentEvery1Minute", "DeletionProtection=true", "Tracing=PassThrough",
 		"LogUserKeyArn=arn:aws:ssm:" + region + ":" + account + ":parameter/users", "SecretKeyArn=" + key,
 		"IceServers=stun:stun.example.com,turns:turn.example.com:443?transport=tcp", "TurnSecretArn=arn:aws:ssm:" + region + ":" + account + ":parameter/turn",
+		"EventBus=" + users.name,
 		"MonthlyBudget=200", "BudgetEmail=you@example.com", "BudgetCutsOff=true",
 	}
 	byToken := append([]string{"AuthMode=jwt", "JwtSecretArn=" + secret, "JwtAudience=owt"}, everything...)
@@ -50,6 +54,7 @@ func TestEverything(t *testing.T) {
 	i := startIssuer(t, first, second)
 	clients(t, s.endpoint(t), i.env(), "a good token|forged|no token", 30, "auth/jwt.test.mjs")
 	clients(t, onDomain, i.env(), "a good token", 15, "auth/jwt.test.mjs")
+	users.wantEvents(t)
 	read := time.Now() // by the last environment, if not before
 	e.wantRecord(t, zone)
 

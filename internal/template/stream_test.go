@@ -289,7 +289,6 @@ func TestStreamBecomesEvents(t *testing.T) {
 		"well":           nil,
 		"busy at first":  func(e webhook.Event, times int) bool { return times == 1 && strings.HasSuffix(string(e.User), "3") },
 		"busy for long":  func(e webhook.Event, times int) bool { return times <= 4 && e.User == "user7" },
-		"busy with all":  func(_ webhook.Event, times int) bool { return times <= 2 },
 		"stops midway":   func(e webhook.Event, times int) bool { return times <= 3 && e.Connection == "2" },
 		"stops at alice": func(e webhook.Event, times int) bool { return times <= 6 && e.Kind == webhook.Superseded },
 	} {

@@ -98,7 +98,7 @@ func (q *Queue) serve(ctx context.Context, lane <-chan Event) {
 	for e, ok := q.next(lane); ok; e, ok = q.next(lane) {
 		if err := q.deliver(ctx, e); err != nil {
 			q.meter.Count(signal.MetricEventsDropped, 1)
-			q.log.Error("event dropped", "error", err, "server", q.client.Name(), "user", string(e.User), "connection", string(e.Connection), "type", string(e.Kind))
+			q.log.ErrorContext(ctx, "event dropped", "error", err, "server", q.client.Name(), "user", string(e.User), "connection", string(e.Connection), "type", string(e.Kind))
 			continue
 		}
 		q.meter.Count(signal.MetricEvents, 1)
@@ -134,7 +134,7 @@ func (q *Queue) deliver(ctx context.Context, e Event) error {
 			return err
 		}
 		q.meter.Count(signal.MetricEventsRetried, 1)
-		q.log.Warn("event not taken", "error", err, "server", q.client.Name(), "connection", string(e.Connection), "type", string(e.Kind))
+		q.log.WarnContext(ctx, "event not taken", "error", err, "server", q.client.Name(), "connection", string(e.Connection), "type", string(e.Kind))
 	}
 }
 

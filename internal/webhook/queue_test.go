@@ -93,17 +93,19 @@ func event(user string, n int) Event {
 // may stand there twice.
 func (r *receiver) wants(t *testing.T, users, each int) {
 	t.Helper()
+	want := make(map[signal.UserName][]string, users)
+	for u := range users {
+		user := fmt.Sprint("user", u)
+		for n := range each {
+			want[signal.UserName(user)] = append(want[signal.UserName(user)], event(user, n).ID)
+		}
+	}
 	timeout := time.After(time.Minute) // a hang
 	for {
 		r.mu.Lock()
 		whole := 0
-		for u := range users {
-			user := fmt.Sprint("user", u)
-			var want []string
-			for n := range each {
-				want = append(want, event(user, n).ID)
-			}
-			if slices.Equal(slices.Compact(slices.Clone(r.taken[signal.UserName(user)])), want) {
+		for user, ids := range want {
+			if taken := r.taken[user]; len(taken) >= each && slices.Equal(slices.Compact(slices.Clone(taken)), ids) {
 				whole++
 			}
 		}

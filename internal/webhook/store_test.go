@@ -99,7 +99,7 @@ func TestNewProcess(t *testing.T) {
 	if _, err := s.Release(ctx, "bob", "2", 0); err != nil {
 		t.Fatal(err)
 	}
-	all := append(before.events, is.events...)
+	all := slices.Concat(before.events, is.events)
 	if got, want := is.said(), "superseded alice 1, connected alice 3, left bob 2"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}

@@ -134,7 +134,7 @@ func (r *receiver) queue(t *testing.T, within time.Duration, meter *counts) *Que
 // A server that fails, takes an event and fails to say so, is slow or gone for a while
 // has each event in the end, and those of a user in their order.
 func TestInOrderAndAtLeastOnce(t *testing.T) {
-	const users, each = 40, 10
+	const users, each = 16, 10
 	over := make(chan struct{})
 	for name, before := range map[string]func(http.ResponseWriter, Event, int) bool{
 		"well": nil,

@@ -72,7 +72,7 @@ func block(t *testing.T, language string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindSubmatch(page)
+	found := regexp.MustCompile("(?s)```" + language + "\n(.*?)```").FindSubmatch(page)
 	if found == nil {
 		t.Fatalf("docs/webhooks.md has no %s", language)
 	}

@@ -83,8 +83,8 @@ func (q *Queue) Add(events ...Event) {
 	}
 }
 
-// Close ends the queue once every event was posted, or posted once more without
-// success, or ctx ends.
+// Close ends the queue once every event was posted, whether or not it was taken, or
+// ctx ends.
 func (q *Queue) Close(ctx context.Context) {
 	close(q.ending)
 	stopped := context.AfterFunc(ctx, q.stop)

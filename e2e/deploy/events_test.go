@@ -30,11 +30,10 @@ func (e *emulator) makeBus(t *testing.T) bus {
 	return b
 }
 
-// wantEvents waits until the bus has said of a connection that it came, and then that it
-// went.
+// wantEvents waits until the bus has said of a connection that it came, and then went.
 func (b bus) wantEvents(t *testing.T) {
 	t.Helper()
-	connected := make(map[string]webhook.Event)
+	said := make(map[string]map[webhook.Kind]string) // by connections, the order
 	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
 		var got struct{ Messages []struct{ Body string } }
 		b.call(t, "sqs", "receive_message", map[string]any{"QueueUrl": b.queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 5, "VisibilityTimeout": 600}, &got)
@@ -47,13 +46,15 @@ func (b bus) wantEvents(t *testing.T) {
 				t.Fatalf("%s: %v", m.Body, err)
 			}
 			e := put.Detail
-			switch first, there := connected[string(e.Connection)]; {
-			case e.Kind == webhook.Connected:
-				connected[string(e.Connection)] = e
-			case there && e.Order > first.Order:
+			of, there := said[string(e.Connection)]
+			if !there {
+				of = make(map[webhook.Kind]string)
+				said[string(e.Connection)] = of
+			}
+			if of[e.Kind] = e.Order; of[webhook.Connected] != "" && of[webhook.Left] > of[webhook.Connected] {
 				return
 			}
 		}
 	}
-	t.Errorf("the bus says of no connection that it came and went, but %v", connected)
+	t.Errorf("the bus says of no connection that it came and went, but %v", said)
 }

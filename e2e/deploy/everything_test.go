@@ -45,11 +45,10 @@ func TestEverything(t *testing.T) {
 		"DeploymentPreference=Linear10PercentEvery1Minute", "DeletionProtection=true", "Tracing=PassThrough",
 		"LogUserKeyArn=arn:aws:ssm:" + region + ":" + account + ":parameter/users", "SecretKeyArn=" + key,
 		"IceServers=stun:stun.example.com,turns:turn.example.com:443?transport=tcp", "TurnSecretArn=arn:aws:ssm:" + region + ":" + account + ":parameter/turn",
-		"EventBus=" + users.name,
 		"MonthlyBudget=200", "BudgetEmail=you@example.com", "BudgetCutsOff=true",
 	}
 	byToken := append([]string{"AuthMode=jwt", "JwtSecretArn=" + secret, "JwtAudience=owt"}, everything...)
-	s := e.deploy(t, append(byToken, "Revision=1")...)
+	s := e.deploy(t, append(byToken, "EventBus="+users.name, "Revision=1")...)
 	onDomain := e.front(t, domain) + "/socket.io/"
 	i := startIssuer(t, first, second)
 	clients(t, s.endpoint(t), i.env(), "a good token|forged|no token", 30, "auth/jwt.test.mjs")
@@ -64,8 +63,8 @@ func TestEverything(t *testing.T) {
 	i = startIssuer(t, second, first)
 	time.Sleep(time.Until(read.Add(cooldown)))
 	clients(t, s.endpoint(t), i.env(), "a good token", 15, "auth/jwt.test.mjs")
-	// A new version of the functions knows the new secret alone.
-	e.deploy(t, append(byToken, "Revision=2")...)
+	// A new version of the functions knows the new secret alone; and nobody is told of events.
+	e.deploy(t, append(byToken, `EventBus=""`, "Revision=2")...)
 	clients(t, s.endpoint(t), i.env(), "a good token|forged", 30, "auth/jwt.test.mjs")
 
 	role := e.create(t, "iam", "create_role", map[string]any{"RoleName": "accounts", "AssumeRolePolicyDocument": trust}, "Role", "Arn")

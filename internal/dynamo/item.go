@@ -56,7 +56,7 @@ const (
 	attrTold      = "told"
 	attrWatched   = "watched"
 	attrWatches   = "watches"
-	attrClaimed   = "claimed" // since the last claim nothing was routed
+	attrHanded    = "handed" // since the owner changed nothing was routed
 
 	// of history
 	attrPost = "post"

@@ -130,9 +130,6 @@ func passes(pattern, record any) bool {
 				s, is := record.(string)
 				return is && strings.HasPrefix(s, prefix)
 			}
-			if exists, ok := at(rule, "exists").(bool); ok {
-				return exists == (record != nil)
-			}
 			return rule == record
 		})
 	}

@@ -54,7 +54,7 @@ type Lobby struct {
 	Follows    bool         // the invocation of its $connect goes on once it has taken over
 	ClaimedAt  lane.Instant
 	Upgrader   string   // the invocation that has what was posted
-	Packets    [][]byte // in the order in which they were posted
+	Packets    [][]byte // in the order in which they were posted; what was read, but for a WebSocket that takes over, may have nil for some
 	Size       int      // of the packets, in bytes
 	Polls      int      // so far; the latest is the one that is waited for
 }

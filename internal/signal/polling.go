@@ -13,7 +13,7 @@ import (
 // looks at a lobby. In between a pause is a part of what has been waited, so that
 // no look comes much later, by comparison, than it could have.
 const (
-	lookFirst = 5 * time.Millisecond
+	lookFirst = 10 * time.Millisecond
 	lookMost  = 500 * time.Millisecond
 	lookPart  = 5
 )

@@ -40,7 +40,7 @@ const (
 	LobbyClaimed               // a WebSocket has, and no other may
 	LobbyProbed                // it carries frames; the client polls no more
 	LobbyUpgraded              // it has taken over; nothing is posted any more
-	LobbyEnded                 // its client has given up
+	LobbyEnded                 // its client has given up, or its WebSocket was too late
 )
 
 // Lobby is where a client waits that begins by long polling, until its

@@ -24,6 +24,7 @@ func (s *Service) sendBatch(ctx context.Context, p Peer, in Sends) (r Reply) {
 	}
 	for i, run := range all {
 		v := s.invocation(Connection{Peer: p, Lane: lane.New()})
+		v.scarce = in[0].Scarce
 		r = r.and(v.sendRun(ctx, p, run, look || i > 0)) // there is a gap
 	}
 	if len(others) > 0 {

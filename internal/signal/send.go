@@ -38,6 +38,7 @@ const (
 // come from another invocation. It takes no more memory than the invocation does.
 func (s *Service) sendNumbered(ctx context.Context, p Peer, in Send) Reply {
 	v := s.invocation(Connection{Peer: p, Lane: lane.New()})
+	v.scarce = in.Scarce
 	v.own[0] = lane.Numbered{N: in.Number, Frame: in.Frame}
 	r := v.sendRun(v.changes.announcing(ctx), p, v.own[:], in.Look)
 	r.After = s.announced(&v.changes, r.After)
@@ -50,6 +51,9 @@ func (v *invocation) sendRun(ctx context.Context, p Peer, run []lane.Numbered, l
 	r := v.answer(ctx, p, run, a, err)
 	r.Seen, r.Look = v.seen, !v.conn.Lane.Opened() || len(v.conn.Lane.Held) >= muchHeld
 	r.User = v.conn.Lane.Opened() && err == nil
+	if err == nil && a.Move.Guard.Early {
+		r.Early = a.Move.Change.Grows()
+	}
 	r.Refused = errors.Is(err, ErrNoConnection) || errors.Is(err, errRevoked) ||
 		err == nil && a.Move.Kind == "" && (!v.conn.Lane.Opened() || slices.ContainsFunc(a.Finished, lane.Finished.Busy))
 	return r
@@ -67,7 +71,7 @@ func (v *invocation) answer(ctx context.Context, p Peer, run []lane.Numbered, a 
 	case err != nil:
 		v.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
 		return v.giveUp(ctx, run, codeOf(err))
-	case !v.conn.Lane.Opened() && len(a.Finished) > 0:
+	case !v.conn.Lane.Opened() && len(a.Finished) > 0 && !v.scarce:
 		return v.refuseEarly(ctx, a.Finished)
 	}
 	r := v.finished(a.Finished)
@@ -109,6 +113,7 @@ type invocation struct {
 	mayHold  []int64          // frames that it may have held, unknown to it
 	seen     bool             // conn is the record, as it once was
 	changes  announcements
+	scarce   bool // it holds nothing before the authentication
 	lingering
 }
 
@@ -175,7 +180,11 @@ func (v *invocation) submit(ctx context.Context, run []lane.Numbered, look bool)
 
 // arrival decides about frames that this invocation submits.
 func (v *invocation) arrival(run []lane.Numbered, now lane.Instant) lane.Arrival {
-	return v.leaveToOthers(v.conn.Lane.DecideArrival(run, v.id, v.observed, now))
+	a := v.conn.Lane.DecideArrival(run, v.id, v.observed, now)
+	if v.scarce && a.Move.Guard.Early {
+		a = a.Refused()
+	}
+	return v.leaveToOthers(a)
 }
 
 // leaveToOthers makes frames pending that others acknowledge.

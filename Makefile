@@ -9,7 +9,7 @@
 # make recover real clients whose networks are out for up to 100 s, and a server that is killed; half an hour
 # make build   bin/owt-signal and the functions, for this machine
 # make snapshot  dist/: archives, image, checksums of this commit, as a release has them
-# make bench   owt-signal beside a Socket.IO server on Node.js, under the same load
+# make bench   owt-signal beside Socket.IO servers on Node.js and, with cargo, on Rust, under the same load
 # make fuzz    every fuzz target, FUZZTIME each
 # make fix     what the gate can repair by itself
 # make measure what the functions take to start and to run, ROUNDS times
@@ -202,9 +202,14 @@ sam: .venv/.stamp
 		done; \
 	done
 
-# Beside a plain Socket.IO server on Node.js, in one run.
-bench: bin/owt-signal e2e/bench/reference/node_modules/.package-lock.json
-	go run -C e2e ./bench
+# Beside plain Socket.IO servers on Node.js and, where there is cargo, on Rust, in one run.
+RUST := $(if $(shell command -v cargo),bench/socketioxide/target/release/socketioxide-server)
+bench: bin/owt-signal e2e/bench/reference/node_modules/.package-lock.json $(RUST:%=e2e/%)
+	go run -C e2e ./bench -socketioxide "$(RUST)"
+
+e2e/bench/socketioxide/target/release/socketioxide-server: e2e/bench/socketioxide/Cargo.toml e2e/bench/socketioxide/src/main.rs
+	cd e2e/bench/socketioxide && cargo build --release
+	touch $@
 
 e2e/bench/reference/node_modules/.package-lock.json: e2e/bench/reference/package.json e2e/bench/reference/package-lock.json | deps
 	cd e2e/bench/reference && npm ci --ignore-scripts
@@ -259,4 +264,4 @@ measure: e2e/node_modules/.package-lock.json
 	go test -C e2e -run '^$$' -bench '^BenchmarkFunctions$$' -benchtime $(ROUNDS)x .
 
 clean:
-	rm -rf bin dist .aws-sam .venv .venv-emulator e2e/node_modules e2e/bench/reference/node_modules $(dir $(LIBRARIES))
+	rm -rf bin dist .aws-sam .venv .venv-emulator e2e/node_modules e2e/bench/reference/node_modules e2e/bench/socketioxide/target $(dir $(LIBRARIES))

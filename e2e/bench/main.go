@@ -1,5 +1,5 @@
-// Command bench measures owt-signal and a plain Socket.IO server on Node.js with
-// the same load, in turn, on one machine. `make bench` builds what it needs.
+// Command bench measures owt-signal and plain Socket.IO servers on Node.js and on
+// Rust with the same load, in turn, on one machine. `make bench` builds what it needs.
 //
 // The load comes from this process, which checks, while it measures, that each
 // message arrives once and in order.
@@ -10,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -37,13 +38,28 @@ type contender struct {
 	name    string
 	dialect *dialect
 	command []string
+	version string // the argument by which it says its version
+}
+
+// describe prints which version of what a contender is.
+func (c contender) describe() error {
+	i := slices.IndexFunc(c.command, func(argument string) bool { return strings.HasPrefix(argument, "-") })
+	if i < 0 {
+		i = len(c.command)
+	}
+	out, err := exec.Command(c.command[0], append(slices.Clone(c.command[1:i]), c.version)...).Output()
+	if err != nil {
+		return fmt.Errorf("ask %s for its version: %w", c.name, err)
+	}
+	fmt.Printf("%s: %s", c.name, out)
+	return nil
 }
 
 func run(args []string) error {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	owt := fs.String("owt", "../bin/owt-signal", "the binary of owt-signal")
 	reference := fs.String("reference", "bench/reference/server.mjs", "the server for Node.js")
-	rust := fs.String("socketioxide", "", "the binary of the server for Rust's socketioxide; empty: leave it out")
+	rust := fs.String("socketioxide", "", "the binary of the server for Rust's socketioxide; empty: it is left out")
 	rounds := fs.Int("rounds", 5, "how often each server is measured")
 	seconds := fs.Float64("seconds", 4, "how long each time, after a warm-up of a quarter of that")
 	settle := fs.Duration("settle", 5*time.Second, "how long idle connections are idle before the memory is measured")
@@ -58,18 +74,23 @@ func run(args []string) error {
 	}
 	owtSignal := []string{*owt, "-plain", "127.0.0.1:0", "-secure", "off", "-log", "error", "-max-per-address", "20000"} // all clients are on this machine
 	contenders := []contender{
-		{"node", &socketIO, []string{"node", *reference}},
-		{"socketioxide", &socketIO, []string{*rust}},
-		{"owt-signal, Socket.IO", &socketIO, owtSignal},
-		{"owt-signal, JSON", &plainJSON, owtSignal},
+		{"node", &socketIO, []string{"node", *reference}, "--version"},
+		{"socketioxide", &socketIO, []string{*rust}, "--version"},
+		{"owt-signal, Socket.IO", &socketIO, owtSignal, "-version"},
+		{"owt-signal, JSON", &plainJSON, owtSignal, "-version"},
 	}
-	contenders = slices.DeleteFunc(contenders, func(c contender) bool { return !strings.Contains(c.name, *only) })
+	contenders = slices.DeleteFunc(contenders, func(c contender) bool { return !strings.Contains(c.name, *only) || c.command[0] == "" })
 	if len(contenders) == 0 {
 		return fmt.Errorf("nobody is called %q", *only)
 	}
 	measure := time.Duration(*seconds * float64(time.Second))
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
 		fmt.Printf("load average before: %s", load)
+	}
+	for _, c := range contenders {
+		if err := c.describe(); err != nil {
+			return err
+		}
 	}
 	for _, l := range all[:*loads] {
 		l.measure, l.warmup = measure, measure/4

@@ -3,7 +3,13 @@
 // It listens on a free port of the loopback interface and says which.
 
 import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
 import { Server } from 'socket.io';
+
+if (process.argv.includes('--version')) {
+  console.log(`Node.js ${process.version}, socket.io ${createRequire(import.meta.url)('socket.io/package.json').version}`);
+  process.exit();
+}
 
 const http = createServer();
 const io = new Server(http, {

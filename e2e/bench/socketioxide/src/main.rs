@@ -83,8 +83,22 @@ fn serve(socket: SocketRef, sockets: Sockets) {
     });
 }
 
+/// What it is built from, as Cargo.toml pins it.
+fn dependencies() -> String {
+    let pins = include_str!("../Cargo.toml").lines().filter_map(|line| {
+        let (name, pinned) = line.split_once(" = ")?;
+        let version = pinned.split_once("\"=")?.1.split('"').next()?;
+        Some(format!("{name} {version}"))
+    });
+    pins.collect::<Vec<_>>().join(", ")
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    if std::env::args().any(|argument| argument == "--version") {
+        println!("{}", dependencies());
+        return Ok(());
+    }
     let (layer, io) = SocketIo::builder()
         .transports([TransportType::Websocket])
         .max_payload(128 << 10)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -111,7 +112,7 @@ func FuzzCheck(f *testing.F) {
 
 // FuzzMembers: what is taken apart is what encoding/json finds.
 func FuzzMembers(f *testing.F) {
-	for _, seed := range []string{`{"to":"bob","data":"x"}`, `{"a":{"b":[1,{}]},"a":2}`, `{}`, `{"\ud83d\ude00":1 , "":""}`} {
+	for _, seed := range []string{`{"to":"bob","data":"x"}`, `{"a":{"b":[1,{}]},"a":2}`, `{}`, `{"\ud83d\ude00":1 , "":""}`, `{"a\\\"":"\\","b":["\\\\\"x"]}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -122,6 +123,9 @@ func FuzzMembers(f *testing.F) {
 		var want map[string]json.RawMessage
 		if err := json.Unmarshal(data, &want); err != nil {
 			t.Fatalf("%q: encoding/json says %v", data, err)
+		}
+		if again, err := rawjson.MembersOf(nil, data, 100); err != nil || !reflect.DeepEqual(again, members) {
+			t.Errorf("%q: %q, once checked %q, %v", data, members, again, err)
 		}
 		last := make(map[string]json.RawMessage)
 		for _, m := range members {

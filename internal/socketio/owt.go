@@ -223,7 +223,7 @@ func message(args []json.RawMessage) (lane.Frame, error) {
 		return refused, malformed("message without an argument")
 	}
 	var room [4]rawjson.Member // enough for OWT's clients
-	members, err := rawjson.Members(room[:0], args[0], maxMembers)
+	members, err := rawjson.MembersOf(room[:0], args[0], maxMembers)
 	if err != nil {
 		return refused, malformed("message is not an object")
 	}

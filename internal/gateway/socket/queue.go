@@ -25,6 +25,9 @@ const (
 	// maxCorkedMessages and maxCorkedBytes bound what waits until the reader at work on a connection is done.
 	maxCorkedMessages = 256
 	maxCorkedBytes    = 64 << 10
+
+	// keepBatch is the largest batch whose memory is used again, in bytes.
+	keepBatch = 256 << 10
 )
 
 // What Post and Send fail with.
@@ -175,7 +178,7 @@ func (c *Conn) next(written *batch) (out *batch, last bool) {
 		q.messages -= written.messages
 		q.bytes -= written.bytes
 		q.room.Broadcast()
-		if cap(written.frames) <= keepBuffer {
+		if cap(written.frames) <= keepBatch {
 			*written = batch{frames: written.frames[:0]}
 			batches.Put(written)
 		}

@@ -13,7 +13,7 @@ const (
 	// readAhead is how much a reader reads at once, in bytes.
 	readAhead = 16 << 10
 
-	// keepBuffer is the largest buffer that goes back to a pool, or stays with a reader, in bytes.
+	// keepBuffer is the largest buffer that stays with a reader, in bytes.
 	keepBuffer = 64 << 10
 )
 

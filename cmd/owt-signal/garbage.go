@@ -11,10 +11,10 @@ import (
 
 // How often garbage is collected: where many connections are at rest, when there
 // is a quarter of what is in use, so that they take little memory; where little
-// is in use, when there are some 10 MB, and not 4, so that messages are quick.
+// is in use, when there are some 32 MB, and not 4, so that messages are quick.
 const (
-	garbage = 25       // percent of what is in use, GOGC
-	ballast = 40 << 20 // bytes that count as in use; they are never touched, and so take no memory
+	garbage = 25        // percent of what is in use, GOGC
+	ballast = 128 << 20 // bytes that count as in use; they are never touched, and so take no memory
 )
 
 // When the garbage of a busy time goes back to the system: once less than rest is

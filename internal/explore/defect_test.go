@@ -105,7 +105,7 @@ var defects = []defect{
 	},
 	{
 		"a run is acked before it is posted", "truth", config{senders: one(1, 2)},
-		"run.go", "	for open := v.streams(&p);", "	v.ackAll(ctx, p)\n	for open := v.streams(&p);",
+		"run.go", "	for open := v.streams(&p, now);", "	v.ackAll(ctx, p)\n	for open := v.streams(&p, now);",
 	},
 	{
 		"a run is acked before it is finished", "truth", config{senders: one(1, 2), slow: 4},

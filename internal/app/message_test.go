@@ -118,8 +118,8 @@ func TestAllocations(t *testing.T) {
 		talk   *talk
 		budget float64
 	}{
-		"Socket.IO": {socketIO(t), 26},
-		"JSON":      {plainJSON(t), 25},
+		"Socket.IO": {socketIO(t), 22},
+		"JSON":      {plainJSON(t), 21},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const runs = 1000

@@ -73,9 +73,12 @@ type item = map[string]types.AttributeValue
 func key(pk string) item { return item{attrKey: str(pk)} }
 
 func connectionKey(id signal.ConnectionID) string { return connectionPrefix + string(id) }
-func userKey(name signal.UserName) string         { return "user#" + string(name) }
+func userKey(name signal.UserName) string         { return userPrefix + string(name) }
 
-const connectionPrefix = "conn#"
+const (
+	connectionPrefix = "conn#"
+	userPrefix       = "user#"
+)
 
 func str[S ~string](s S) types.AttributeValue { return &types.AttributeValueMemberS{Value: string(s)} }
 

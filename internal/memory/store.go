@@ -25,6 +25,7 @@ type Store struct {
 	lobbies     table[signal.LobbyID, *signal.Lobby]
 	inLobby     list.List // of signal.LobbyID, all of lobbies, the oldest first
 	kept        kept
+	backends    backends
 	seed        maphash.Seed // of what divides the keys into segments
 	latest      lane.Instant // that a caller has said
 }

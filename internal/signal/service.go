@@ -27,6 +27,8 @@ type Service struct {
 	// AuthenticateWithin is how long a connection may last without having
 	// authenticated; zero: as long as it likes.
 	AuthenticateWithin time.Duration
+	Refusals           RefusalStore // nil: nobody is refused
+	Backends           BackendStore // nil: there are none, and nothing that they ask for may be called
 	PlaceStore         PlaceStore   // nil: any number of invocations may linger
 	Places             int          // how many may
 	PingRate           int          // connections that keepalive visits per second; zero: [PingRate]

@@ -6,6 +6,7 @@
 # make sim     simulated worlds, SIMTIME long
 # make soak    real clients on a DynamoDB engine that is paused and killed, SOAKTIME long
 # make restart RESTARTED clients come back to a server that is restarted
+# make recover real clients whose networks are out for up to 100 s, and a server that is killed; half an hour
 # make build   bin/owt-signal and the functions, for this machine
 # make bench   owt-signal beside a Socket.IO server on Node.js, under the same load
 # make fuzz    every fuzz target, FUZZTIME each
@@ -19,7 +20,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-FUNCTIONS := connect disconnect message lobby keepalive
+FUNCTIONS := connect disconnect message lobby keepalive api
 # What the functions are built for: for Lambda, linux on ARCH; by make build, this
 # machine, unless there is an ARCH.
 ifndef ARCH
@@ -57,7 +58,7 @@ LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflag
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix doctor test test-go test-e2e test-clients deploy-test test-modules explore worlds e2e probe deps sam sim soak restart bench build fuzz measure clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix doctor test test-go test-e2e test-clients deploy-test test-modules explore worlds e2e probe deps sam sim soak recover restart bench build fuzz measure clean $(FUNCTIONS)
 
 all: $(NEEDED)
 	@scripts/gate $(CHECKS) $(TESTS)
@@ -115,6 +116,7 @@ explore:
 worlds:
 	go run ./cmd/owt-signal-sim -first 1 -seeds $(WORLDS)
 	go run ./cmd/owt-signal-sim -first 17592186044416 -seeds $(WORLDS) # sim.FirstWithLobbies
+	go run ./cmd/owt-signal-sim -first 140737488355328 -seeds $(WORLDS) # sim.FirstWithRecovery
 
 # CONFIG_ENV is an environment of samconfig.toml.
 doctor:
@@ -212,6 +214,10 @@ soak: e2e/node_modules/.package-lock.json
 
 restart:
 	OWT_TEST_RESTART=$(RESTARTED) go test -v -run TestRestart -timeout 30m ./e2e
+
+# All at a time: they wait. RECOVER chooses, as in RECOVER=memory.
+recover: e2e/node_modules/.package-lock.json
+	OWT_TEST_RECOVER=1 go test -v -run 'TestRecovery/$(RECOVER)' -parallel 8 -timeout 3h ./e2e
 
 build: bin/owt-signal $(FUNCTIONS)
 

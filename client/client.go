@@ -17,15 +17,17 @@ import (
 // Options are what a client may be told. The zero value of each has a meaning;
 // clients/SPEC.md says why the times are what they are.
 type Options struct {
-	// Token says who the user is. With neither Token nor TokenSource the user is
-	// anonymous, where that is allowed: the server makes up a name, another one
-	// for each connection. A token that no header can carry as it is, with white space
-	// at its ends, control characters or others than ASCII, goes as a subprotocol.
+	// Token says who the user is. Without one, Dial fails, unless the user is to be
+	// anonymous. A token that no header can carry as it is, with white space at its
+	// ends, control characters or others than ASCII, goes as a subprotocol.
 	Token string
 	// TokenSource is asked for a token before each connection, for tokens that
 	// end: with one, the connection does, and the next one needs another. It
 	// goes before Token.
 	TokenSource func(context.Context) (string, error)
+	// Anonymous connects without a token if there is none, where the server allows
+	// it: the server makes up a name, another one for each connection.
+	Anonymous bool
 
 	// AckTimeout is how long an answer may take before the same is sent again
 	// under the same number, and a third of how long a connection may be silent
@@ -51,8 +53,14 @@ type Options struct {
 	// receivers to be back. Zero: 20 s.
 	Grace time.Duration
 
-	// OnGap, if not nil, is told of messages for this user that were lost, one
-	// gap after the other, soon after it is known. It may not call Close.
+	// OnState, if not nil, is told of each state of the client, and why: what the
+	// connection was lost by, and what each attempt failed by, until there is another
+	// one; what Err returns, when the client has ended. The first is StateConnected. It
+	// is called, like OnGap, by one goroutine, so that one call follows the other, and
+	// may not call Close.
+	OnState func(State, error)
+	// OnGap, if not nil, is told of messages for this user that were lost, soon after
+	// it is known.
 	OnGap func(Gap)
 
 	// HTTPClient makes the handshakes; its Transport may bring TLS roots or a
@@ -117,7 +125,7 @@ type Client struct {
 
 	ended   chan struct{} // closed when the client ends
 	arrived chan struct{} // has an element if there may be something to receive
-	lacking chan struct{} // has an element if there may be gaps to tell of
+	noticed chan struct{} // has an element if there may be notices
 	slots   chan struct{} // an element for each message that was not received yet
 	asking  chan struct{} // has an element while somebody asks for presence
 	soon    chan struct{} // has an element if a deadline came earlier
@@ -128,7 +136,7 @@ type Client struct {
 	outbox   outbox
 	inbox    inbox
 	received []Message
-	gaps     []Gap         // not told of yet
+	notices  []func()      // calls of the program's functions that are due
 	current  *connection   // the newest that was welcome; nil: none is up
 	others   int           // connections that were welcome and replaced, and are still read
 	online   chan struct{} // closed while current is not nil
@@ -136,14 +144,19 @@ type Client struct {
 	opening  bool          // a connection is on its way, which was not welcome yet
 	doubtful bool          // the current one was superseded meanwhile: by that, or by another client
 	query    *query        // presence that is asked for
-	armed    time.Time     // the earliest deadline that is known
-	corks    int           // who want that nothing is sent yet
+	watches  map[string]*watch
+	ice      iceServers
+	armed    time.Time // the earliest deadline that is known
+	corks    int       // who want that nothing is sent yet
 }
 
 // Dial connects to the server at a URL like wss://host/prod, and returns once
-// the server has said the user's name. It tries once; later connections are
-// tried for until the client ends. ctx bounds the dialling only, which ends
-// after 10 s in any case. The error wraps a [*Error] if the server refuses.
+// the server has said the user's name. The scheme is ws, wss, http or https; a path
+// that is missing is /socket.io/, which the local server and a domain of one's own
+// serve. Dial tries once; later connections are tried for until the client ends.
+// ctx bounds the dialling only, which ends after 10 s in any case. The error
+// wraps a [*Error] if the server refuses the client, and is [ErrNoToken] if there
+// is no token.
 func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 	u, err := parseURL(url)
 	if err != nil {
@@ -153,9 +166,10 @@ func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 	c := &Client{
 		url: u, options: o, session: newSession(),
 		ended: make(chan struct{}), online: make(chan struct{}),
-		arrived: make(chan struct{}, 1), lacking: make(chan struct{}, 1), soon: make(chan struct{}, 1),
-		slots: make(chan struct{}, maxUnreceived), asking: make(chan struct{}, 1),
-		outbox: outbox{timeout: o.AckTimeout}, inbox: inbox{wait: o.GapWait}, payload: maxPayload,
+		arrived: make(chan struct{}, 1), noticed: make(chan struct{}, 1), soon: make(chan struct{}, 1),
+		watches: make(map[string]*watch),
+		slots:   make(chan struct{}, maxUnreceived), asking: make(chan struct{}, 1),
+		outbox: outbox{timeout: o.AckTimeout}, inbox: inbox{wait: o.GapWait, recovery: recovery{timeout: o.AckTimeout}}, payload: maxPayload,
 	}
 	c.life, c.cancel = context.WithCancel(context.Background())
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
@@ -168,10 +182,8 @@ func Dial(ctx context.Context, url string, o Options) (*Client, error) {
 		return nil, fmt.Errorf("dial %s: %w", u.Host, err)
 	}
 	c.run(func() { c.stayConnected(k) })
-	c.run(c.watch)
-	if o.OnGap != nil {
-		c.run(c.tellGaps)
-	}
+	c.run(c.meetDeadlines)
+	c.run(c.notify)
 	return c, nil
 }
 
@@ -230,6 +242,7 @@ func (c *Client) endLocked(why error) bool {
 		return false
 	}
 	c.err = why
+	c.changed(StateEnded, why)
 	for _, m := range c.outbox.abandon(true) {
 		if m.number != 0 {
 			m.tell(fmt.Errorf("%w: %w", why, ErrUnknown))

@@ -64,6 +64,8 @@ var (
 	ErrSuperseded = errors.New("superseded by another connection of the user")
 	// ErrClosed says that the client was closed.
 	ErrClosed = errors.New("client is closed")
+	// ErrNoToken says that there is no token, and Anonymous is not set.
+	ErrNoToken = errors.New("there is no token, and the client is not to be anonymous")
 	// ErrQueueFull says that too many messages wait already.
 	ErrQueueFull = errors.New("too many messages are waiting")
 	// ErrTooLarge says that the message exceeds what the server takes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"time"
 )
 
 // The types of frames, docs/protocol.md.
@@ -15,7 +16,11 @@ const (
 	typeAck        = "ack"
 	typeError      = "error"
 	typePresence   = "presence"
+	typeIce        = "ice"
 	typeSuperseded = "superseded"
+	typeVoid       = "void"
+	typeLost       = "lost"
+	typeReplayed   = "replayed"
 )
 
 const subprotocol = "owt.signal.v1"
@@ -33,6 +38,16 @@ type frame struct {
 	MaxPayload  int    `json:"maxPayload"`  // bytes
 	MaxInFlight int    `json:"maxInFlight"` // messages
 	MaxBatch    int    `json:"maxBatch"`    // messages in a frame
+	MaxWatched  int    `json:"maxWatched"`  // users
+
+	// presence
+	Online  bool  `json:"online"`
+	Watched *bool `json:"watched"` // nil: it answers a question
+	At      int64 `json:"at"`
+
+	// welcome and ice
+	IceServers []IceServer `json:"iceServers"`
+	IceExpires int64       `json:"iceExpires"` // seconds
 
 	// ack and error
 	ID      int64  `json:"id"`
@@ -40,16 +55,29 @@ type frame struct {
 	Text    string `json:"message"`
 	Closing bool   `json:"closing"`
 
-	// welcome, presence and message
+	// welcome, presence, error, message, void, lost and replayed
 	User    string          `json:"user"`
-	Online  bool            `json:"online"`
 	Resumed bool            `json:"resumed"`
+	Recover int64           `json:"recover"` // seconds
 	Epoch   string          `json:"epoch"`
 	Seq     int64           `json:"seq"`
+	Last    int64           `json:"last"`
 	Session string          `json:"session"`
 	Number  int64           `json:"number"`
-	From    string          `json:"from"`
+	From    any             `json:"from"` // who has sent the message; the number from which on there will be some
 	Data    json.RawMessage `json:"data"`
+}
+
+// message is the message that the frame brings.
+func (f frame) message() Message {
+	from, _ := f.From.(string)
+	return Message{from, f.Data, f.Epoch, f.Seq, f.Session, f.Number}
+}
+
+// standing is where a welcome says that the server's count stands.
+func (f frame) standing() standing {
+	from, _ := f.From.(float64)
+	return standing{f.Epoch, f.Seq, int64(from), time.Duration(f.Recover) * time.Second}
 }
 
 // readFrames reads what the server says: an object, or an array of them. What
@@ -102,10 +130,22 @@ func join(frames []outFrame) []byte {
 var (
 	pingFrame  = outFrame{text: []byte(`{"type":"ping"}`)}
 	leaveFrame = outFrame{text: []byte(`{"type":"leave"}`)}
+	iceFrame   = outFrame{text: []byte(`{"type":"ice"}`)}
 )
 
-func presenceFrame(user string) outFrame {
-	return outFrame{text: append(append([]byte(`{"type":"presence","user":`), quoted(user)...), '}')}
+func presenceFrame(user string) outFrame { return userFrame(`{"type":"presence","user":`, user) }
+func watchFrame(user string) outFrame    { return userFrame(`{"type":"watch","user":`, user) }
+func unwatchFrame(user string) outFrame  { return userFrame(`{"type":"unwatch","user":`, user) }
+
+func userFrame(begin, user string) outFrame {
+	return outFrame{text: append(append([]byte(begin), quoted(user)...), '}')}
+}
+
+func recoverFrame(epoch string, q question) outFrame {
+	b := append([]byte(`{"type":"recover","epoch":`), quoted(epoch)...)
+	b = strconv.AppendInt(append(b, `,"since":`...), q.since, 10)
+	b = strconv.AppendInt(append(b, `,"to":`...), q.last, 10)
+	return outFrame{text: append(b, '}')}
 }
 
 // messageFrame is a message whose receiver and data are JSON.

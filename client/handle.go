@@ -17,6 +17,7 @@ func (c *Client) handle(k *connection, frames []frame) {
 		c.take(k, f, now)
 	}
 	c.corks--
+	c.inquire(now)
 	c.pump(now)
 }
 
@@ -27,8 +28,8 @@ func (c *Client) take(k *connection, f frame, now time.Time) {
 		k.opened(f)
 	case typeWelcome:
 		c.welcome(k, f, now)
-	case typeMessage:
-		c.message(k, Message{f.From, f.Data, f.Epoch, f.Seq, f.Session, f.Number}, now)
+	case typeMessage, typeVoid, typeLost, typeReplayed:
+		c.numbered(k, f, now)
 	case typeStored:
 		if k == c.current {
 			c.outbox.stored(f.ID, now)
@@ -37,11 +38,10 @@ func (c *Client) take(k *connection, f frame, now time.Time) {
 		c.finish(f.ID, 0, nil, now) // true on whatever connection it comes
 	case typeError:
 		c.fail(k, f, now)
+	case typeIce:
+		c.ice.take(f, now)
 	case typePresence:
-		c.answerQuery(k, f.User, f.Online, nil)
-		if k == c.current {
-			c.outbox.grace.presence(f.User, f.Online, now)
-		}
+		c.hearPresence(k, f, now)
 	case typeSuperseded:
 		switch {
 		case k == c.current && c.opening:
@@ -62,6 +62,7 @@ func (k *connection) opened(f frame) {
 	if f.MaxPayload > 0 {
 		k.client.payload = f.MaxPayload
 	}
+	k.maxWatched = f.MaxWatched
 	k.out.Lock()
 	k.maxBatch = f.MaxBatch
 	k.out.Unlock()
@@ -86,12 +87,10 @@ func (c *Client) welcome(k *connection, f frame, now time.Time) {
 		c.others++
 	} else {
 		close(c.online)
+		c.changed(StateConnected, nil)
 	}
-	c.arrive(c.inbox.welcome(f.Epoch, f.Seq, c.others == 0))
-	for _, m := range k.early {
-		c.arrive(c.inbox.receive(m, now))
-	}
-	k.early = nil
+	c.arrive(c.inbox.welcome(f.standing(), c.others == 0, now))
+	c.takeEarly(k, now)
 	c.outbox.rewind()
 	if !f.Resumed {
 		c.outbox.fill(k.first)
@@ -99,6 +98,8 @@ func (c *Client) welcome(k *connection, f frame, now time.Time) {
 	if lost {
 		c.outbox.grace = newGrace(c.outbox.all(), now.Add(c.options.Grace), c.options.AckTimeout)
 	}
+	c.ice.take(f, now)
+	c.rewatch(now)
 	c.due(k.nextPing())
 	c.options.Log.Debug("connected", "user", c.user, "connection", k.id, "resumed", f.Resumed)
 	close(k.up)
@@ -115,6 +116,7 @@ func (c *Client) fail(k *connection, f frame, now time.Time) {
 			c.endLocked(e)
 			c.cancel()
 		}
+	case f.User != "" && c.failWatch(f.User, e):
 	case f.ID == 0:
 		c.answerQuery(k, "", false, e)
 	case k == c.current && e.Code != CodeNobody && e.Code != CodeToken:
@@ -124,23 +126,31 @@ func (c *Client) fail(k *connection, f frame, now time.Time) {
 	// one asks again.
 }
 
-// lost is told that nothing more comes from k.
-func (c *Client) lost(k *connection) {
+// lost is told that nothing more comes from k, and why.
+func (c *Client) lost(k *connection, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	for _, m := range k.early { // posted before a welcome that did not come
-		c.arrive(c.inbox.receive(m, now))
+	switch {
+	case k.refusal != nil:
+		k.ending = k.refusal
+	case k.ending == nil:
+		k.ending = why
 	}
-	k.early = nil
+	c.takeEarly(k, now) // what was posted before a welcome that did not come
 	switch {
 	case k == c.current:
 		c.current = nil
 		c.online = make(chan struct{})
+		c.inbox.lost()
+		c.due(c.inbox.deadline())
+		if c.err == nil {
+			c.changed(StateReconnecting, k.ending)
+		}
 	case k.welcomed:
 		if c.others--; c.others == 0 {
-			c.arrive(c.inbox.alone())
+			c.arrive(c.inbox.onlyNewest())
 		}
 	}
-	c.options.Log.Debug("connection ended", "user", c.user, "connection", k.id)
+	c.options.Log.Debug("connection ended", "user", c.user, "connection", k.id, "error", k.ending)
 }

@@ -21,9 +21,10 @@ type Message struct {
 	Number  int64
 }
 
-// Gap is messages for this user, by their Seq, that have not come in time:
-// lost with a connection, or never posted. A sender may have been told that
-// such a message was not delivered, or it may have come under a later Seq.
+// Gap is messages for this user, by their Seq, that have not come in time, and that
+// the server does not have any more: lost with a connection, or never posted. A
+// sender may have been told that such a message was not delivered, or it may have
+// come under a later Seq.
 type Gap struct {
 	Epoch string
 	First int64
@@ -42,8 +43,11 @@ type inbox struct {
 	wait   time.Duration // how long a message is kept back for those before it
 	epoch  string
 	next   int64                 // the lowest seq that was neither handed out nor given up
-	routed int64                 // up to here messages were meant for connections before the newest
+	routed int64                 // up to here messages can only come on connections before the newest
+	alone  bool                  // there is none of these
 	held   map[int64]heldMessage // came early
+	spans  []span                // what the server says of numbers from next on
+	recovery
 
 	// delivered is the highest number of each sender's session that was handed
 	// out, which suffices: they come in order. The older half is dropped when
@@ -58,38 +62,85 @@ type heldMessage struct {
 
 type sender struct{ from, session string }
 
+// span is numbers that do not come.
+type span struct {
+	first, last int64
+	lost        bool // they may have been messages
+}
+
 // arrivals are what can be handed out, in order, and the gaps before and
 // between.
 type arrivals struct {
 	messages []Message
 	gaps     []Gap
-	dropped  int // messages that are late, or repeated
+	dropped  int // messages that are late, or repeated, or come again
 }
 
-// welcome is told where the server's count stands on a new connection. Messages
-// up to there may yet come on others, unless it is alone.
-func (b *inbox) welcome(epoch string, seq int64, alone bool) arrivals {
+// lose adds a gap, to the one before if that goes on.
+func (a *arrivals) lose(epoch string, first, last int64) {
+	if n := len(a.gaps); n > 0 && a.gaps[n-1].Epoch == epoch && a.gaps[n-1].Last == first-1 {
+		a.gaps[n-1].Last = last
+		return
+	}
+	a.gaps = append(a.gaps, Gap{epoch, first, last})
+}
+
+// standing is where the server's count stands when it welcomes a connection.
+type standing struct {
+	epoch string
+	seq   int64         // the highest number
+	from  int64         // the lowest that is sent again; zero: none is
+	keeps time.Duration // how long it keeps what it has sent; zero: not at all
+}
+
+// welcome is told where the server's count stands on a new connection. What is not
+// sent again on it may yet come on others, unless it is alone.
+func (b *inbox) welcome(s standing, alone bool, now time.Time) arrivals {
 	var a arrivals
-	if epoch != b.epoch {
+	if s.from == 0 {
+		s.from = s.seq + 1
+	}
+	if s.epoch != b.epoch {
 		if b.epoch != "" {
 			for len(b.held) > 0 { // all that will come of that epoch
 				b.giveUp(&a, b.lowest()-1)
 			}
 			a.gaps = append(a.gaps, Gap{Epoch: b.epoch, First: b.next})
 		}
-		b.epoch, b.next = epoch, seq+1
+		b.epoch, b.next, b.spans = s.epoch, s.from, nil
 	}
-	if b.routed = seq; alone {
-		b.giveUp(&a, seq)
-	}
+	b.recovery.welcome(s, now)
+	b.routed, b.alone = 0, alone
+	b.noMore(&a, s.from-1)
 	return a
 }
 
-// alone is told that no connection but the newest is left.
-func (b *inbox) alone() arrivals {
+// noMore notes that up to seq no more is to come on the newest connection.
+func (b *inbox) noMore(a *arrivals, seq int64) {
+	if b.routed = max(b.routed, seq); b.alone {
+		b.giveUp(a, b.routed)
+	}
+	b.settle()
+}
+
+// onlyNewest is told that no connection but the newest is left.
+func (b *inbox) onlyNewest() arrivals {
 	var a arrivals
+	b.alone = true
 	b.giveUp(&a, b.routed)
 	return a
+}
+
+// take takes a message, or what the server says of some.
+func (b *inbox) take(f frame, now time.Time) arrivals {
+	switch f.Type {
+	case typeMessage:
+		return b.receive(f.message(), now)
+	case typeReplayed:
+		return b.replayed(f.Epoch, f.Seq, now)
+	default:
+		return b.announce(f.Epoch, span{f.Seq, f.Last, f.Type == typeLost}, now)
+	}
 }
 
 // receive takes a message.
@@ -106,26 +157,60 @@ func (b *inbox) receive(m Message, now time.Time) arrivals {
 			b.held = make(map[int64]heldMessage)
 		}
 		b.held[m.Seq] = heldMessage{m, now}
+		b.progress(m.Seq, now)
+		b.run(&a)
+		b.makeRoom(&a, now)
+	}
+	return a
+}
+
+// announce takes what the server says of numbers that do not come.
+func (b *inbox) announce(epoch string, s span, now time.Time) arrivals {
+	var a arrivals
+	if epoch == b.epoch && b.next <= s.last && s.first <= s.last && len(b.spans) < maxHeld {
+		b.spans = append(b.spans, s)
+		b.progress(s.first, now)
 		b.run(&a)
 	}
 	return a
 }
 
-// expire gives up what has been waited for long enough.
+// expire gives up what has been waited for long enough, and cannot be asked for.
 func (b *inbox) expire(now time.Time) arrivals {
 	var a arrivals
-	for t := b.deadline(); !t.IsZero() && !now.Before(t); t = b.deadline() {
+	if b.unanswered(now) {
+		b.noMore(&a, b.question.last)
+	}
+	for b.overdue(now) && (!b.asks() || b.lowest()-1 <= b.routed) {
 		b.giveUp(&a, b.lowest()-1)
 	}
 	return a
 }
 
-// deadline is when the next gap is given up; zero if there is none.
+// overdue reports whether what is held has waited for long enough, but for a question.
+func (b *inbox) overdue(now time.Time) bool {
+	return !b.question.open() && len(b.held) > 0 && !now.Before(b.deadline())
+}
+
+// deadline is when there is something to do: to give up a gap, or to ask for it;
+// zero if there is nothing.
 func (b *inbox) deadline() time.Time {
+	switch {
+	case b.question.open():
+		return b.question.due
+	case len(b.held) > 0:
+		return b.oldest().Add(b.patience(b.wait))
+	default:
+		return time.Time{}
+	}
+}
+
+// oldest is when the first of what is held came; there must be some.
+func (b *inbox) oldest() time.Time {
 	var t time.Time
 	for _, h := range b.held {
-		if due := h.at.Add(b.wait); t.IsZero() || due.Before(t) {
-			t = due
+		if t.IsZero() || h.at.Before(t) {
+			t = h.at
 		}
 	}
 	return t
@@ -134,27 +219,55 @@ func (b *inbox) deadline() time.Time {
 // giveUp hands out what there is up to seq, and what follows without a gap.
 func (b *inbox) giveUp(a *arrivals, seq int64) {
 	for b.next <= seq {
-		last := seq
-		if len(b.held) > 0 {
-			last = min(seq, b.lowest()-1)
+		last := min(seq, b.beforeHeld(seq))
+		for _, s := range b.spans {
+			if s.first > b.next {
+				last = min(last, s.first-1)
+			}
 		}
-		a.gaps = append(a.gaps, Gap{b.epoch, b.next, last})
+		a.lose(b.epoch, b.next, last)
 		b.next = last + 1
 		b.run(a)
 	}
 }
 
-// run hands out the unbroken run of held messages.
+// run hands out the unbroken run of held messages, and of numbers that do not come.
 func (b *inbox) run(a *arrivals) {
 	for {
 		h, ok := b.held[b.next]
-		if !ok {
+		i := slices.IndexFunc(b.spans, func(s span) bool { return s.first <= b.next && b.next <= s.last })
+		switch {
+		case ok:
+			delete(b.held, b.next)
+			b.next++
+			b.handOut(a, h.Message)
+		case i >= 0: // but for what has come of them all the same
+			last := b.beforeHeld(b.spans[i].last)
+			if b.spans[i].lost {
+				a.lose(b.epoch, b.next, last)
+			}
+			b.next = last + 1
+		default:
+			b.settle()
 			return
 		}
-		delete(b.held, b.next)
-		b.next++
-		b.handOut(a, h.Message)
 	}
+}
+
+// settle forgets what was said or asked of numbers that are past.
+func (b *inbox) settle() {
+	b.spans = slices.DeleteFunc(b.spans, func(s span) bool { return s.last < b.next })
+	if b.question.last < b.next || b.question.last <= b.routed {
+		b.question = question{}
+	}
+}
+
+// beforeHeld is seq, or, if one up to there is held, the number before the lowest.
+func (b *inbox) beforeHeld(seq int64) int64 {
+	if len(b.held) == 0 {
+		return seq
+	}
+	return min(seq, b.lowest()-1)
 }
 
 // handOut hands out a message, unless it was handed out under another seq before.

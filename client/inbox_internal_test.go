@@ -28,7 +28,7 @@ func testInboxOrder(t *testing.T, seed uint64) {
 	b := inbox{wait: wait}
 	now := time.Unix(0, 0)
 	begin := random.Int64N(6)
-	b.welcome("e", begin, true)
+	b.welcome(standing{epoch: "e", seq: begin}, true, now)
 	last, highest, came := begin, begin, make(map[int64]time.Time)
 	check := func(a arrivals) {
 		type span struct{ first, last int64 }
@@ -68,9 +68,9 @@ func testInboxOrder(t *testing.T, seed uint64) {
 			advance(time.Duration(1+random.IntN(2000)) * time.Millisecond)
 		case 1:
 			highest += random.Int64N(3)
-			check(b.welcome("e", highest, random.IntN(2) == 0))
+			check(b.welcome(standing{epoch: "e", seq: highest}, random.IntN(2) == 0, now))
 		case 2:
-			check(b.alone())
+			check(b.onlyNewest())
 		default:
 			seq := max(1, last-2) + random.Int64N(9)
 			highest = max(highest, seq)
@@ -90,7 +90,7 @@ func testInboxOrder(t *testing.T, seed uint64) {
 func TestInboxRepeats(t *testing.T) {
 	var b inbox
 	now := time.Unix(0, 0)
-	b.welcome("e", 0, true)
+	b.welcome(standing{epoch: "e"}, true, now)
 	seq := int64(0)
 	receive := func(session string, number int64) bool {
 		seq++

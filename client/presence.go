@@ -44,22 +44,32 @@ func (c *Client) isOnline(ctx context.Context, user string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		again := time.NewTimer(c.options.AckTimeout)
-		select {
-		case p := <-c.ask(k, user):
-			again.Stop()
+		p, ok, err := wait(ctx, c, k, c.ask(k, user))
+		switch {
+		case err != nil:
+			return false, err
+		case ok:
 			return p.online, p.err
-		case <-k.done:
-		case <-again.C: // an invocation may have died
-		case <-c.ended:
-			again.Stop()
-			return false, c.why()
-		case <-ctx.Done():
-			again.Stop()
-			return false, ctx.Err()
 		}
-		again.Stop()
 	}
+}
+
+// wait waits for an answer on k. Without one it may be asked for again, as long as there
+// is no error.
+func wait[T any](ctx context.Context, c *Client, k *connection, answers <-chan T) (answer T, ok bool, err error) {
+	again := time.NewTimer(c.options.AckTimeout)
+	defer again.Stop()
+	select {
+	case answer = <-answers:
+		return answer, true, nil
+	case <-k.done:
+	case <-again.C: // an invocation may have died
+	case <-c.ended:
+		err = c.Err()
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return answer, false, err
 }
 
 // connected is the current connection, once there is one.
@@ -74,7 +84,7 @@ func (c *Client) connected(ctx context.Context) (*connection, error) {
 		select {
 		case <-online:
 		case <-c.ended:
-			return nil, c.why()
+			return nil, c.Err()
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -90,6 +100,20 @@ func (c *Client) ask(k *connection, user string) <-chan presence {
 	return answer
 }
 
+// hearPresence takes what the server says on k of a user: an answer, or a change. The
+// lock is held.
+func (c *Client) hearPresence(k *connection, f frame, now time.Time) {
+	switch {
+	case f.Watched == nil:
+		c.answerQuery(k, f.User, f.Online, nil)
+		if k == c.current {
+			c.outbox.grace.presence(f.User, f.Online, now)
+		}
+	case *f.Watched:
+		c.watched(k, f)
+	}
+}
+
 // answerQuery answers what is asked for on k: an error names no user. The lock is
 // held.
 func (c *Client) answerQuery(k *connection, user string, online bool, err *Error) {
@@ -103,11 +127,4 @@ func (c *Client) answerQuery(k *connection, user string, online bool, err *Error
 		return
 	}
 	q.answer <- presence{online: online}
-}
-
-// why is why the client has ended.
-func (c *Client) why() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 )
 
@@ -23,6 +24,19 @@ func (c *Client) Receive(ctx context.Context) (Message, error) {
 		case <-c.ended:
 		case <-ctx.Done():
 			return Message{}, fmt.Errorf("receive: %w", ctx.Err())
+		}
+	}
+}
+
+// Messages returns an iterator over what [Client.Receive] returns. Its last pair has
+// the error: that of ctx, or why the client has ended.
+func (c *Client) Messages(ctx context.Context) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		for {
+			m, err := c.Receive(ctx)
+			if !yield(m, err) || err != nil {
+				return
+			}
 		}
 	}
 }
@@ -48,9 +62,10 @@ func (c *Client) arrive(a arrivals) {
 	for range a.dropped {
 		<-c.slots
 	}
-	if c.options.OnGap != nil && len(a.gaps) > 0 {
-		c.gaps = append(c.gaps, a.gaps...)
-		poke(c.lacking)
+	if c.options.OnGap != nil {
+		for _, g := range a.gaps {
+			c.notice(func() { c.options.OnGap(g) })
+		}
 	}
 	if len(a.messages) > 0 {
 		c.received = append(c.received, a.messages...)
@@ -59,13 +74,30 @@ func (c *Client) arrive(a arrivals) {
 	c.due(c.inbox.deadline())
 }
 
-// message takes a message that came on k. The lock is held.
-func (c *Client) message(k *connection, m Message, now time.Time) {
-	if !k.welcomed && m.Epoch != c.inbox.epoch {
-		k.early = append(k.early, m)
-		return
+// numbered takes a message that came on k, or what the server says of some. Of an
+// epoch that is not known it waits for the welcome. The lock is held.
+func (c *Client) numbered(k *connection, f frame, now time.Time) {
+	if k.welcomed || f.Epoch == c.inbox.epoch {
+		c.arrive(c.inbox.take(f, now))
+	} else if f.Type == typeMessage || len(k.early) < maxUnreceived {
+		k.early = append(k.early, f)
 	}
-	c.arrive(c.inbox.receive(m, now))
+}
+
+// takeEarly takes what waits for a welcome on k. The lock is held.
+func (c *Client) takeEarly(k *connection, now time.Time) {
+	for _, f := range k.early {
+		c.arrive(c.inbox.take(f, now))
+	}
+	k.early = nil
+}
+
+// inquire asks the server for what is missing, if that is due. The lock is held.
+func (c *Client) inquire(now time.Time) {
+	if q, ok := c.inbox.ask(now); ok && c.current != nil {
+		c.current.ask(now, recoverFrame(c.inbox.epoch, q))
+	}
+	c.due(c.inbox.deadline())
 }
 
 // poke leaves an element in a channel of one.
@@ -81,23 +113,5 @@ func unpoke(c <-chan struct{}) {
 	select {
 	case <-c:
 	default:
-	}
-}
-
-// tellGaps tells the program of gaps.
-func (c *Client) tellGaps() {
-	for {
-		select {
-		case <-c.lacking:
-		case <-c.ended:
-			return
-		}
-		c.mu.Lock()
-		gaps := c.gaps
-		c.gaps = nil
-		c.mu.Unlock()
-		for _, g := range gaps {
-			c.options.OnGap(g)
-		}
 	}
 }

@@ -54,11 +54,21 @@ func (c *Client) reconnect(old *connection, wait *backoff) *connection {
 			c.run(old.linger)
 			return k
 		}
-		if c.why() != nil {
+		if c.Err() != nil {
 			return nil
 		}
-		c.options.Log.Debug("connect failed", "user", c.User(), "error", err)
+		c.failed(err)
 		pause = wait.next(c.options.random())
+	}
+}
+
+// failed notes that an attempt to connect has failed.
+func (c *Client) failed(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.options.Log.Debug("connect failed", "user", c.user, "error", why)
+	if c.current == nil && c.err == nil {
+		c.changed(StateReconnecting, why)
 	}
 }
 
@@ -89,9 +99,9 @@ func (c *Client) sleep(d time.Duration, until <-chan struct{}) bool {
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return c.why() == nil
+		return c.Err() == nil
 	case <-until:
-		return c.why() == nil
+		return c.Err() == nil
 	case <-c.ended:
 		return false
 	}

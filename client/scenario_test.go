@@ -79,6 +79,7 @@ type stage struct {
 	t       *testing.T
 	options Options
 	backlog chan net.Conn
+	network http.Transport
 
 	mu    sync.Mutex
 	down  bool
@@ -98,7 +99,21 @@ type dialled struct {
 }
 
 func (s scenario) play(t *testing.T) {
+	g := s.stage(t)
+	for i, step := range append(s.Steps, step{Told: map[string]any{}}) {
+		g.do(step)
+		synctest.Wait()
+		g.expect(step, i == len(s.Steps))
+		if t.Failed() {
+			t.Fatalf("in step %d, of %d", i+1, len(s.Steps))
+		}
+	}
+}
+
+// stage is an empty stage, which is cleared when the test ends.
+func (s scenario) stage(t *testing.T) *stage {
 	g := &stage{t: t, backlog: make(chan net.Conn), told: map[string]any{}}
+	g.network = http.Transport{DialContext: g.dial, DisableKeepAlives: true}
 	ms := func(name string) time.Duration { return time.Duration(s.Options[name]) * time.Millisecond }
 	g.options = Options{
 		Token: "alice", AckTimeout: ms("ackTimeout"), Heartbeat: ms("heartbeat"), RenewAfter: ms("renewAfter"),
@@ -106,7 +121,7 @@ func (s scenario) play(t *testing.T) {
 		OnGap: func(gap Gap) {
 			g.add("gaps", strings.TrimSuffix(fmt.Sprintf("%s %d-%d", gap.Epoch, gap.First, gap.Last), "0"))
 		},
-		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: g.dial, DisableKeepAlives: true}},
+		HTTPClient: &http.Client{Transport: g},
 		random:     func() float64 { return 1 },
 	}
 	if s.Random != nil {
@@ -122,7 +137,7 @@ func (s scenario) play(t *testing.T) {
 	server := http.Server{Handler: g}
 	life, cancel := context.WithCancel(t.Context())
 	go func() { _ = server.Serve(listener{g.backlog, life, cancel}) }()
-	defer func() {
+	t.Cleanup(func() {
 		if g.c != nil {
 			_ = g.c.Close()
 		}
@@ -132,15 +147,8 @@ func (s scenario) play(t *testing.T) {
 				_ = d.ws.CloseNow()
 			}
 		}
-	}()
-	for i, step := range append(s.Steps, step{Told: map[string]any{}}) {
-		g.do(step)
-		synctest.Wait()
-		g.expect(step, i == len(s.Steps))
-		if t.Failed() {
-			t.Fatalf("in step %d, of %d", i+1, len(s.Steps))
-		}
-	}
+	})
+	return g
 }
 
 // do does what the application, the server, the network or the time does.
@@ -330,10 +338,7 @@ func ending(err error) any {
 
 // ServeHTTP is the server: it takes each connection, and notes what is sent.
 func (g *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	d := &dialled{query: map[string]string{"token": strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")}}
-	for _, name := range []string{"session", "resume", "first", "batch"} {
-		d.query[name] = r.URL.Query().Get(name)
-	}
+	d := &dialled{query: queryOf(r)}
 	var err error
 	if d.ws, err = websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}}); err != nil {
 		g.t.Error(err)
@@ -360,13 +365,30 @@ func (g *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (g *stage) dial(context.Context, string, string) (net.Conn, error) {
+// queryOf is what a scenario knows of an attempt to connect.
+func queryOf(r *http.Request) map[string]string {
+	query := map[string]string{"token": strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")}
+	for _, name := range []string{"session", "resume", "first", "batch", "recover", "epoch", "since"} {
+		query[name] = r.URL.Query().Get(name)
+	}
+	return query
+}
+
+// RoundTrip is the network, which may be down.
+func (g *stage) RoundTrip(r *http.Request) (*http.Response, error) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.down {
-		g.dials = append(g.dials, &dialled{})
+	down := g.down
+	if down {
+		g.dials = append(g.dials, &dialled{query: queryOf(r)})
+	}
+	g.mu.Unlock()
+	if down {
 		return nil, errors.New("no network")
 	}
+	return g.network.RoundTrip(r)
+}
+
+func (g *stage) dial(context.Context, string, string) (net.Conn, error) {
 	here, there := net.Pipe()
 	g.backlog <- there
 	return here, nil

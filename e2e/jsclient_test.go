@@ -17,7 +17,8 @@ const jsClientWithin = 2 * time.Minute
 // of it against servers on good and bad days.
 func TestJSClient(t *testing.T) {
 	t.Parallel()
-	const secret = "a secret that is as long as the hash of its algorithm"
+	const secret = "a-secret-that-is-as-long-as-the-hash-of-its-algorithm"
+	const turn = "turn:turn.example.com"
 	secretFile := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secretFile, []byte(secret), 0o600); err != nil {
 		t.Fatal(err)
@@ -30,11 +31,20 @@ func TestJSClient(t *testing.T) {
 	}{
 		{name: "pure", files: []string{"../clients/js/test/"}},
 		{name: "network", flags: []string{}, files: []string{"jsclient/burst.test.mjs"}},
-		{name: "use", flags: []string{"-idle-timeout", "4s"}, env: []string{"IDLE=4000"}, files: []string{"jsclient/channel.test.mjs"}},
+		{
+			name: "use", flags: []string{"-idle-timeout", "4s", "-ice-servers", turn, "-turn-secret-file", secretFile},
+			env: []string{"IDLE=4000", "TURN=" + turn}, files: []string{"jsclient/channel.test.mjs"},
+		},
 		{
 			name: "tokens", flags: []string{"-auth", "jwt", "-jwt-secret-file", secretFile, "-jwt-audience", "owt", "-jwt-skew", "0s"},
 			env: []string{"SECRET=" + secret}, files: []string{"jsclient/token.test.mjs"},
 		},
+		{
+			name: "refusals", flags: []string{"-origins", "https://here.test"},
+			env: []string{"NODE_OPTIONS=--experimental-websocket"}, files: []string{"jsclient/refusals.test.mjs"}, // Node 20 has it by this
+		},
+		{name: "recovery", flags: []string{}, env: []string{"MESSAGES=2000"}, files: []string{"jsclient/recovery.test.mjs"}},
+		{name: "package", flags: []string{}, files: []string{"jsclient/package.test.mjs"}},
 		{name: "age", flags: []string{"-max-duration", "30s"}, env: []string{"RENEW=2000"}, files: []string{"jsclient/renewal.test.mjs"}},
 		// Each message costs some 15 ms of delays, one after the other.
 		{
@@ -48,7 +58,8 @@ func TestJSClient(t *testing.T) {
 			env := suite.env
 			switch {
 			case suite.flags != nil:
-				env = append(env, "SERVER="+serve(t, append(suite.flags, "-log", "warn")...).Plain)
+				s := serve(t, append(suite.flags, "-log", "warn")...)
+				env = append(env, "SERVER="+s.Plain, "SECURE="+s.Secure)
 			case suite.name == "restart":
 				env = append(env, "OWT_SIGNAL="+binary, "DYNAMODB="+storetest.Engine(t))
 			}

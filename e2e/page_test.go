@@ -22,9 +22,20 @@ func TestPage(t *testing.T) {
 		t.Run(day.name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, withFaults(day.faults, "-log", "warn")...)
+			strict := serve(t, "-log", "warn", "-origins", "https://example.com")
 			ctx, cancel := context.WithTimeout(context.Background(), pageWithin)
 			defer cancel()
-			node(ctx, t, []string{"CHROMIUM=" + chromium, "SERVER=" + s.Plain, "SECURE=" + s.Secure, "FAULTS=" + day.faults}, "page/page.test.mjs")
+			node(ctx, t, []string{"CHROMIUM=" + chromium, "SERVER=" + s.Plain, "SECURE=" + s.Secure, "STRICT=" + strict.Plain, "FAULTS=" + day.faults}, "page/page.test.mjs")
 		})
 	}
+}
+
+// TestFirstCall follows docs/first-call.md to the letter.
+func TestFirstCall(t *testing.T) {
+	t.Parallel()
+	chromium := need.Browser(t)
+	s := serve(t, "-log", "warn")
+	ctx, cancel := context.WithTimeout(t.Context(), pageWithin)
+	defer cancel()
+	node(ctx, t, []string{"CHROMIUM=" + chromium, "SERVER=" + s.Plain}, "tutorial/tutorial.test.mjs")
 }

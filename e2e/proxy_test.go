@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // proxy is a stretch of network between clients and a server, which a test
@@ -21,7 +22,7 @@ type proxy struct {
 
 	mu      sync.Mutex
 	streams map[*stream]struct{}
-	closed  bool
+	down    bool // nobody gets through
 }
 
 // stream is one connection through a proxy.
@@ -41,7 +42,7 @@ func newProxy(t *testing.T, s *server) *proxy {
 	p.work.Go(p.accept)
 	t.Cleanup(func() {
 		p.mu.Lock()
-		p.closed = true
+		p.down = true
 		p.mu.Unlock()
 		l.Close()
 		p.cut()
@@ -71,11 +72,11 @@ func (p *proxy) carry(c net.Conn) {
 	defer server.Close()
 	s := &stream{client: c, server: server}
 	p.mu.Lock()
-	closed := p.closed
+	down := p.down
 	p.streams[s] = struct{}{}
 	p.mu.Unlock()
-	if closed {
-		return
+	if down {
+		s.reset()
 	}
 	var both sync.WaitGroup
 	both.Go(func() { s.copy(server, c) })
@@ -133,6 +134,31 @@ func (p *proxy) deafen() {
 	for _, s := range p.all() {
 		s.deaf.Store(true)
 	}
+}
+
+// blackout lets nothing through for a while: what is connected is half-open, and
+// nobody connects.
+func (p *proxy) blackout(lasts time.Duration) {
+	p.set(true)
+	p.deafen()
+	time.Sleep(lasts)
+	p.set(false)
+}
+
+// wake resets the clients' side of what is half-open.
+func (p *proxy) wake() {
+	for _, s := range p.all() {
+		if s.deaf.Load() {
+			_ = s.client.(*net.TCPConn).SetLinger(0)
+			_ = s.client.Close()
+		}
+	}
+}
+
+func (p *proxy) set(down bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = down
 }
 
 func (p *proxy) all() []*stream {

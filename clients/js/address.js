@@ -1,3 +1,5 @@
+import { Code, SignalError } from './codes.js';
+
 /** The path where none is given: the local server's, and a custom domain's, for every OWT client. */
 const PATH = '/socket.io/';
 
@@ -8,8 +10,15 @@ const PATH = '/socket.io/';
  * @returns {URL} an error is thrown if it is none
  */
 export function address(host) {
-  const url = new URL(host);
-  if (!/^(http|ws)s?:$/.test(url.protocol)) throw new TypeError(`neither http nor ws: ${url.protocol}`);
+  let url;
+  try {
+    url = new URL(host);
+  } catch (cause) {
+    throw new SignalError(Code.ILLEGAL_ARGUMENT, `url must be the server's address, as https://example.com, not ${host}`, { cause });
+  }
+  if (!/^(http|ws)s?:$/.test(url.protocol)) {
+    throw new SignalError(Code.ILLEGAL_ARGUMENT, `url must begin with https, http, wss or ws, not ${url.protocol}`);
+  }
   url.protocol = url.protocol.replace('http', 'ws');
   if (url.pathname === '/') url.pathname = PATH;
   url.hash = '';

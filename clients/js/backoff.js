@@ -26,6 +26,11 @@ export class Backoff {
     return Math.min(most, first * 2 ** doubled) * (0.5 + random() / 2);
   }
 
+  /** The number of the next attempt, of those in a row. */
+  get attempt() {
+    return this.#failed;
+  }
+
   /** An attempt has succeeded. Whether the connection lasts remains to be seen. */
   welcomed() {
     this.#failed = 0;

@@ -1,33 +1,52 @@
 /**
- * What fails is told by a number: OWT's codes (P2PError in its SDKs), which are the server's, too (docs/protocol.md,
- * Codes). OWT's SDK takes note of a failure only if it is a number that it knows.
+ * What failed, as a number: OWT's codes (P2PError in its SDKs), which are the server's, too (docs/protocol.md, Codes).
+ * OWT's SDK takes note of a failure only if it is a number that it knows.
  */
 export const Code = Object.freeze({
-  /** The server failed, or nobody knows how the message ended: it may have been delivered, once. */
   UNKNOWN: 2100,
-  /** A part that the server needs, or the server itself, did not answer. */
   UNAVAILABLE: 2101,
-  /** A limit was reached; the same later may succeed. */
   BUSY: 2102,
-  /** The server does not support what the client asks for. */
   UNSUPPORTED: 2103,
-  /** What the client sent cannot be understood, or is too large. */
   CLIENT: 2110,
-  /** There is no connection to send on. The message was not sent. */
   NOT_CONNECTED: 2111,
-  /** Not authenticated: the connection is nobody's, or there is no token where one is needed. */
   UNAUTHENTICATED: 2120,
-  /** The token was refused, or has ended. */
   WRONG_TOKEN: 2121,
-  /** The receiver is not online. */
   UNREACHABLE: 2201,
-  /** There is no WebSocket here. */
+  CLOSED: 2400,
   NO_WEBSOCKET: 2401,
-  /** The address is not a URL. */
   ILLEGAL_ARGUMENT: 2402,
-  /** The channel is connected, or connecting, already. */
   INVALID_STATE: 2403,
 });
+
+const MEANINGS = {
+  2100: 'the server failed, or nobody knows how it ended: a message may have been delivered, once',
+  2101: 'the server, or a part that it needs, did not answer',
+  2102: 'a limit was reached; the same later may succeed',
+  2103: 'the server does not support what the client asks for',
+  2110: 'the server cannot understand the message, or it is too large',
+  2111: 'there is no connection: it was not sent',
+  2120: 'not authenticated: there is no token where one is needed, or another device has taken the name',
+  2121: 'the token was refused, or has ended',
+  2201: 'the receiver is not online',
+  2400: 'the client has ended',
+  2401: 'there is no WebSocket here',
+  2402: 'an argument is not what it must be',
+  2403: 'the client is connected, or connecting, already',
+};
+
+/** Something failed: `code` is one of {@link Code}, `message` says it in words. */
+export class SignalError extends Error {
+  /**
+   * @param {number} code
+   * @param {string} [text] what the code means, unless there is more to say
+   * @param {{cause: unknown}} [options]
+   */
+  constructor(code, text = MEANINGS[code] ?? 'the server gives a code that this client does not know', options = undefined) {
+    super(`${text} (${code})`, options);
+    this.name = 'SignalError';
+    this.code = code;
+  }
+}
 
 /** With these the server ends a connection for good: the same again would be answered the same. */
 export const isFinal = (code) => [Code.UNSUPPORTED, Code.UNAUTHENTICATED, Code.WRONG_TOKEN].includes(code);

@@ -1,2 +1,4 @@
-export { SignalingChannel, DEFAULTS } from './channel.js';
-export { Code } from './codes.js';
+export { SignalingChannel } from './channel.js';
+export { SignalingClient } from './client.js';
+export { Code, SignalError } from './codes.js';
+export { DEFAULTS } from './options.js';

@@ -64,18 +64,23 @@ export class Outbox {
     return new Set([...this.#flight.values(), ...this.#queue].filter((m) => !m.filler).map((m) => m.to));
   }
 
-  /** Sends a message. Rejects with a code. */
+  /**
+   * Sends a message. `answered` rejects with a code; after `withdraw` it is not sent, unless it was.
+   *
+   * @param {string} to
+   * @param {string} data as JSON
+   */
   add(to, data) {
-    return new Promise((resolve, reject) => {
-      const body = `"to":${JSON.stringify(String(to))},"data":${JSON.stringify(data) ?? 'null'}`;
-      const bytes = utf8.encode(body).length + HEAD;
-      if (bytes > MAX_FRAME) reject(Code.CLIENT);
-      else if (this.#queue.length >= this.#settings.maxQueued) reject(Code.BUSY);
-      else {
-        this.#queue.push({ to, body, bytes, resolve, reject, failures: 0, repeats: 0 });
-        this.#pump();
-      }
-    });
+    const body = `"to":${JSON.stringify(to)},"data":${data}`;
+    const message = { to, body, bytes: utf8.encode(body).length + HEAD, failures: 0, repeats: 0 };
+    const answered = new Promise((resolve, reject) => Object.assign(message, { resolve, reject }));
+    if (message.bytes > MAX_FRAME) message.reject(Code.CLIENT);
+    else if (this.#queue.length >= this.#settings.maxQueued) message.reject(Code.BUSY);
+    else {
+      this.#queue.push(message);
+      this.#pump();
+    }
+    return { answered, withdraw: () => { this.#queue = this.#queue.filter((m) => m !== message); } };
   }
 
   /**

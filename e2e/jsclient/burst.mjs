@@ -92,7 +92,7 @@ export async function burst(t, a, b, { there = MESSAGES / 2, back = there, atLea
 /** Why a channel has ended, if it has. */
 function ending({ journal }) {
   const end = journal.find((e) => e.state === 'disconnected');
-  return end ? `, ended (${Object.values(end.why)})` : '';
+  return end ? `, ended (${end.why.error?.message ?? end.why.reason})` : '';
 }
 
 /** How messages ended. */

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import io2 from 'socket.io-client-2';
 import { io as io4 } from 'socket.io-client-4';
 import { WebSocket } from 'ws';
-import { Code, SignalingChannel } from '../../clients/js/index.js';
+import { Code, SignalingChannel, SignalingClient } from '../../clients/js/index.js';
 
 const SERVER = process.env.SERVER ?? 'http://127.0.0.1:8095';
 /** How long is waited for what has to come, in ms. */
@@ -59,7 +59,7 @@ it('messages are strings, failures are numbers', async (t) => {
   const [a, b] = await Promise.all([join(t, 'a 用户'), join(t, 'b 用户')]);
   const odd = { type: 'chat-signal', data: { sdp: 'v=0\r\n"\\ü\ud83d\u2028😀', candidate: null } };
   assert.deepEqual(await Promise.all([a.send('b 用户', odd), a.send('b 用户', 2), a.send('nobody', 3), a.send('', 4), a.send('b 用户', 5)]),
-    [0, 0, 2201, 2110, 0]);
+    [0, 0, 2201, 2402, 0]);
   await until('the messages', () => b.inbox.length === 3);
   assert.deepEqual(b.inbox, [odd, 2, 5].map((message) => ['a 用户', message]));
 });
@@ -117,7 +117,7 @@ it('a refused token is told, and not tried again', async (t) => {
 });
 
 it('a server that is not there is told after some attempts', async (t) => {
-  const signaling = new SignalingChannel({ WebSocket, reconnectFirst: 10, reconnectAttempts: 2 });
+  const signaling = new SignalingChannel({ WebSocket, retryFirst: true, reconnectFirst: 10, reconnectAttempts: 2 });
   t.after(() => signaling.disconnect());
   await assert.rejects(signaling.connect({ host: 'http://127.0.0.1:1', token: 'x' }), (code) => code === Code.UNAVAILABLE);
 });
@@ -128,4 +128,22 @@ it('a connection is kept that would be closed if it were silent', { skip: !proce
   client.signaling.onStateChange = (state) => states.push(state);
   await sleep(3 * Number(process.env.IDLE));
   assert.deepEqual(states, []);
+});
+
+it('ICE servers are told, and asked for when half of their time is over', { skip: !process.env.TURN }, async (t) => {
+  let later = 0; // ms
+  const clock = { now: () => performance.now() + later, setTimeout, clearTimeout };
+  const client = new SignalingClient({ WebSocket, clock });
+  t.after(() => client.disconnect());
+  let asked = 0;
+  client.onFrame = ({ direction, text }) => { if (direction === 'out' && JSON.parse(text).type === 'ice') asked++; };
+  await client.connect({ url: SERVER, token: 'ice' });
+  for (const questions of [0, 1]) {
+    const [{ urls, username, credential }] = await client.iceServers();
+    assert.deepEqual([urls].flat(), [process.env.TURN]);
+    assert.match(username, /^\d+:/);
+    assert.match(credential, /./);
+    assert.equal(asked, questions);
+    later += 12 * 3600_000; // the default life
+  }
 });

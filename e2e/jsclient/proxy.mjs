@@ -10,6 +10,8 @@ export class Proxy {
   #frozen = new Set();
   /** New connections are refused. */
   down = false;
+  /** New connections are taken, and nothing comes through, as if packets were lost. */
+  swallows = false;
 
   /** @param {string} origin of the server, as in http://127.0.0.1:8095 */
   static async before(origin) {
@@ -33,6 +35,7 @@ export class Proxy {
     const far = connect(this.#target.port, this.#target.hostname);
     const pair = { near, far };
     this.#pairs.add(pair);
+    if (this.swallows) queueMicrotask(() => this.#freeze(pair));
     for (const [from, to] of [[near, far], [far, near]]) {
       from.setNoDelay(true);
       from.on('data', (bytes) => to.write(bytes));
@@ -56,14 +59,16 @@ export class Proxy {
 
   /** Every connection stays open, and nothing comes through any more, either way. New ones do work. */
   freeze() {
-    for (const pair of this.#pairs) {
-      for (const socket of [pair.near, pair.far]) {
-        socket.pause();
-        socket.removeAllListeners('data');
-      }
-      this.#pairs.delete(pair);
-      this.#frozen.add(pair);
+    for (const pair of this.#pairs) this.#freeze(pair);
+  }
+
+  #freeze(pair) {
+    for (const socket of [pair.near, pair.far]) {
+      socket.pause();
+      socket.removeAllListeners('data');
     }
+    this.#pairs.delete(pair);
+    this.#frozen.add(pair);
   }
 
   close() {

@@ -6,13 +6,13 @@ import { chromium } from 'playwright-core';
 /** How long is waited for what has to come, in ms, on a machine under load. */
 export const WAIT = 30_000;
 
-/** Debian's Chromium, with a camera and a microphone that are none. */
-export const launch = () => chromium.launch({
+/** Debian's Chromium, with a camera and a microphone that are none. Rules are for names of hosts, as --host-resolver-rules takes them. */
+export const launch = (...rules) => chromium.launch({
   executablePath: process.env.CHROMIUM,
   args: [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream=fps=5', '--use-fake-ui-for-media-stream',
-    '--host-resolver-rules=MAP *.test 127.0.0.1',
+    `--host-resolver-rules=${['MAP *.test 127.0.0.1', ...rules].join(', ')}`,
   ],
 });
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Proxy } from '../jsclient/proxy.mjs';
 import { launch, Person, talk } from './browser.mjs';
 
-const { SERVER, SECURE, FAULTS } = process.env;
+const { SERVER, SECURE, STRICT, FAULTS } = process.env; // STRICT: a server that takes another origin alone
 let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
@@ -32,8 +32,13 @@ describe('a call', { concurrency: 2 }, () => {
 
       await bob.button('Mute').press('Enter');
       assert.equal(await bob.button('Mute').getAttribute('aria-pressed'), 'true');
+      await alice.sees(`${bob.name}: muted`);
+      await bob.button('Camera off').press('Enter');
+      await alice.sees(`${bob.name}: muted, camera off`);
       await bob.button('Hang up').press('Enter');
       await alice.sees(`${bob.name} hung up.`);
+      await alice.button('Dismiss').press('Enter');
+      assert.equal(await alice.page.locator('#notice > .notice').isHidden(), true);
       await bob.sees(`You hung up on ${alice.name}`);
       for (const { page } of [alice, bob]) {
         assert.equal(await page.evaluate(() => document.getElementById('remote').srcObject), null);
@@ -137,6 +142,36 @@ describe('what does not go well is said', { skip: Boolean(FAULTS), concurrency: 
     clean(alice);
   });
 
+  it('a call that nobody answers is missed', async (t) => {
+    const [alice, bob] = await each(names(), (name) => Person.as(t, browser, SERVER, name));
+    const title = await bob.page.title();
+    await bob.field('Who to call').blur();
+    await alice.call(bob.name);
+    await bob.page.waitForFunction(() => document.activeElement.id === 'answer');
+    assert.equal(await bob.page.title(), `${alice.name} is calling`);
+    await alice.button('Hang up').press('Enter');
+    await bob.sees(`You missed a call from ${alice.name}.`);
+    assert.equal(await bob.page.title(), title);
+    clean(alice, bob);
+  });
+
+  it('a takeover ends the call on the other side at once', async (t) => {
+    const [alice, bob] = await each(names(), (name) => Person.as(t, browser, SERVER, name));
+    await talk(alice, bob);
+    const again = await Person.as(t, browser, SERVER, alice.name);
+    await alice.button('Take the name back').waitFor();
+    await bob.sees(`${alice.name} hung up.`);
+    assert.equal(await bob.page.locator('#presence').textContent(), `${alice.name} is online.`); // so it was not by that
+    clean(alice, bob, again);
+  });
+
+  it('the server refuses the origin', { skip: !STRICT }, async (t) => {
+    const alice = await Person.at(t, browser, STRICT, names()[0]);
+    await alice.field('Your name').fill(alice.name);
+    await alice.page.keyboard.press('Enter');
+    await alice.sees(/^The server refuses this page's origin, http:/);
+  });
+
   it('the callee closes the page', async (t) => {
     const [alice, bob] = await each(names(), (name) => Person.as(t, browser, SERVER, name));
     await talk(alice, bob);
@@ -209,7 +244,7 @@ describe('for everybody', { skip: Boolean(FAULTS), concurrency: 3 }, () => {
       await page.keyboard.press('Tab');
       stops.push(await page.evaluate(() => document.activeElement.id || document.activeElement.className || document.activeElement.tagName));
     }
-    const order = ['skip', 'name', 'connect', 'callee', 'call', 'said', 'small', 'clear', 'scroll'];
+    const order = ['skip', 'name', 'connect', 'link', 'callee', 'call', 'said', 'small', 'clear', 'scroll'];
     assert.deepEqual(stops.slice(stops.indexOf('skip')).slice(0, order.length), order);
   });
 

@@ -35,15 +35,15 @@ func main() {
 // run talks to one peer and returns when they have parted.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("pion", flag.ContinueOnError)
-	url := fs.String("url", "ws://localhost:8095/prod", "of the signaling server")
-	user := fs.String("user", "", "`name` to be known by")
+	url := fs.String("url", "http://localhost:8095", "of the signaling server")
+	user := fs.String("user", "", "`name` to be known by; without one, the server makes one up")
 	call := fs.String("call", "", "`name` of the user to call; without one, wait for a call")
 	loopback := fs.Bool("loopback", false, "use the loopback interface, too")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 
-	c, err := client.Dial(ctx, *url, client.Options{Token: *user})
+	c, err := client.Dial(ctx, *url, client.Options{Token: *user, Anonymous: *user == ""})
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var settings webrtc.SettingEngine
 	settings.SetIncludeLoopbackCandidate(*loopback)
 	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
-	p, err := newPeer(c, *call, webrtc.NewAPI(webrtc.WithSettingEngine(settings)), out)
+	p, err := newPeer(ctx, c, *call, webrtc.NewAPI(webrtc.WithSettingEngine(settings)), out)
 	if err != nil {
 		return err
 	}

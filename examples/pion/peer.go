@@ -30,8 +30,16 @@ type peer struct {
 	part   func()        // closes over
 }
 
-func newPeer(c *client.Client, other string, api *webrtc.API, out io.Writer) (*peer, error) {
-	pc, err := api.NewPeerConnection(webrtc.Configuration{})
+func newPeer(ctx context.Context, c *client.Client, other string, api *webrtc.API, out io.Writer) (*peer, error) {
+	servers, err := c.IceServers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var configuration webrtc.Configuration
+	for _, s := range servers {
+		configuration.ICEServers = append(configuration.ICEServers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	pc, err := api.NewPeerConnection(configuration)
 	if err != nil {
 		return nil, err
 	}

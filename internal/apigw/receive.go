@@ -21,11 +21,11 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 		if _, r, over := h.spend(ctx, p); over {
 			return r
 		}
-	case signal.Query, signal.QueryICE:
+	case signal.Query, signal.Watch, signal.Unwatch, signal.QueryICE:
 		if !h.maySpend(p.ID, now) {
 			_, r, over := h.spend(ctx, p)
 			if !over {
-				r.Events = []signal.Event{signal.RequestFailed{Code: lane.CodeBusy}}
+				r.Events = []signal.Event{signal.RequestFailed{Code: lane.CodeBusy, User: signal.About(in)}}
 			}
 			return r
 		}

@@ -280,6 +280,25 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// Who may watch is what the token says, and nobody if that cannot be understood.
+func TestClaimOfWatching(t *testing.T) {
+	key := &signingKey{id: "k", private: private("Ed25519", 1)}
+	i := newIssuer(t, key)
+	a, _ := byIssuer(t, i, nil)
+	for _, c := range []struct{ says, want any }{
+		{nil, ""}, {"any", "any"}, {"none", "none"}, {"", "none"}, {"ANY", "none"}, {7, "none"}, {[]string{"any"}, "none"}, {map[string]any{"any": "any"}, "none"},
+	} {
+		claims := jwt.MapClaims{}
+		if c.says != nil {
+			claims[signal.AttributeWatch] = c.says
+		}
+		id, err := authenticate(t, a, sign(t, "EdDSA", key.private, i.claims(claims), nil))
+		if err != nil || id.Attributes[signal.AttributeWatch] != c.want {
+			t.Errorf("claim %v: %+v, %v", c.says, id, err)
+		}
+	}
+}
+
 func TestClaimOfTheName(t *testing.T) {
 	key := &signingKey{id: "k", private: private("Ed25519", 1)}
 	i := newIssuer(t, key)

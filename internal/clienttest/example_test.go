@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/owt-signal/owt-signal/client"
@@ -42,6 +43,34 @@ func Example() {
 	// Output: alice to bob: {"type":"offer","sdp":"v=0"} <nil>
 }
 
+// Whoever waits for calls reads until the client ends.
+func ExampleClient_Messages() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	bob, err := client.Dial(ctx, exampleServer(), client.Options{
+		Token:   "bob",
+		OnState: func(s client.State, err error) { slog.Debug("signaling", "state", s, "reason", err) },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := bob.Send(ctx, "bob", "to myself"); err != nil {
+		fmt.Println(err)
+	}
+	for m, err := range bob.Messages(ctx) {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Printf("%s: %s\n", m.From, m.Data)
+		_ = bob.Close()
+	}
+	// Output:
+	// bob: "to myself"
+	// client is closed
+}
+
 // What an error of Send means.
 func ExampleClient_Send() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -66,6 +95,27 @@ func ExampleClient_Send() {
 		fmt.Println("not delivered, for another reason:", err)
 	}
 	// Output: not delivered: 2201: the receiver is not online
+}
+
+// Who comes and goes, until the loop is left.
+func ExampleClient_Watch() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	alice, err := client.Dial(ctx, exampleServer(), client.Options{Token: "alice"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer alice.Close()
+	for online, err := range alice.Watch(ctx, "bob") {
+		if err != nil {
+			fmt.Println(err) // the server does not let clients watch
+			break
+		}
+		if online {
+			break // to call him
+		}
+	}
 }
 
 // Whom there is to talk to.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/apigw"
 	"github.com/owt-signal/owt-signal/internal/app"
 	"github.com/owt-signal/owt-signal/internal/gateway"
+	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -32,19 +34,28 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(suite{m}) }
 // world is the real server, and clients of it, in a bubble of fake time.
 type world struct {
 	t       *testing.T
+	address string
 	backlog chan net.Conn
 	server  *server
 }
 
 // inWorld runs a test in a world of its own, however many hours it takes there.
-func inWorld(t *testing.T, test func(*testing.T, *world)) {
+func inWorld(t *testing.T, test func(*testing.T, *world), set ...func(*app.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, backlog: make(chan net.Conn)}
-		w.server = newServer(w.listen())
+		w := &world{t: t, backlog: make(chan net.Conn), address: "ws://server/prod"}
+		w.server = newServer(w.listen(), set...)
 		t.Cleanup(func() { w.server.stop() })
 		test(t, w)
 	})
+}
+
+// replace ends the server, and has another service at its place, until the test ends.
+func (w *world) replace(start func(*httptest.Server), h http.Handler) {
+	w.server.stop()
+	s := &httptest.Server{Listener: w.listen(), Config: &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}}
+	start(s)
+	w.t.Cleanup(s.Close)
 }
 
 // server is one process of the server, with its records in its memory.
@@ -57,17 +68,22 @@ type server struct {
 	served  chan struct{}
 }
 
-func newServer(l net.Listener) *server {
+func newServer(l net.Listener, set ...func(*app.Config)) *server {
 	s := &server{served: make(chan struct{})}
 	var base context.Context
 	base, s.cancel = context.WithCancel(context.Background())
-	handler := app.New(app.Config{
+	config := app.Config{
 		Store:       memory.New(),
 		Connections: s,
 		Access:      signal.Access{Authenticator: authenticator{}, Anonymous: true},
+		Limits:      limits.Config{RecoverFor: signal.DefaultRecoverFor},
 		Endpoint:    func(events.APIGatewayWebsocketProxyRequestContext) string { return "local" },
 		Log:         slog.New(slog.DiscardHandler),
-	})
+	}
+	for _, set := range set {
+		set(&config)
+	}
+	handler := app.New(config)
 	follow := func(route app.Route) gateway.FunctionFunc {
 		return func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, error) {
 			r, work := route(ctx, ev)
@@ -77,7 +93,7 @@ func newServer(l net.Listener) *server {
 			return r, nil
 		}
 	}
-	s.gateway = gateway.New(gateway.Config{Stage: "prod", Routes: gateway.Routes{
+	s.gateway = gateway.New(gateway.Config{Stage: "prod", Mappings: []string{"socket.io"}, Routes: gateway.Routes{
 		Connect: follow(handler.Connect),
 		Default: mortal(s, follow(handler.Message)),
 		Disconnect: follow(func(ctx context.Context, ev *events.APIGatewayWebsocketProxyRequest) (events.APIGatewayProxyResponse, signal.After) {
@@ -157,7 +173,7 @@ var exampleServer = sync.OnceValue(func() string {
 		panic(err)
 	}
 	examples = newServer(l)
-	return "ws://" + l.Addr().String() + "/prod"
+	return "http://" + l.Addr().String()
 })
 
 var examples *server
@@ -331,8 +347,6 @@ func (n *network) made() int {
 	return len(n.links)
 }
 
-const address = "ws://server/prod"
-
 // dial connects a user on a network of its own.
 func (w *world) dial(user string, options ...func(*client.Options)) (*client.Client, *network) {
 	w.t.Helper()
@@ -346,9 +360,9 @@ func (w *world) dial(user string, options ...func(*client.Options)) (*client.Cli
 }
 
 func (w *world) try(n *network, user string, options ...func(*client.Options)) (*client.Client, error) {
-	o := client.Options{Token: user, HTTPClient: &http.Client{Transport: &http.Transport{DialContext: n.dial, DisableKeepAlives: true}}}
+	o := client.Options{Token: user, Anonymous: user == "", HTTPClient: &http.Client{Transport: &http.Transport{DialContext: n.dial, DisableKeepAlives: true}}}
 	for _, set := range options {
 		set(&o)
 	}
-	return client.Dial(w.t.Context(), address, o)
+	return client.Dial(w.t.Context(), w.address, o)
 }

@@ -401,7 +401,7 @@ func TestCustomMetrics(t *testing.T) {
 	documented := make(map[string]bool)
 	for line := range strings.Lines(document(t, "metrics")) {
 		if cells := strings.Split(line, "|"); len(cells) == 4 {
-			for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[1], -1) {
+			for _, name := range regexp.MustCompile("`([A-Z]\\w+)`").FindAllStringSubmatch(cells[1], -1) {
 				documented[name[1]] = true
 			}
 		}
@@ -462,5 +462,35 @@ func near(t *testing.T, what string, model, seen float64) {
 	t.Logf("%s: %.0f bytes, %.0f in the model", what, seen, model)
 	if math.Abs(model-seen) > 0.25*seen {
 		t.Errorf("%s: %.0f bytes, %.0f in the model", what, seen, model)
+	}
+}
+
+// TestStepsOfRecovery: a message to a client that recovers is one write more, and one
+// to delete it. Coming back costs what it does anyway, if nothing was missed.
+func TestStepsOfRecovery(t *testing.T) {
+	s := newService(t)
+	s.connect("alice-AAAAAAAAA=", "token=alice")
+	s.connect("bob-AAAAAAAAAAA=", "token=bob&recover=1&batch=1")
+	_, frames := s.did()
+	epoch := regexp.MustCompile(`"user":"bob","epoch":"(\w+)"`).FindStringSubmatch(frames)[1]
+	kept := message
+	kept.Writes++
+	for n := range 2 {
+		s.frame("alice-AAAAAAAAA=", fmt.Sprintf(`{"type":"message","id":%d,"to":"bob","data":"hello"}`, n+1))
+		if steps, frames := s.did(); steps != kept || !strings.Contains(frames, `"data":"hello"`) {
+			t.Errorf("message: %+v, %s\nwant %+v", steps, frames, kept)
+		}
+	}
+	back := entrances["json"].connect
+	for since, want := range map[int]string{2: `"recovered":true,"from":3}`, 1: `"seq":2,"data":"hello"}`} {
+		s.disconnect("bob-AAAAAAAAAAA=")
+		s.did()
+		s.connect("bob-AAAAAAAAAAA="+fmt.Sprint(since), fmt.Sprintf("token=bob&recover=1&batch=1&epoch=%s&since=%d", epoch, since))
+		steps, frames := s.did()
+		if since == 2 && steps != back || since == 1 && (steps.Writes != back.Writes || steps.Posts != back.Posts+1) || !strings.Contains(frames, want) {
+			t.Errorf("since %d: %+v, %s\nwant %+v", since, steps, frames, back)
+		}
+		s.disconnect("bob-AAAAAAAAAAA=" + fmt.Sprint(since))
+		s.did()
 	}
 }

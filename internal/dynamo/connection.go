@@ -36,6 +36,9 @@ func (s *Store) Create(ctx context.Context, c signal.Connection) error {
 	if c.Batches {
 		it[attrBatches] = boolean(true)
 	}
+	if c.Recovers {
+		it[attrRecovers] = boolean(true)
+	}
 	if c.JoinsLate {
 		it[attrEarly] = boolean(true)
 	}
@@ -270,8 +273,9 @@ func (s *Store) deleteExpired(ctx context.Context, pk string, now lane.Instant) 
 // Scan implements [signal.ConnectionStore]. A scan reads all that there is, and
 // is charged for the whole items, users' too; only what is asked for of the
 // connections is handed over, not what they hold. It deletes bodies that nobody
-// needs, and lobbies that have expired, in passing.
-func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) error {
+// needs, history whose time is over, and lobbies, watches, and users who were but
+// watched, that have expired, in passing.
+func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection), owed func(signal.UserName)) error {
 	var unswept error
 	pages := dynamodb.NewScanPaginator(s.client, s.scan(of, now))
 	for pages.HasMorePages() {
@@ -280,11 +284,22 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 			return fmt.Errorf("scan connections: %w", err)
 		}
 		var bodies []string
+		var old []keptKey
 		for _, it := range page.Items {
 			var r reader
 			switch pk := r.str(it, attrKey); {
-			case strings.HasPrefix(pk, lobbyPrefix):
+			case strings.HasPrefix(pk, userPrefix):
+				if expired := r.num(it, attrExpires) <= seconds(now); expired {
+					unswept = cmp.Or(unswept, s.deleteExpired(ctx, pk, now))
+				} else {
+					owed(signal.UserName(strings.TrimPrefix(pk, userPrefix)))
+				}
+				continue
+			case strings.HasPrefix(pk, lobbyPrefix), strings.HasPrefix(pk, watchersPrefix), strings.HasPrefix(pk, watchingPrefix):
 				unswept = cmp.Or(unswept, s.deleteExpired(ctx, pk, now))
+				continue
+			case strings.HasPrefix(pk, historyPrefix):
+				old = append(old, readKeptKey(it))
 				continue
 			case strings.HasPrefix(pk, bodyPrefix):
 				bodies = append(bodies, pk)
@@ -295,7 +310,7 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 				f(c)
 			}
 		}
-		unswept = cmp.Or(unswept, s.sweep(ctx, bodies, now))
+		unswept = cmp.Or(unswept, s.sweep(ctx, bodies, now), s.forget(ctx, old))
 	}
 	return unswept
 }
@@ -308,11 +323,15 @@ func (s *Store) scan(of signal.Segment, now lane.Instant) *dynamodb.ScanInput {
 	expired := e.path(attrExpires) + " <= " + e.value(num(seconds(now)))
 	e.require("begins_with("+e.path(attrKey)+",", e.value(str(connectionPrefix))+")",
 		"AND (attribute_not_exists("+e.path(attrEnded)+") OR", expired+")",
-		"OR begins_with("+e.path(attrKey)+",", e.value(str(lobbyPrefix))+") AND", expired,
+		"OR (begins_with("+e.path(attrKey)+",", e.value(str(lobbyPrefix))+") OR begins_with("+e.path(attrKey)+",", e.value(str(watchersPrefix))+")",
+		"OR begins_with("+e.path(attrKey)+",", e.value(str(watchingPrefix))+")) AND", expired,
+		"OR begins_with("+e.path(attrKey)+",", e.value(str(historyPrefix))+") AND", e.path(attrUntil), "<=", e.value(num(now.Add(-signal.HistoryMargin))),
+		"OR begins_with("+e.path(attrKey)+",", e.value(str(userPrefix))+") AND (attribute_not_exists("+e.path(attrEpoch)+") AND", expired,
+		"OR", e.path(attrTold), "<", e.path(attrChanges)+")",
 		"OR begins_with("+e.path(attrKey)+",", e.value(str(bodyPrefix))+")",
 		"AND", e.path(attrExpires), "<=", e.value(num(seconds(now.Add(bodyLife-strayAfter)))))
 	var paths []string
-	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrBatches, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar} {
+	for _, name := range []string{attrKey, attrEndpoint, attrProtocol, attrBatches, attrRecovers, attrSession, attrUser, attrSince, attrExpires, attrUntil, attrBar, attrLast} {
 		paths = append(paths, e.path(name))
 	}
 	return &dynamodb.ScanInput{

@@ -19,6 +19,7 @@ const (
 
 	attrProtocol   = "protocol"
 	attrBatches    = "batches"
+	attrRecovers   = "recovers"
 	attrEndpoint   = "endpoint"
 	attrClient     = "client"
 	attrEarly      = "early"
@@ -50,6 +51,18 @@ const (
 	attrUntil     = "until" // of connections, too
 	attrEpoch     = "epoch"
 	attrSeq       = "seq"
+	attrKeptAfter = "keptAfter"
+	attrChanges   = "changes" // the number of the presence
+	attrTold      = "told"
+	attrWatched   = "watched"
+	attrWatches   = "watches"
+
+	// of history
+	attrPost = "post"
+	attrLast = "last"
+
+	// of shards, and of whom a connection watches
+	attrMembers = "members"
 
 	// of bodies
 	attrTo   = "to"
@@ -75,15 +88,16 @@ func key(pk string) item { return item{attrKey: str(pk)} }
 func connectionKey(id signal.ConnectionID) string { return connectionPrefix + string(id) }
 func userKey(name signal.UserName) string         { return userPrefix + string(name) }
 
-const (
-	connectionPrefix = "conn#"
-	userPrefix       = "user#"
-)
+const connectionPrefix = "conn#"
 
 func str[S ~string](s S) types.AttributeValue { return &types.AttributeValueMemberS{Value: string(s)} }
 
 func num[N ~int | ~int64](n N) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(int64(n), 10)}
+}
+
+func strs(members ...string) types.AttributeValue {
+	return &types.AttributeValueMemberSS{Value: members}
 }
 
 func boolean(b bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: b} }
@@ -133,6 +147,31 @@ func (r *reader) parse(name string, v *types.AttributeValueMemberN) int64 {
 	return n
 }
 
+func (r *reader) strs(it item, name string) []string {
+	switch v := it[name].(type) {
+	case nil:
+		return nil
+	case *types.AttributeValueMemberSS:
+		return v.Value
+	default:
+		r.fail(name, v)
+		return nil
+	}
+}
+
+func (r *reader) nums(it item, name string) (all []int) {
+	switch v := it[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberNS:
+		for _, n := range v.Value {
+			all = append(all, int(r.parse(name, &types.AttributeValueMemberN{Value: n})))
+		}
+	default:
+		r.fail(name, v)
+	}
+	return all
+}
+
 func (r *reader) bytes(it item, name string) []byte {
 	switch v := it[name].(type) {
 	case nil:
@@ -175,6 +214,7 @@ func (r *reader) connection(it item) signal.Connection {
 			Endpoint: r.str(it, attrEndpoint),
 			Protocol: signal.Protocol(r.str(it, attrProtocol)),
 			Batches:  r.bool(it, attrBatches),
+			Recovers: r.bool(it, attrRecovers),
 		},
 		Client:     r.client(r.child(it, attrClient)),
 		Lobby:      signal.LobbyID(r.str(it, attrLobby)),
@@ -396,6 +436,7 @@ func (r *reader) peer(it item) *signal.Peer {
 		Endpoint: r.str(it, attrEndpoint),
 		Protocol: signal.Protocol(r.str(it, attrProtocol)),
 		Batches:  r.bool(it, attrBatches),
+		Recovers: r.bool(it, attrRecovers),
 	}
 }
 
@@ -403,6 +444,9 @@ func peerItem(p signal.Peer) types.AttributeValue {
 	it := item{attrID: str(p.ID), attrEndpoint: str(p.Endpoint), attrProtocol: str(p.Protocol)}
 	if p.Batches {
 		it[attrBatches] = boolean(true)
+	}
+	if p.Recovers {
+		it[attrRecovers] = boolean(true)
 	}
 	return &types.AttributeValueMemberM{Value: it}
 }

@@ -311,12 +311,13 @@ func (h *history) replay() (next []*effect) {
 // replay is the world as the service sees it: its ports, by what was observed.
 type replay struct {
 	*program
-	signal.LobbyStore            // nil: lobbies are explored by themselves
-	seen              []*history // the last comes first
-	now               lane.Instant
-	random            byte
-	strands           []*strand
-	current           *strand
+	signal.LobbyStore               // nil: lobbies are explored by themselves
+	signal.PresenceStore            // nil: nobody watches
+	seen                 []*history // the last comes first
+	now                  lane.Instant
+	random               byte
+	strands              []*strand
+	current              *strand
 }
 
 // strand is what an invocation does one after the other. It runs until it waits.
@@ -511,7 +512,7 @@ func (*replay) Delete(context.Context, signal.ConnectionID, lane.Instant) error 
 }
 
 // Scan implements [signal.ConnectionStore]; only keepalive needs it.
-func (*replay) Scan(context.Context, signal.Segment, lane.Instant, func(signal.Connection)) error {
+func (*replay) Scan(context.Context, signal.Segment, lane.Instant, func(signal.Connection), func(signal.UserName)) error {
 	panic("explored invocations do not scan")
 }
 
@@ -521,6 +522,7 @@ func (r *replay) Fetch(_ context.Context, _ signal.ConnectionID, run []lane.Numb
 }
 
 func (r *replay) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error) {
+	c.Now = 0 // nobody watches
 	o := r.wait(effect{kind: storeCall, name: "claims", write: true, user: c.User, claim: &c, call: func(s *memory.Store) observation {
 		claimed, err := s.Claim(ctx, c)
 		return observation{claimed: claimed, err: err}
@@ -529,12 +531,12 @@ func (r *replay) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, err
 }
 
 // Release implements [signal.UserStore].
-func (r *replay) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
+func (r *replay) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (signal.Released, error) {
 	o := r.wait(effect{kind: storeCall, name: "releases", write: true, user: user, call: func(s *memory.Store) observation {
 		released, err := s.Release(ctx, user, id, tat)
-		return observation{made: released, err: err}
+		return observation{made: released.Owner, err: err}
 	}})
-	return o.made, o.err
+	return signal.Released{Owner: o.made}, o.err
 }
 
 // Route implements [signal.UserStore]. The sequence number is left out: nothing
@@ -545,6 +547,32 @@ func (r *replay) Route(ctx context.Context, user signal.UserName, messages int, 
 		return observation{route: signal.Route{Peer: route.Peer, Epoch: route.Epoch}, err: err}
 	}})
 	return o.route, o.err
+}
+
+// Keep implements [signal.HistoryStore].
+func (r *replay) Keep(ctx context.Context, user signal.UserName, post []signal.Delivery, until lane.Instant) (bool, error) {
+	o := r.wait(effect{kind: storeCall, name: "keeps", user: user, call: func(s *memory.Store) observation {
+		kept, err := s.Keep(ctx, user, post, until)
+		return observation{made: kept, err: err}
+	}})
+	return o.made, o.err
+}
+
+// Void implements [signal.HistoryStore].
+func (r *replay) Void(ctx context.Context, user signal.UserName, epoch string, seq int64, until lane.Instant) error {
+	return r.wait(effect{kind: storeCall, name: "voids", user: user, call: func(s *memory.Store) observation {
+		return observation{err: s.Void(ctx, user, epoch, seq, until)}
+	}}).err
+}
+
+// History implements [signal.HistoryStore].
+func (r *replay) History(context.Context, signal.UserName, string, int64, int64) ([]signal.Kept, error) {
+	panic("explored invocations do not replay")
+}
+
+// Standing implements [signal.HistoryStore].
+func (r *replay) Standing(context.Context, signal.UserName, lane.Instant) (signal.Claimed, error) {
+	panic("explored invocations do not replay")
 }
 
 // Owner implements [signal.UserStore]; only queries need it.

@@ -26,12 +26,18 @@ const (
 	typeAck        = "ack"
 	typeError      = "error"
 	typePresence   = "presence"
+	typeWatch      = "watch"
+	typeUnwatch    = "unwatch"
 	typeICE        = "ice"
 	typePing       = "ping"
 	typePong       = "pong"
 	typeSuperseded = "superseded"
 	typeLeave      = "leave"
 	typeNothing    = "nothing"
+	typeRecover    = "recover"
+	typeVoid       = "void"
+	typeLost       = "lost"
+	typeReplayed   = "replayed"
 )
 
 // arrayStart is how a frame of several messages begins.
@@ -47,13 +53,16 @@ type Protocol struct {
 	MaxPayload int           // bytes in one frame
 }
 
-// What the query of a handshake may say: of a session, and that the client takes
-// arrays.
+// What the query of a handshake may say: of a session, that the client takes arrays,
+// and that it recovers, and from where.
 const (
 	querySession = "session"
 	queryResume  = "resume"
 	queryFirst   = "first"
 	queryBatch   = "batch"
+	queryRecover = "recover"
+	queryEpoch   = "epoch"
+	querySince   = "since"
 )
 
 // maxConnectionID bounds the name of a connection that a client gives, in
@@ -71,6 +80,9 @@ func (p Protocol) Handshake(query map[string]string, hs *signal.Handshake) error
 	}
 	hs.Start = lane.StartAfter(0)
 	hs.Peer.Batches = query[queryBatch] == "1"
+	if err := recovery(query, hs); err != nil {
+		return err
+	}
 	id, there := query[querySession]
 	first, given := query[queryFirst]
 	s := signal.Session{ID: id, Resume: signal.ConnectionID(query[queryResume])}
@@ -92,6 +104,36 @@ func (p Protocol) Handshake(query map[string]string, hs *signal.Handshake) error
 	}
 	hs.Session = &s
 	return signal.CheckSessionID(s.ID)
+}
+
+// maxEpoch bounds an epoch that a client names, in bytes. Ours have 16.
+const maxEpoch = 64
+
+var errRecovery = errors.New("since, a whole number from 0, goes with recover and an epoch")
+
+// recovery reads whether the client recovers, and what it has.
+func recovery(query map[string]string, hs *signal.Handshake) (err error) {
+	hs.Peer.Recovers = query[queryRecover] == "1"
+	number, given := query[querySince]
+	if !given {
+		return nil
+	}
+	at, err := since(query[queryEpoch], number)
+	if err == nil && !hs.Peer.Recovers {
+		err = errRecovery
+	}
+	hs.Since = &at
+	return err
+}
+
+// since returns what a client has of an epoch.
+func since(epoch, number string) (at signal.Since, err error) {
+	at.Epoch = epoch
+	at.Seq, err = strconv.ParseInt(number, 10, 64)
+	if err != nil || at.Seq < 0 || at.Seq > signal.MaxNumber || epoch == "" || len(epoch) > maxEpoch {
+		err = errRecovery
+	}
+	return at, err
 }
 
 // ServerPings reports that the clients ping.
@@ -120,17 +162,35 @@ func (p Protocol) Decode(frame []byte) (signal.Input, []byte, error) {
 		return in, nil, err
 	case typePing:
 		return nil, object(typePong).end(), nil
-	case typePresence:
-		if err := signal.CheckUserName(f.user); err != nil {
+	case typePresence, typeWatch, typeUnwatch:
+		return f.presence()
+	case typeRecover:
+		in, err := f.recover()
+		if err != nil {
 			return nil, failure(0, lane.CodeClient, false), err
 		}
-		return signal.Query{User: f.user}, nil, nil
+		return in, nil, nil
 	case typeICE:
 		return signal.QueryICE{}, nil, nil
 	case typeLeave:
 		return signal.Leave{}, nil, nil
 	default:
 		return nil, failure(0, lane.CodeUnsupported, false), errors.New("unknown type of frame")
+	}
+}
+
+// presence returns what is asked about the presence of a user.
+func (f frame) presence() (signal.Input, []byte, error) {
+	if err := signal.CheckUserName(f.user); err != nil {
+		return nil, failure(0, lane.CodeClient, false), err
+	}
+	switch f.kind {
+	case typeWatch:
+		return signal.Watch{User: f.user}, nil, nil
+	case typeUnwatch:
+		return signal.Unwatch{User: f.user}, nil, nil
+	default:
+		return signal.Query{User: f.user}, nil, nil
 	}
 }
 
@@ -173,6 +233,9 @@ type frame struct {
 	id       json.RawMessage
 	to, user signal.UserName
 	data     json.RawMessage
+
+	epoch       string // of a recover frame, and the numbers since which, and to which
+	since, upTo json.RawMessage
 }
 
 func read(b []byte) (frame, error) {
@@ -187,7 +250,11 @@ func read(b []byte) (frame, error) {
 			f.kind, _ = rawjson.Text(m.Value)
 		case "to":
 			to, _ := rawjson.Text(m.Value)
-			f.to = signal.UserName(to)
+			f.to, f.upTo = signal.UserName(to), m.Value
+		case "epoch":
+			f.epoch, _ = rawjson.Text(m.Value)
+		case "since":
+			f.since = m.Value
 		case "user":
 			user, _ := rawjson.Text(m.Value)
 			f.user = signal.UserName(user)
@@ -222,6 +289,18 @@ func (f frame) message() (signal.Send, error) {
 	return in, err
 }
 
+// recover returns a question for what was posted since a number.
+func (f frame) recover() (in signal.Recover, err error) {
+	in.Since, err = since(f.epoch, string(f.since))
+	if err == nil && f.upTo != nil {
+		in.To, err = strconv.ParseInt(string(f.upTo), 10, 64)
+	}
+	if err == nil && (in.To < 0 || in.To > signal.MaxNumber) {
+		err = errRecovery
+	}
+	return in, err
+}
+
 // Encode returns the frame by which a client learns of an event.
 func (p Protocol) Encode(e signal.Event) [][]byte {
 	if b := p.encode(e); b != nil {
@@ -235,11 +314,18 @@ func (p Protocol) encode(e signal.Event) []byte {
 	case signal.Opened:
 		return object(typeOpen).text("connection", string(e.Connection)).text("protocol", string(signal.JSON)).
 			number("idle", int64(p.Idle.Seconds())).number("maxPayload", int64(p.MaxPayload)).
-			number("maxInFlight", lane.MaxHeld).number("maxBatch", signal.MaxBatch).end()
+			number("maxInFlight", lane.MaxHeld).number("maxBatch", signal.MaxBatch).
+			number("maxWatched", signal.MaxWatched).end()
 	case signal.Welcome:
 		o := object(typeWelcome).text("user", string(e.User)).text("epoch", e.Epoch).number("seq", e.Seq)
 		if e.Session != "" {
 			o = o.text("session", e.Session).raw("resumed", strconv.AppendBool(nil, e.Resumed))
+		}
+		if r := e.Recovery; r.For > 0 {
+			o = o.number("recover", int64(r.For.Seconds()))
+			if r.Asked {
+				o = o.raw("recovered", strconv.AppendBool(nil, r.Whole)).number("from", r.From)
+			}
 		}
 		if e.ICE.Servers != nil {
 			o = o.ice(e.ICE)
@@ -258,6 +344,12 @@ func (p Protocol) encode(e signal.Event) []byte {
 			o = o.text("session", e.Session).number("number", e.Number)
 		}
 		return o.raw("data", rawjson.First(e.Data)).end()
+	case signal.Void:
+		return object(typeVoid).text("epoch", e.Epoch).number("seq", e.Seq).number("last", e.Last).end()
+	case signal.Lost:
+		return object(typeLost).text("epoch", e.Epoch).number("seq", e.Seq).number("last", e.Last).end()
+	case signal.Replayed:
+		return object(typeReplayed).text("epoch", e.Epoch).number("seq", e.Seq).end()
 	case signal.Superseded:
 		return object(typeSuperseded).end()
 	case signal.Closing:
@@ -265,11 +357,17 @@ func (p Protocol) encode(e signal.Event) []byte {
 	case signal.ConnectionRefused:
 		return failure(0, e.Code, true)
 	case signal.Presence:
-		return object(typePresence).text("user", string(e.User)).raw("online", strconv.AppendBool(nil, e.Online)).end()
+		o := object(typePresence).text("user", string(e.User)).raw("online", strconv.AppendBool(nil, e.Online))
+		if e.Watched {
+			o = o.raw("watched", []byte("true")).number("at", e.At)
+		}
+		return o.end()
+	case signal.Unwatched:
+		return object(typePresence).text("user", string(e.User)).raw("watched", []byte("false")).end()
 	case signal.ICEAnswer:
 		return object(typeICE).ice(e.ICE).end()
 	case signal.RequestFailed:
-		return failure(0, e.Code, false)
+		return failed(0, e.Code, e.User, false)
 	case signal.Ping:
 		return object(typePing).end()
 	case signal.Batch:
@@ -293,12 +391,18 @@ func (p Protocol) Nothing() []byte { return object(typeNothing).end() }
 
 // failure returns an error frame: for the message with that id, or, with zero, for
 // whatever came before; closing, if it is the connection's last.
-func failure(id int64, code lane.Code, closing bool) []byte {
+func failure(id int64, code lane.Code, closing bool) []byte { return failed(id, code, "", closing) }
+
+// failed returns the same, for a question about a user, if that is not empty.
+func failed(id int64, code lane.Code, about signal.UserName, closing bool) []byte {
 	o := object(typeError)
 	if id > 0 {
 		o = o.number("id", id)
 	}
 	o = o.number("code", int64(code)).text("message", code.String())
+	if about != "" {
+		o = o.text("user", string(about))
+	}
 	if closing {
 		o = o.raw("closing", []byte("true"))
 	}

@@ -38,6 +38,17 @@ func TestDecode(t *testing.T) {
 		{`{"type":"message","id":"1","to":"bob","data":1}`, nil, malformed},
 		{`{"type":"presence","user":"bob"}`, signal.Query{User: "bob"}, ""},
 		{`{"type":"presence"}`, nil, malformed},
+		{`{"type":"recover","epoch":"e","since":0}`, signal.Recover{Since: signal.Since{Epoch: "e"}}, ""},
+		{`{"type":"recover","epoch":"e","since":3,"to":5}`, signal.Recover{Since: signal.Since{Epoch: "e", Seq: 3}, To: 5}, ""},
+		{`{"type":"recover","epoch":"e"}`, nil, malformed},
+		{`{"type":"recover","since":3}`, nil, malformed},
+		{`{"type":"recover","epoch":"e","since":-1}`, nil, malformed},
+		{`{"type":"recover","epoch":"e","since":3,"to":"5"}`, nil, malformed},
+		{`{"type":"recover","epoch":"e","since":3,"to":-5}`, nil, malformed},
+		{`{"type":"watch","user":"bob"}`, signal.Watch{User: "bob"}, ""},
+		{`{"type":"watch","user":""}`, nil, malformed},
+		{`{"type":"unwatch","user":"bob"}`, signal.Unwatch{User: "bob"}, ""},
+		{`{"type":"unwatch"}`, nil, malformed},
 		{`{"type":"ice"}`, signal.QueryICE{}, ""},
 		{`{"type":"ping"}`, nil, `{"type":"pong"}`},
 		{`{"type":"leave"}`, signal.Leave{}, ""},
@@ -120,6 +131,31 @@ func TestHandshakeAsksForArrays(t *testing.T) {
 	}
 }
 
+// A client that recovers says so, and perhaps what it has.
+func TestHandshakeRecovers(t *testing.T) {
+	long := strings.Repeat("e", 65)
+	for name, c := range map[string]struct {
+		query map[string]string
+		since *signal.Since
+		ok    bool
+	}{
+		"at first":     {map[string]string{"recover": "1"}, nil, true},
+		"later":        {map[string]string{"recover": "1", "epoch": "e", "since": "7"}, &signal.Since{Epoch: "e", Seq: 7}, true},
+		"from nothing": {map[string]string{"recover": "1", "epoch": "e", "since": "0"}, &signal.Since{Epoch: "e"}, true},
+		"no epoch":     {map[string]string{"recover": "1", "since": "7"}, nil, false},
+		"long epoch":   {map[string]string{"recover": "1", "epoch": long, "since": "7"}, nil, false},
+		"no number":    {map[string]string{"recover": "1", "epoch": "e", "since": "x"}, nil, false},
+		"below zero":   {map[string]string{"recover": "1", "epoch": "e", "since": "-1"}, nil, false},
+		"not asked":    {map[string]string{"epoch": "e", "since": "7"}, nil, false},
+	} {
+		var hs signal.Handshake
+		err := protocol.Handshake(c.query, &hs)
+		if (err == nil) != c.ok || c.ok && (!hs.Peer.Recovers || !reflect.DeepEqual(hs.Since, c.since)) {
+			t.Errorf("%s: %+v, %v", name, hs, err)
+		}
+	}
+}
+
 // What the service puts into one frame fits, however it has to be written.
 func TestSizeOfArrays(t *testing.T) {
 	const most = signal.MaxNumber
@@ -130,6 +166,7 @@ func TestSizeOfArrays(t *testing.T) {
 		"ack":      signal.Ack{Number: most},
 		"error":    signal.Ack{Number: most, Code: lane.CodeWrongToken},
 		"stored":   signal.Stored{Number: most},
+		"void":     signal.Void{Epoch: strings.Repeat("e", 16), Seq: most, Last: most},
 	} {
 		size := len(protocol.Encode(signal.Batch{e, e})[0])
 		if room := signal.Room(e, e); size > room || size < room/8 {
@@ -143,9 +180,14 @@ func TestEncode(t *testing.T) {
 		event signal.Event
 		want  string
 	}{
-		{signal.Opened{Connection: "id="}, `{"type":"open","connection":"id=","protocol":"owt.signal.v1","idle":600,"maxPayload":131072,"maxInFlight":128,"maxBatch":32}`},
+		{signal.Opened{Connection: "id="}, `{"type":"open","connection":"id=","protocol":"owt.signal.v1","idle":600,"maxPayload":131072,"maxInFlight":128,"maxBatch":32,"maxWatched":64}`},
 		{signal.Admitted{}, ""},
 		{signal.Welcome{User: "用户1", Epoch: "e", Seq: 3}, `{"type":"welcome","user":"用户1","epoch":"e","seq":3}`},
+		{signal.Welcome{User: "a", Epoch: "e", Recovery: signal.Recovery{For: time.Minute, From: 1}}, `{"type":"welcome","user":"a","epoch":"e","seq":0,"recover":60}`},
+		{signal.Welcome{User: "a", Epoch: "e", Seq: 7, Recovery: signal.Recovery{For: time.Minute, Asked: true, Whole: true, From: 5}}, `{"type":"welcome","user":"a","epoch":"e","seq":7,"recover":60,"recovered":true,"from":5}`},
+		{signal.Void{Epoch: "e", Seq: 1, Last: 2}, `{"type":"void","epoch":"e","seq":1,"last":2}`},
+		{signal.Lost{Epoch: "e", Seq: 1, Last: 2}, `{"type":"lost","epoch":"e","seq":1,"last":2}`},
+		{signal.Replayed{Epoch: "e", Seq: 3}, `{"type":"replayed","epoch":"e","seq":3}`},
 		{signal.Welcome{User: "a", Epoch: "e", Session: "s"}, `{"type":"welcome","user":"a","epoch":"e","seq":0,"session":"s","resumed":false}`},
 		{signal.Welcome{User: "a", Epoch: "e", Session: "s", Resumed: true}, `{"type":"welcome","user":"a","epoch":"e","seq":0,"session":"s","resumed":true}`},
 		{
@@ -164,6 +206,9 @@ func TestEncode(t *testing.T) {
 		{signal.Closing{Code: lane.CodeWrongToken}, `{"type":"error","code":2121,"message":"wrong user name or token","closing":true}`},
 		{signal.ConnectionRefused{Number: 0, Code: lane.CodeWrongToken}, `{"type":"error","code":2121,"message":"wrong user name or token","closing":true}`},
 		{signal.Presence{User: "bob", Online: true}, `{"type":"presence","user":"bob","online":true}`},
+		{signal.Presence{User: "bob", Watched: true, At: 7}, `{"type":"presence","user":"bob","online":false,"watched":true,"at":7}`},
+		{signal.Unwatched{User: "bob"}, `{"type":"presence","user":"bob","watched":false}`},
+		{signal.RequestFailed{Code: lane.CodeBusy, User: "bob"}, `{"type":"error","code":2102,"message":"server busy","user":"bob"}`},
 		{signal.RequestFailed{Code: lane.CodeUnknownUser}, `{"type":"error","code":2120,"message":"not authenticated"}`},
 		{signal.Ping{}, `{"type":"ping"}`},
 		{signal.Batch{signal.Ack{Number: 1}, signal.Stored{Number: 2}}, `[{"type":"ack","id":1},{"type":"stored","id":2}]`},

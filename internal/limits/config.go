@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/secret"
 	"github.com/owt-signal/owt-signal/internal/setting"
+	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
@@ -28,6 +30,9 @@ type Config struct {
 	Rate lane.Rate
 	// AuthenticateWithin is how long a connection may be nobody's.
 	AuthenticateWithin time.Duration
+	// RecoverFor is for how long what is posted to clients that recover is kept; zero:
+	// nothing is.
+	RecoverFor time.Duration
 	// Origins are the pages that browsers may connect from, as browsers write
 	// them, and with * for one label at the beginning; nil: any.
 	Origins []string
@@ -43,7 +48,9 @@ type Config struct {
 }
 
 // NewConfig is the limits before anything is set.
-func NewConfig() Config { return Config{AuthenticateWithin: DefaultAuthenticateWithin} }
+func NewConfig() Config {
+	return Config{AuthenticateWithin: DefaultAuthenticateWithin, RecoverFor: signal.DefaultRecoverFor}
+}
 
 // Settings returns all parameters there are.
 func (c *Config) Settings() []setting.Setting {
@@ -54,6 +61,8 @@ func (c *Config) Settings() []setting.Setting {
 			setting.Number(&c.Rate.Burst, 1, MaxBurst)),
 		setting.New("AUTHENTICATE_WITHIN", "authenticate-within", "`time` after which a connection that has not authenticated is ended (default 1m0s)",
 			setting.Duration(&c.AuthenticateWithin, MinAuthenticateWithin, MaxAuthenticateWithin)),
+		setting.New("RECOVER_FOR", "recover-for", "`seconds` for which what is sent to a client that recovers is kept, in case its link was lost; 0: nothing is kept (default 120)",
+			setting.Parsed(&c.RecoverFor, recoverFor)),
 		setting.New("ALLOWED_ORIGINS", "origins", "`list` of the origins, such as https://example.com or https://*.example.com, whose pages may connect; whoever is no browser says none, and may (default any)",
 			setting.Parsed(&c.Origins, origins)),
 		setting.New("PING_RATE", "", "", setting.Number(&c.PingRate, 1, MaxPingRate)),
@@ -86,6 +95,15 @@ func (c *Config) setLogKey(key string) error {
 	}
 	c.LogKey = key
 	return nil
+}
+
+// recoverFor reads for how long history is kept.
+func recoverFor(v string) (time.Duration, error) {
+	n, err := strconv.Atoi(v)
+	if d := time.Duration(n) * time.Second; err == nil && (n == 0 || signal.MinRecoverFor <= d && d <= signal.MaxRecoverFor) {
+		return d, nil
+	}
+	return 0, fmt.Errorf("%q is not 0 or a whole number of seconds from %.0f to %.0f", v, signal.MinRecoverFor.Seconds(), signal.MaxRecoverFor.Seconds())
 }
 
 // readLogKey reads LogKey from a file.

@@ -17,7 +17,7 @@ func TestEnvironment(t *testing.T) {
 	read := func(env map[string]string) (limits.Config, error) {
 		return limits.FromEnvironment(func(name string) string { return env[name] })
 	}
-	if c, err := read(nil); err != nil || c.Rate.Limited() || c.AuthenticateWithin != time.Minute || c.Origins != nil || c.LogKey != "" {
+	if c, err := read(nil); err != nil || c.Rate.Limited() || c.AuthenticateWithin != time.Minute || c.RecoverFor != 2*time.Minute || c.Origins != nil || c.LogKey != "" {
 		t.Errorf("nothing set: %+v, %v", c, err)
 	}
 	c, err := read(map[string]string{
@@ -34,6 +34,7 @@ func TestEnvironment(t *testing.T) {
 			"1": true, strconv.Itoa(limits.MaxBurst): true, strconv.Itoa(limits.MaxBurst + 1): false, "0": false,
 		},
 		"AUTHENTICATE_WITHIN": {"1s": true, "1h": true, "999ms": false, "1h1s": false, "60": false},
+		"RECOVER_FOR":         {"0": true, "30": true, "3600": true, "29": false, "1": false, "-1": false, "3601": false, "2m": false},
 		"LOG_USER_KEY_ARN":    {"arn:aws:ssm:eu-west-1:123456789012:parameter/k": true, "arn:aws:s3:::k": false},
 		"ALLOWED_ORIGINS": {
 			"https://a.example": true, "app://local": true, "a.example": false, "https://a.example/": false, "https://a.example/x": false,

@@ -97,6 +97,7 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 	}
 	from, resumed, err := s.startLane(ctx, c, user, in)
 	from.TAT = max(from.TAT, claimed.TAT)
+	recovery := s.recovery(c.Peer, in.Since, claimed)
 	v := s.invocation(c)
 	var opened lane.Move
 	if err == nil {
@@ -113,7 +114,7 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 		}
 		s.supersede(ctx, superseded...)
 		if in.Handshake && v.conn.User == user { // perhaps by this invocation, if the answer was lost
-			return reply(Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed, s.iceFor(user)})
+			return reply(Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed, recovery, s.iceFor(user)})
 		}
 		return s.authenticateAgain(ctx, v.conn, in)
 	case errors.Is(err, errRevoked): // refused by a repeated invocation
@@ -127,13 +128,18 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 	s.Log.InfoContext(ctx, "authenticated", "connection", c.ID, "user", user)
 	return Reply{
 		Seen:   true,
-		Events: []Event{Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed, s.iceFor(user)}},
+		Events: []Event{Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed, recovery, s.iceFor(user)}},
 		After: v.after(func(ctx context.Context) {
+			if claimed.Owed {
+				s.changed(ctx, user)
+			}
 			left := s.tellSuperseded(ctx, superseded)
+			replayed := v.replayBeside(ctx, recovery, claimed)
 			for _, f := range opened.Repeated {
 				s.postToSender(ctx, v.conn, v.ack(f, from.Answer(f)))
 			}
 			v.drain(ctx, opened.Run)
+			replayed()
 			s.closeSuperseded(ctx, left)
 		}),
 	}
@@ -143,7 +149,7 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 // that from the moment the claim commits the name has one owner, even if this
 // invocation gets no further; and is returned, to be told.
 func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed Claimed, superseded []Peer, err error) {
-	claim := Claim{User: id.User, Peer: c.Peer, At: c.Since, Until: c.Expires, Epoch: s.randomID()}
+	claim := Claim{User: id.User, Peer: c.Peer, At: c.Since, Until: c.Expires, Epoch: s.randomID(), Now: s.Clock.Now()}
 	if id.Expires != 0 {
 		claim.Until = id.Expires
 	}
@@ -225,6 +231,6 @@ func (s *Service) authenticateAgain(ctx context.Context, c Connection, in Authen
 	case again.Code == lane.OK:
 		return reply(Welcome{Number: in.Number, User: c.User})
 	default:
-		return reply(RequestFailed{again.Code})
+		return reply(RequestFailed{Code: again.Code})
 	}
 }

@@ -28,6 +28,7 @@ type Handshake struct {
 	UserAgent   string     // the header: what the client's program says that it is
 	Start       lane.Start // where its numbers begin, if it authenticates now
 	Session     *Session
+	Since       *Since          // what it has, if it recovers; nil: it does not say
 	Lobby       *LobbyHandshake // nil: the client has not been in one
 	// At is since when the connection is, by API Gateway's clock, which is the same
 	// for all of an API's connections; zero: by the clock of this machine.
@@ -58,6 +59,9 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	case !accepted:
 		return func(ctx context.Context) { s.rejectVersion(ctx, h) }, nil
 	}
+	if s.RecoverFor == 0 {
+		h.Peer.Recovers, h.Since = false, nil
+	}
 	if h.At == 0 {
 		h.At = s.Clock.Now()
 	}
@@ -82,7 +86,9 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	if h.Lobby != nil && !follows {
 		return nil, nil // [Service.upgrade] does
 	}
-	return func(ctx context.Context) { s.afterConnect(ctx, h, accepted) }, nil
+	return func(ctx context.Context) {
+		s.announcingIn(ctx, nil, func(ctx context.Context) { s.afterConnect(ctx, h, accepted) })
+	}, nil
 }
 
 // afterConnect sends the first frames on a connection whose socket is just
@@ -106,7 +112,7 @@ func (s *Service) afterConnect(ctx context.Context, h Handshake, accepted bool) 
 	}
 	r := s.authenticate(ctx, h.Peer, Authenticate{
 		Number: NoNumber, Token: *h.Token, Malformed: h.Malformed, Handshake: true, Joins: h.JoinsLate, AwaitsJoin: h.JoinsLate && !h.Unasked,
-		Start: h.Start, Session: h.Session,
+		Start: h.Start, Session: h.Session, Since: h.Since,
 	})
 	for _, e := range r.Events {
 		s.post(ctx, h.Peer, e)

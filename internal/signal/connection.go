@@ -33,6 +33,7 @@ type Peer struct {
 	Endpoint string // of the API it is connected to, as the Pusher knows it
 	Protocol Protocol
 	Batches  bool // its client takes several events in a frame ([Batch])
+	Recovers bool // what is posted to it is kept, for its client to come back
 }
 
 // ConnectionLife is how long the record of a connection is valid: API

@@ -39,13 +39,14 @@ type (
 	// Welcome answers an authentication, under its Number, if it has one. Resumed:
 	// the session continues, and what was answered before is answered alike.
 	Welcome struct {
-		Number  int64
-		User    UserName
-		Epoch   string
-		Seq     int64
-		Session string
-		Resumed bool
-		ICE     ICE
+		Number   int64
+		User     UserName
+		Epoch    string
+		Seq      int64
+		Session  string
+		Resumed  bool
+		Recovery Recovery
+		ICE      ICE
 	}
 	// Ack tells a sender how a numbered frame ended.
 	Ack struct {
@@ -63,6 +64,20 @@ type (
 		Seq     int64
 		Session string
 		Number  int64
+	}
+	// Void tells a receiver that numbers of an epoch, both included, never come, and
+	// that nothing was lost.
+	Void struct {
+		Epoch     string
+		Seq, Last int64
+	}
+	// Lost tells it that they are not kept any more.
+	Lost Void
+	// Replayed ends a replay: all numbers up to Seq were sent again, or are void, or
+	// lost.
+	Replayed struct {
+		Epoch string
+		Seq   int64
 	}
 	// Superseded tells a connection that another one owns the name now. It is
 	// the last thing that its client is told.
@@ -86,19 +101,27 @@ type (
 		Number int64
 		Code   lane.Code
 	}
-	// Presence answers whether a user is online.
+	// Presence answers whether a user is online. Watched: it answers [Watch], or tells
+	// of a change since; At is the number of the state, and rises with each change.
 	Presence struct {
-		User   UserName
-		Online bool
+		User    UserName
+		Online  bool
+		Watched bool
+		At      int64
 	}
+	// Unwatched answers [Unwatch].
+	Unwatched struct{ User UserName }
 	// ICEAnswer answers [QueryICE], or, under its Number, a frame that asks for ICE
 	// servers.
 	ICEAnswer struct {
 		Number int64 // or NoNumber
 		ICE    ICE
 	}
-	// RequestFailed answers what has no number.
-	RequestFailed struct{ Code lane.Code }
+	// RequestFailed answers what has no number; User is whom it was about, if anybody.
+	RequestFailed struct {
+		Code lane.Code
+		User UserName
+	}
 	// LobbyOpened is the first thing that a client is told that begins by long
 	// polling.
 	LobbyOpened struct{ Lobby LobbyID }
@@ -120,12 +143,16 @@ func (Welcome) event()              {}
 func (Ack) event()                  {}
 func (Stored) event()               {}
 func (Delivery) event()             {}
+func (Void) event()                 {}
+func (Lost) event()                 {}
+func (Replayed) event()             {}
 func (Superseded) event()           {}
 func (Closing) event()              {}
 func (ConnectionRefused) event()    {}
 func (Ended) event()                {}
 func (AuthenticationDenied) event() {}
 func (Presence) event()             {}
+func (Unwatched) event()            {}
 func (ICEAnswer) event()            {}
 func (RequestFailed) event()        {}
 func (LobbyOpened) event()          {}
@@ -159,6 +186,7 @@ type (
 		AwaitsJoin bool       // the client is to ask to join before it owns the name
 		Start      lane.Start // where the client's numbers begin
 		Session    *Session   // nil: none
+		Since      *Since     // what the client has, if it recovers; nil: it does not say
 	}
 	// Send is a message for another user, or, with Frame.Code, something that
 	// cannot be understood, and has a number or came among others.
@@ -178,8 +206,17 @@ type (
 	// Sends is several messages of one frame, at most [MaxBatch]. Each has its own
 	// answer.
 	Sends []Send
+	// Recover asks for what was posted since, up to a number; zero: the newest.
+	Recover struct {
+		Since Since
+		To    int64
+	}
 	// Query asks for the presence of a user.
 	Query struct{ User UserName }
+	// Watch has the client told of the presence of a user, now and with each change.
+	Watch struct{ User UserName }
+	// Unwatch ends that.
+	Unwatch struct{ User UserName }
 	// QueryICE asks for ICE servers.
 	QueryICE struct{}
 	// Probe tries whether the connection carries frames, before it takes over from a
@@ -198,12 +235,29 @@ func (Join) input()         {}
 func (Authenticate) input() {}
 func (Send) input()         {}
 func (Sends) input()        {}
+func (Recover) input()      {}
 func (Query) input()        {}
+func (Watch) input()        {}
+func (Unwatch) input()      {}
 func (QueryICE) input()     {}
 func (Probe) input()        {}
 func (Upgrade) input()      {}
 func (Leave) input()        {}
 func (Unreadable) input()   {}
+
+// About returns whose presence an input is about; empty: nobody's.
+func About(in Input) UserName {
+	switch in := in.(type) {
+	case Query:
+		return in.User
+	case Watch:
+		return in.User
+	case Unwatch:
+		return in.User
+	default:
+		return ""
+	}
+}
 
 // start returns where the numbers begin of a client that authenticates so: an
 // event that is numbered is the first itself.

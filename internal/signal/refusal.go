@@ -30,7 +30,9 @@ func (s *Service) Expel(ctx context.Context, user UserName, refuse time.Duration
 		return false, until, fmt.Errorf("get owner: %w", err)
 	}
 	s.Log.InfoContext(ctx, "expelled", "connection", owner.ID, "user", user)
-	s.revoke(ctx, Connection{Peer: owner, User: user, Lane: lane.New()}, closing(lane.CodeWrongToken), lane.CodeWrongToken, lane.CodeWrongToken)
+	s.announcingIn(ctx, nil, func(ctx context.Context) {
+		s.revoke(ctx, Connection{Peer: owner, User: user, Lane: lane.New()}, closing(lane.CodeWrongToken), lane.CodeWrongToken, lane.CodeWrongToken)
+	})
 	if now, err := s.owner(ctx, user); err == nil && now.ID == owner.ID {
 		return true, until, fmt.Errorf("end connection %s: it is still online", owner.ID)
 	}

@@ -54,6 +54,8 @@ type stream struct {
 	routed   int             // how many of them may go by it
 	routedAt lane.Instant    // since when
 	tries    int             // how often the next frame was routed to a connection that was gone
+	keeping  []*keeping      // what was posted, and is not known to be kept
+	voids    []Event         // numbers that were not posted, of which the receiver is to be told
 }
 
 // frame returns the next frame, and its place in the run.
@@ -76,21 +78,25 @@ func (st *stream) ended(n int, code lane.Code) {
 }
 
 // event returns what goes into the next post, and of how many frames that is: of
-// one, or of several where the receiver's client takes that.
+// one, or, where the receiver's client takes that, of several, with voids before them.
 func (st *stream) event(from Connection) (Event, int) {
 	i, f := st.frame()
-	first := st.delivery(f, 0, from)
-	if !st.route.Peer.Batches || st.routed == 1 {
+	first, voids := st.delivery(f, 0, from), len(st.voids)
+	if !st.route.Peer.Batches || st.routed == 1 && voids == 0 {
 		return first, 1
 	}
-	events := []Event{first}
+	events := append(slices.Clone(st.voids), first)
 	for _, f := range st.run[i+1:] {
-		if len(events) < st.routed && st.has(f) {
-			events = append(events, st.delivery(f, len(events), from))
+		if n := len(events) - voids; n < st.routed && st.has(f) {
+			events = append(events, st.delivery(f, n, from))
 		}
 	}
 	n := together(events)
-	return batch(events[:n]), n
+	if n <= voids {
+		return first, 1
+	}
+	st.voids = nil
+	return batch(events[:n]), n - voids
 }
 
 // delivery returns a frame as it is delivered, so many after the next.
@@ -167,11 +173,15 @@ func (s *Service) postUnnumbered(ctx context.Context, from Connection, f lane.Fr
 // postStream posts the frames of a stream for as long as a post may start under a
 // lease of that time. Numbers that were reserved and are not posted are gaps in the
 // receiver's: those of frames that are not accepted, and what is left of a route if
-// its connection is found gone, or if it is too old. A receiver need not wait for
-// any number for longer than [lane.PostStartWithin] and [lane.PostWithin] together.
+// its connection is found gone, or if it is too old; one that recovers is told of
+// them. A receiver need not wait for any number for longer than [lane.PostStartWithin]
+// and [lane.PostWithin] together. What was posted to one that recovers is kept before
+// postStream returns.
 func (s *Service) postStream(ctx context.Context, from Connection, st *stream, leasedAt lane.Instant) {
+	defer st.kept()
 	for st.left > 0 {
 		if st.routed == 0 || !s.mayStart(st.routedAt) {
+			st.abandon(st.route.Seq, st.routed)
 			if err := s.routeStream(ctx, st); err != nil {
 				st.ended(st.left, codeOf(err))
 				return
@@ -180,21 +190,34 @@ func (s *Service) postStream(ctx context.Context, from Connection, st *stream, l
 		if !s.mayStart(leasedAt) {
 			return
 		}
-		to := st.route.Peer
+		to, voids := st.route.Peer, st.voids
+		seq := st.route.Seq
 		e, n := st.event(from)
 		st.route.Seq, st.routed = st.route.Seq+int64(n), st.routed-n
 		err := s.Pusher.Post(ctx, to, e)
+		if err != nil {
+			st.voids = voids
+		}
 		switch {
 		case errors.Is(err, ErrGone):
 			s.endGone(ctx, st.to, to.ID)
+			st.abandon(seq, n+st.routed)
 			st.routed = 0
 			if st.tries++; st.tries < routeTries {
 				continue
 			}
 		case err != nil:
 			s.Log.WarnContext(ctx, "delivery failed", "user", st.to, "connection", to.ID, "error", err)
+			if codeOf(err) != lane.CodeUnavailable {
+				st.abandon(seq, n)
+			}
+		case to.Recovers && s.RecoverFor > 0:
+			s.keepPost(ctx, st, e)
 		}
 		st.ended(n, codeOf(err))
+		if st.left == 0 && !errors.Is(err, ErrGone) {
+			s.post(ctx, to, st.voids...)
+		}
 	}
 }
 

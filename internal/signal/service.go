@@ -27,13 +27,16 @@ type Service struct {
 	// AuthenticateWithin is how long a connection may last without having
 	// authenticated; zero: as long as it likes.
 	AuthenticateWithin time.Duration
-	Refusals           RefusalStore // nil: nobody is refused
-	Backends           BackendStore // nil: there are none, and nothing that they ask for may be called
-	PlaceStore         PlaceStore   // nil: any number of invocations may linger
-	Places             int          // how many may
-	PingRate           int          // connections that keepalive visits per second; zero: [PingRate]
-	Random             func([]byte) // fills a slice with unpredictable bytes
-	Meter              Meter        // nil: nothing is counted
+	// RecoverFor is for how long what is posted to a client that recovers is kept, at
+	// least [MinRecoverFor]; zero: nothing is.
+	RecoverFor time.Duration
+	Refusals   RefusalStore // nil: nobody is refused
+	Backends   BackendStore // nil: there are none, and nothing that they ask for may be called
+	PlaceStore PlaceStore   // nil: any number of invocations may linger
+	Places     int          // how many may
+	PingRate   int          // connections that keepalive visits per second; zero: [PingRate]
+	Random     func([]byte) // fills a slice with unpredictable bytes
+	Meter      Meter        // nil: nothing is counted
 	// Beside begins f beside its caller, and returns what waits until it is done;
 	// nil: in a goroutine.
 	Beside func(f func()) (wait func())
@@ -128,7 +131,9 @@ func (r Reply) and(o Reply) Reply {
 // Receive does what a client asks. It never fails: what goes wrong becomes
 // part of the answer. The peer's protocol may be a guess by the frame's form.
 func (s *Service) Receive(ctx context.Context, p Peer, in Input) Reply {
+	ctx, changes := announcing(ctx)
 	r := s.receive(ctx, p, in)
+	r.After = s.announced(changes, r.After)
 	r.Events = r.to.batched(r.Events)
 	for _, e := range r.Events {
 		s.countAnswer(e)
@@ -148,8 +153,14 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 		return s.join(ctx, p, in)
 	case Authenticate:
 		return s.authenticate(ctx, p, in)
+	case Recover:
+		return s.recover(ctx, p, in)
 	case Query:
 		return s.query(ctx, p, in)
+	case Watch:
+		return s.watchUser(ctx, p, in.User)
+	case Unwatch:
+		return s.unwatchUser(ctx, p, in.User)
 	case QueryICE:
 		return s.queryICE(ctx, p)
 	case Probe:
@@ -161,7 +172,7 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 	case Unreadable:
 		return s.refuse(ctx, p, "", ConnectionRefused{NoNumber, in.Code}, in.Code).refused()
 	default:
-		return reply(RequestFailed{lane.CodeClient})
+		return reply(RequestFailed{Code: lane.CodeClient})
 	}
 }
 
@@ -198,7 +209,7 @@ func failure(in Input) Event {
 			return ConnectionRefused{in.Number, lane.CodeServer}
 		}
 	}
-	return RequestFailed{lane.CodeServer}
+	return RequestFailed{lane.CodeServer, About(in)}
 }
 
 // randomID returns a name that no two invocations, and no two epochs, share.

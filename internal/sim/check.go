@@ -19,13 +19,15 @@ type checker struct {
 	seqs       map[seqKey]reserved                     // the numbers of the receivers' messages
 	owner      map[signal.UserName]signal.ConnectionID // by the claims that were committed
 	superseded map[signal.ConnectionID]time.Duration   // when another connection claimed its name
+	forgetful  map[signal.UserName]bool                // a client has claimed the name that does not recover
 	processes  []*process
-	calm       bool          // no faults any more
-	faulty     bool          // faults that may silence an ack were possible
-	gentle     bool          // no faults at all but reordering
-	prompt     bool          // no faults but reordering, skew, and an outage of the store; a gap is one, too
-	outage     window        // of the store
-	nudged     time.Duration // when the last messages were sent
+	calm       bool   // no faults any more
+	faulty     bool   // faults that may silence an ack were possible
+	gentle     bool   // no faults at all but reordering
+	prompt     bool   // no faults but reordering, skew, and an outage of the store; a gap is one, too
+	outage     window // of the store
+	watchChecker
+	nudged time.Duration // when the last messages were sent
 }
 
 type orderKey struct {
@@ -59,6 +61,11 @@ func newChecker() checker {
 		seqs:       make(map[seqKey]reserved),
 		owner:      make(map[signal.UserName]signal.ConnectionID),
 		superseded: make(map[signal.ConnectionID]time.Duration),
+		forgetful:  make(map[signal.UserName]bool),
+		watchChecker: watchChecker{
+			states: make(map[state]bool),
+			ends:   make(map[signal.ConnectionID]time.Duration),
+		},
 	}
 }
 
@@ -79,9 +86,15 @@ func (s *Sim) accept(k *socket, e signal.Event) {
 	}
 	for _, e := range batch {
 		s.accepted(k, e)
+		if k.client.inbox != nil && !k.dead {
+			s.recover(k.client, k, e)
+		}
 	}
 	s.after(s.latency(s.faults.Post)/2, func() {
 		for _, e := range batch {
+			if k.dead {
+				return
+			}
 			k.client.receive(k, e)
 		}
 	})
@@ -95,6 +108,8 @@ func (s *Sim) accepted(k *socket, e signal.Event) {
 		if k.client.session == "" {
 			s.acked(k, e)
 		}
+	case signal.Presence:
+		s.told(k, e)
 	case signal.Closing:
 		if e.Code == lane.CodeWrongToken {
 			s.count("ended tokens")
@@ -112,6 +127,10 @@ func (s *Sim) delivered(k *socket, d signal.Delivery) {
 	m := s.messages[id]
 	if m.to != k.client.user || d.From != m.from.client.user {
 		s.violate("address", "%s got message %d of %s for %s, from %s", k.id, id, m.from.id, m.to, d.From)
+	}
+	if place := (seqKey{m.to, d.Epoch, d.Seq}); k.client.inbox != nil && s.seqs[place].by == m {
+		s.count("replayed")
+		return
 	}
 	m.accepted = append(m.accepted, acceptance{k, s.now})
 	if len(m.accepted) > 1 {
@@ -232,6 +251,7 @@ func (s *Sim) moved(c signal.Connection, u signal.Update) {
 const stepTime = time.Second
 
 func (s *Sim) claimed(c signal.Claim) {
+	s.forgetful[c.User] = s.forgetful[c.User] || !c.Peer.Recovers
 	before := s.owner[c.User]
 	if before == c.Peer.ID {
 		return
@@ -268,6 +288,8 @@ func (s *Sim) judge() {
 	}
 	for _, c := range s.clients {
 		s.judgeUser(c)
+		s.judgeRecovery(c)
+		s.judgeWatches(c)
 	}
 }
 

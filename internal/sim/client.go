@@ -34,7 +34,10 @@ type client struct {
 	left   bool       // does not come back
 	queue  []*message // emitted while it was offline
 
-	batches bool // it sends several messages in a frame, and takes several
+	batches bool   // it sends several messages in a frame, and takes several
+	inbox   *inbox // nil: it does not recover
+
+	sights map[signal.UserName]*sight // what it knows of those whom it watches; nil: it watches nobody
 
 	session    string // generationSession: its name
 	resume     signal.ConnectionID
@@ -57,6 +60,7 @@ type socket struct {
 	lobby     *lobby     // nil: it has not been in one
 	frame     []*message // emitted on it at this time, and not sent yet
 	leaving   leaving
+	dead      bool // its link is, without anybody's knowledge
 }
 
 // message is one that a client sent.
@@ -90,6 +94,12 @@ func (s *Sim) newClient(user signal.UserName, kind generation) *client {
 	}
 	if s.batches && (kind == generationJSON || kind == generationSession) {
 		c.batches = s.chance(0.7)
+	}
+	if s.recovers && (kind == generationJSON || kind == generationSession) && s.chance(0.8) {
+		c.inbox = newInbox()
+	}
+	if s.watches {
+		c.sights = make(map[signal.UserName]*sight)
 	}
 	s.clients = append(s.clients, c)
 	return c
@@ -127,6 +137,9 @@ func (c *client) connect() {
 // handshake is what a client says when it connects.
 func (c *client) handshake(token *string) signal.Handshake {
 	h := signal.Handshake{Peer: signal.Peer{ID: c.socket.id, Protocol: c.socket.protocol, Batches: c.batches}, Token: token}
+	if c.inbox != nil {
+		h.Peer.Recovers, h.Since = true, c.inbox.given()
+	}
 	switch c.kind {
 	case generationJSON:
 		h.Start = lane.StartAfter(0)
@@ -324,11 +337,16 @@ func (c *client) receive(k *socket, e signal.Event) {
 		c.sim.probed(k)
 	case signal.Welcome:
 		if c.socket == k {
+			if !c.ready {
+				c.sim.watchAll(c)
+			}
 			c.ready, c.resume = true, k.id
 			for _, m := range c.unanswered {
 				c.emit(m)
 			}
 		}
+	case signal.Presence:
+		c.sees(k, e)
 	case signal.Ack:
 		if c.session != "" && c.socket == k { // if not, it asks again where it goes on
 			c.sim.acked(k, e)

@@ -39,6 +39,14 @@ const (
 	Curtailed  Mutation = "curtailed"   // of several messages in a post the last is lost
 	Credulous  Mutation = "credulous"   // whatever comes under a finished number passes for what it was
 	Hurried    Mutation = "hurried"     // leaving does not wait for what was sent before
+	Careless   Mutation = "careless"    // a post counts as kept before that is written
+	Brief      Mutation = "brief"       // a replay leaves something out
+	Hopeless   Mutation = "hopeless"    // a number that is missing is void at once
+	Mixing     Mutation = "mixing"      // one receiver's history is another's
+	Mute       Mutation = "mute"        // nobody is told of who comes and goes
+	Hopeful    Mutation = "hopeful"     // a change counts as told before it is
+	Hindsight  Mutation = "hindsight"   // who begins to watch is told what was before
+	Haunted    Mutation = "haunted"     // connections that have ended are told, too
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
@@ -62,7 +70,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier, Credulous:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier, Credulous, Careless, Hopeless, Mixing, Mute, Hopeful, Hindsight, Haunted:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -77,6 +85,8 @@ func (m Mutation) pusher(p signal.Pusher) signal.Pusher {
 		return eager{p}
 	case Curtailed:
 		return curtailed{p}
+	case Brief:
+		return brief{p}
 	default:
 		return p
 	}
@@ -187,12 +197,14 @@ func (s mutatedStore) End(ctx context.Context, id signal.ConnectionID, now lane.
 	return c, err
 }
 
-// Release does nothing, if names cling.
-func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
+// Release does nothing, if names cling, and owes nobody anything, if the store is mute.
+func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (signal.Released, error) {
 	if s.mutation == Clinging {
-		return false, nil
+		return signal.Released{}, nil
 	}
-	return s.Store.Release(ctx, user, id, tat)
+	r, err := s.Store.Release(ctx, user, id, tat)
+	r.Owed = r.Owed && s.mutation != Mute
+	return r, err
 }
 
 // Route reserves too little, if it is too few.

@@ -35,10 +35,19 @@ func (s *Sim) scenario() time.Duration {
 		end = max(end, at+time.Second)
 		s.disturb(at)
 	}
+	if s.watches {
+		end = max(end, s.drawWatches(names))
+	}
 	for i := 0; s.reuses && i < users; i++ {
 		at := 200*time.Millisecond + s.upTo(3*time.Second)
 		end = max(end, at+time.Second)
 		s.after(at, func() { s.reuse(s.clients[i], names[s.rng.IntN(users)]) })
+	}
+	if s.recovers {
+		at, c := 200*time.Millisecond+s.upTo(3*time.Second), s.clients[s.rng.IntN(users)]
+		end = max(end, at+7*time.Second)
+		s.after(at, func() { s.loseLink(c) })
+		s.after(at-s.upTo(30*time.Millisecond), func() { s.burst(s.clients[s.rng.IntN(users)], c.user) })
 	}
 	if s.leaves {
 		at, i := 200*time.Millisecond+s.upTo(3*time.Second), s.rng.IntN(users)

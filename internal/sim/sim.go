@@ -37,7 +37,9 @@ type Sim struct {
 	repeats  bool // clients say things twice
 	lobbies  bool // clients may begin by long polling
 	leaves   bool // a client sends and leaves at once
+	watches  bool // clients watch each other
 	reuses   bool // clients give a number to another message, too
+	recovers bool // clients may recover
 	batches  bool // JSON clients send and take several messages in a frame
 }
 
@@ -83,6 +85,11 @@ func Run(seed uint64, mutation Mutation, trace func(string)) Report {
 	s.run(end)
 	s.calmDown()
 	s.run(end + quiet)
+	if s.watches {
+		s.keepalive()
+		end += quiet
+		s.run(end + quiet)
+	}
 	s.nudge()
 	s.run(end + 2*quiet)
 	s.judge()
@@ -111,10 +118,18 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	s.leaves = seed >= FirstWithLeaving && seed%4 == 3
 	s.reuses = seed >= FirstWithReuse && seed%2 == 0
 	s.lobbies = seed >= FirstWithLobbies && seed&2 != 0
+	s.recovers = seed >= FirstWithRecovery && seed%3 != 2
+	s.watches = seed >= FirstWithWatches && seed%4 == 1
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},
 		Clock: s.World, Beside: s.beside, Random: s.random, Log: slog.New(slog.DiscardHandler),
+	}
+	if s.recovers {
+		s.service.RecoverFor = signal.DefaultRecoverFor
+	}
+	if s.watches {
+		s.service.Prober = s
 	}
 	return s
 }
@@ -157,7 +172,7 @@ func (s *Sim) endProcesses() {
 
 // message invokes the message function with an input of a client.
 func (s *Sim) message(k *socket, name string, in signal.Input) {
-	if s.chance(s.faults.LoseFrame) {
+	if k.dead || s.chance(s.faults.LoseFrame) {
 		s.count("lost frames")
 		s.tracef("%s is lost", name)
 		s.lost(in, k)

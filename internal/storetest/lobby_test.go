@@ -211,7 +211,7 @@ func (s *suite) lobbiesGo(t *testing.T) {
 			if string(c.ID) == string(l.ID) {
 				t.Errorf("scan hands over %+v", c)
 			}
-		}); err != nil {
+		}, func(signal.UserName) {}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := s.GetLobby(ctx, l.ID, now) // by a clock that is behind

@@ -63,7 +63,7 @@ func (s *suite) ownership(t *testing.T) {
 	if r, err = s.Route(ctx, name, 1, now); err != nil || r.Peer != b || r.Seq != 8 {
 		t.Fatalf("route after that of 5 messages %+v, %v", r, err)
 	}
-	if released, err := s.Release(ctx, name, b.ID, 7); err != nil || !released {
+	if released, err := s.Release(ctx, name, b.ID, 7); err != nil || !released.Owner {
 		t.Fatalf("release: %v, %v", released, err)
 	}
 	if _, err := s.Route(ctx, name, 1, now); !errors.Is(err, signal.ErrOffline) {
@@ -172,13 +172,13 @@ func (s *suite) lateRelease(t *testing.T) {
 	name, a, b := signal.UserName(s.unique()), s.peer(), s.peer()
 	s.claim(t, name, a, now, now.Add(time.Hour))
 	s.claim(t, name, b, now+1, now.Add(time.Hour))
-	if released, err := s.Release(ctx, name, a.ID, 7); err != nil || released {
+	if released, err := s.Release(ctx, name, a.ID, 7); err != nil || released.Owner {
 		t.Fatalf("late release: %v, %v", released, err)
 	}
 	if owner, err := s.Owner(ctx, name, now); err != nil || owner != b {
 		t.Fatalf("owner after a late release %+v, %v", owner, err)
 	}
-	if released, err := s.Release(ctx, signal.UserName(s.unique()), a.ID, 7); err != nil || released {
+	if released, err := s.Release(ctx, signal.UserName(s.unique()), a.ID, 7); err != nil || released.Owner {
 		t.Fatalf("release of a name nobody has: %v, %v", released, err)
 	}
 }

@@ -120,6 +120,7 @@ var refused = map[string][]string{
 	"MessageBurst":       {"0", "100001", "1.5", "1e3", ""},
 	"MessageConcurrency": {"-2", "1000001", "x", ""},
 	"PingRate":           {"0", "10001", "1.5", "-1", ""},
+	"RecoverFor":         {"1", "29", "3601", "-1", "", "2m", "030"},
 	"AuthenticateWithin": {"2h", "0s", "0m", "3601s", "61m", "60", "", "1.5m", "999ms"},
 	"LogUserKeyArn":      {"key", "arn:aws:s3:::bucket/key"},
 	"LogLevel":           {"debug", "TRACE", ""},
@@ -154,6 +155,7 @@ var extremes = map[string][]string{
 	"MessageBurst":       {"1", "100000"},
 	"MessageConcurrency": {"-1", "0", "1000000", "1e3"},
 	"PingRate":           {"1", "10000"},
+	"RecoverFor":         {"0", "30", "99", "100", "999", "1000", "2999", "3599", "3600"},
 	"AuthenticateWithin": {"1s", "999s", "3599s", "3600s", "1m", "60m", "1h"},
 	"LogUserKeyArn":      {secretARN, parameterARN},
 	"Revision":           {"0", "-", strings.Repeat("z", 32)},
@@ -222,7 +224,7 @@ var (
 	everythingWithJWT = deployment{
 		"AcceptedVersions": "5.x; Android: required, >=4.3 <5", "AuthMode": "jwt", "Anonymous": "allow", "TokenSources": "event,header", "JwtIssuer": "https://issuer.example/",
 		"JwtSecretArn": parameterARN, "JwtAudience": "a, b", "JwtAlgorithms": "HS256,HS384", "JwtClaim": "email", "JwtSkew": "5m", "JwtOutlive": "true",
-		"AllowedOrigins": "https://a.example", "IceServers": "stun:a, turn:a", "TurnSecretArn": secretARN, "TurnLifetime": "1m", "MessageRate": "0", "MessageBurst": "1", "PingRate": "1", "AuthenticateWithin": "1h",
+		"AllowedOrigins": "https://a.example", "IceServers": "stun:a, turn:a", "TurnSecretArn": secretARN, "TurnLifetime": "1m", "MessageRate": "0", "MessageBurst": "1", "PingRate": "1", "AuthenticateWithin": "1h", "RecoverFor": "0",
 		"LogUserKeyArn": secretARN, "SecretKeyArn": keyARN, "LogLevel": "DEBUG", "Revision": "2",
 	}
 	everythingWithLambda = deployment{

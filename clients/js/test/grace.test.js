@@ -17,7 +17,7 @@ beforeEach(() => {
 
 /** What is to be sent after a reconnect: to whom, one after the other. */
 function back(...to) {
-  for (const user of to) outbox.add(user, 'x').catch(() => {});
+  for (const user of to) outbox.add(user, '1').answered.catch(() => {});
   const grace = new Grace({
     clock, ms: MS, receivers: outbox.receivers, changed: () => outbox.resume(),
     presence: async (user) => {
@@ -56,7 +56,7 @@ it('another failure is no sign that a receiver is away', async () => {
 it('to others messages go as ever', async () => {
   online.add('bob');
   back('bob');
-  outbox.add('eve', 'x').catch(() => {});
+  outbox.add('eve', '1').answered.catch(() => {});
   await saw(1, 2);
 });
 

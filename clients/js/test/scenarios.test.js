@@ -105,7 +105,7 @@ class Stage {
       assert.equal(this.sockets.all.length, ++this.seen, 'connections');
       const { query, protocols } = this.sockets.last;
       const token = Buffer.from(protocols[1].slice('owt.token.'.length), 'base64url').toString();
-      const got = { resume: '', ...query, token };
+      const got = { resume: '', recover: '', epoch: '', since: '', ...query, token };
       assert.equal(got.session, this.sockets.all[0].query.session);
       for (const [name, want] of Object.entries(dials)) assert.equal(got[name], want, name);
     }

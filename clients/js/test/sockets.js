@@ -51,9 +51,9 @@ export class Sockets {
       }
 
       /** The server greets and lets the client in. */
-      welcome({ user = 'alice', epoch = 'e', seq = 0, resumed = true, ...open } = {}) {
+      welcome({ user = 'alice', epoch = 'e', seq = 0, resumed = true, recover, recovered, from, iceServers, iceExpires, ...open } = {}) {
         this.greet(open);
-        this.say({ type: 'welcome', user, epoch, seq, session: 's', resumed });
+        this.say({ type: 'welcome', user, epoch, seq, session: 's', resumed, recover, recovered, from, iceServers, iceExpires });
       }
 
       /** The connection ends. */

@@ -1,6 +1,7 @@
 import { SignalingChannel } from './client/index.js';
 import { Panel } from './panel.js';
 import { Phone } from './phone.js';
+import { ring, silence } from './ring.js';
 
 /** How often the presence of whom one may call is asked, in ms; and how long typing must pause before it is. */
 const FRESH = 2000;
@@ -16,7 +17,6 @@ const phone = new Phone({ send: (to, message) => channel.send(to, message), medi
 let me; // the name under which one is connected
 const anybody = $('who').textContent;
 let wasLost = false;
-let iceServers = []; // as the last welcome had them
 
 // The connection.
 
@@ -34,6 +34,10 @@ $('you').addEventListener('submit', async (event) => {
   try {
     me = await channel.connect({ url: server, token: name });
     phone.me = me;
+    const link = new URL('/', location.href);
+    link.searchParams.set('call', me);
+    $('share').firstElementChild.textContent = $('share').firstElementChild.href = link.href;
+    $('share').hidden = false;
     if (me !== name) $('who').textContent = `The server calls you ${me}.`;
     $('callee').focus();
   } catch {
@@ -41,11 +45,7 @@ $('you').addEventListener('submit', async (event) => {
   }
 });
 
-channel.onFrame = (frame) => {
-  panel.frame(frame);
-  const welcome = [JSON.parse(frame.text)].flat().find(({ type }) => type === 'welcome');
-  if (welcome) iceServers = welcome.iceServers ?? [];
-};
+channel.onFrame = (frame) => panel.frame(frame);
 channel.onMessage = (from, message) => phone.receive(from, message);
 channel.onGap = () => phone.connection?.resync();
 channel.onStateChange = (state) => {
@@ -53,7 +53,10 @@ channel.onStateChange = (state) => {
   $('state').textContent = said[state];
   $('state').dataset.state = state;
   $('name').readOnly = state !== 'disconnected';
-  if (state === 'disconnected') $('who').textContent = anybody;
+  if (state === 'disconnected') {
+    $('who').textContent = anybody;
+    $('share').hidden = true;
+  }
   $('connect').disabled = false;
   $('connect').textContent = { disconnected: 'Connect', connecting: 'Cancel' }[state] ?? 'Disconnect';
   if (state === 'reconnecting') {
@@ -66,7 +69,7 @@ channel.onStateChange = (state) => {
   controls();
   look(0);
 };
-channel.onServerDisconnected = ({ reason, code }) => {
+channel.onServerDisconnected = async ({ reason, code }) => {
   wasLost = false;
   phone.drop(reason === 'left' ? 'you left' : 'lost');
   if (reason === 'superseded') {
@@ -76,9 +79,20 @@ channel.onServerDisconnected = ({ reason, code }) => {
   } else if (reason === 'refused') {
     notice('bad', `The server refuses this client (${code}).`);
   } else if (reason !== 'left') {
-    notice('bad', 'The server cannot be reached.');
+    notice('bad', await originRefused()
+      ? `The server refuses this page's origin, ${location.origin}: -origins does not name it.`
+      : 'The server cannot be reached.');
   }
 };
+
+/** A browser tells no page why a WebSocket failed; a request with an Origin is refused for the same reason. */
+async function originRefused() {
+  try {
+    return (await fetch('/socket.io/?EIO=4&transport=polling', { method: 'POST' })).status === 403;
+  } catch {
+    return false;
+  }
+}
 
 // Who answers.
 
@@ -100,7 +114,8 @@ function look(ms) {
 
 function show(name, online) {
   let text = name === me ? 'That is you.' : `${name} is ${online ? 'online' : 'offline'}.`;
-  if (channel.state !== 'connected') text = 'Connect first.';
+  if (channel.state === 'reconnecting') text = 'Reconnecting…';
+  else if (channel.state !== 'connected') text = 'Connect first.';
   else if (!name) text = 'Whose name? You will see whether they are there.';
   else if (online === undefined) text = `Asking for ${name}…`;
   const output = $('presence');
@@ -163,7 +178,10 @@ phone.onchange = (state, detail) => {
   $('ringing').hidden = state !== 'ringing';
   if (state === 'ringing') {
     $('ringing').firstElementChild.textContent = `${who} is calling`;
-    notice();
+    ring(`${who} is calling`);
+    if (!typing(focused)) $('answer').focus();
+  } else {
+    silence();
   }
   const phases = {
     idle: 'No call', calling: phone.stream === undefined ? 'Waiting for your camera…' : `Calling ${who}…`,
@@ -177,6 +195,8 @@ phone.onchange = (state, detail) => {
     else $('phase').textContent = text;
     $('remote').srcObject = $('local').srcObject = null;
     $('mute').ariaPressed = $('blind').ariaPressed = 'false';
+    $('hushed').hidden = true;
+    if (document.fullscreenElement) document.exitFullscreen();
   }
   if (phone.stream && $('local').srcObject !== phone.stream) $('local').srcObject = phone.stream;
   $('local').hidden = !(phone.stream?.getVideoTracks().length > 0);
@@ -189,6 +209,16 @@ phone.onchange = (state, detail) => {
     next.focus({ preventScroll: true });
   }
 };
+
+/** Whether keys may be meant for a text: then the focus stays, or they would answer a call. */
+const typing = (element) => element.matches('input') && element.value !== '' && element.id !== 'name' && !element.readOnly;
+
+phone.onhushed = (hushed) => {
+  $('hushed').hidden = !hushed;
+  $('hushed').textContent = hushed ? `${phone.peer}: ${hushed}` : '';
+};
+
+$('full').addEventListener('click', () => (document.fullscreenElement ? document.exitFullscreen() : $('talk').requestFullscreen()));
 
 phone.onpeer = (peer) => {
   const remote = new MediaStream();
@@ -218,9 +248,9 @@ async function media() {
   return null;
 }
 
-/** STUN and TURN servers. Each connection to the server, of 2 hours at most, brings new credentials. */
-async function ice() {
-  return iceServers;
+/** STUN and TURN servers; without them two browsers may still reach each other. */
+function ice() {
+  return channel.iceServers().catch(() => []);
 }
 
 for (const [id, kind] of [['mute', 'Audio'], ['blind', 'Video']]) {
@@ -228,6 +258,8 @@ for (const [id, kind] of [['mute', 'Audio'], ['blind', 'Video']]) {
     const off = $(id).ariaPressed !== 'true';
     $(id).ariaPressed = String(off);
     for (const track of phone.stream?.[`get${kind}Tracks`]() ?? []) track.enabled = !off;
+    const hushed = [$('mute').ariaPressed === 'true' && 'muted', $('blind').ariaPressed === 'true' && 'camera off'];
+    phone.connection?.tell({ hushed: hushed.filter(Boolean).join(', ') });
   });
 }
 
@@ -262,6 +294,7 @@ function controls() {
   $('hangup').disabled = !busy || state === 'ringing';
   $('mute').disabled = !(phone.stream?.getAudioTracks().length > 0);
   $('blind').disabled = !(phone.stream?.getVideoTracks().length > 0);
+  $('full').disabled = state !== 'talking';
   const chatting = phone.connection?.chatting ?? false;
   for (const control of $('say').elements) control.disabled = !chatting;
 }
@@ -269,7 +302,7 @@ function controls() {
 /** Says something that must not be missed, with a button or a link; nothing: takes back what was said. */
 function notice(kind, text = '', { label, act, href } = {}) {
   const box = $('notice').firstElementChild;
-  const [said, link, button] = box.children;
+  const [said, link, button, close] = box.children;
   box.hidden = !kind;
   box.dataset.kind = kind;
   said.textContent = text;
@@ -277,6 +310,7 @@ function notice(kind, text = '', { label, act, href } = {}) {
   link.href = href ?? '';
   button.hidden = !act;
   button.onclick = act ?? null;
+  close.onclick = () => notice();
   link.textContent = button.textContent = label ?? '';
 }
 

@@ -129,7 +129,11 @@ function cell(text) {
   return td;
 }
 
-const time = () => new Date().toISOString().slice(14, 23);
+/** The time of day here, with ms. */
+function time() {
+  const now = new Date();
+  return `${now.toTimeString().slice(0, 8)}.${String(now.getMilliseconds()).padStart(3, '0')}`;
+}
 
 /** What the phone's message is about. */
 function inner(data) {

@@ -1,5 +1,7 @@
 /** How long two browsers may take to reach each other before they try anew, in ms. */
 const PATIENCE = 4000;
+/** How long what was said last has until the connection is closed, in ms. */
+const FAREWELL = 500;
 
 /**
  * A connection to another browser: media and a data channel, negotiated as in "Perfect negotiation" of the W3C's WebRTC
@@ -15,12 +17,15 @@ export class Peer {
   ontrack = () => {};
   onchat = () => {};
   onchatopen = () => {};
+  onsaid = () => {};
 
   #pc;
   #chat;
+  #control; // what the two pages tell each other without the server: JSON
   #send;
   #polite;
   #stream;
+  #told = {};
   #prepared = false;
   #offering = false;
   #settingAnswer = false;
@@ -69,6 +74,9 @@ export class Peer {
     }
     this.#chat = pc.createDataChannel('chat', { negotiated: true, id: 0 });
     this.#chat.onmessage = ({ data }) => this.onchat(data);
+    this.#control = pc.createDataChannel('control', { negotiated: true, id: 1 });
+    this.#control.onmessage = ({ data }) => this.onsaid(JSON.parse(data));
+    this.#control.onopen = () => this.tell({});
     this.#chat.onopen = this.#chat.onclose = () => this.onchatopen(this.chatting);
   }
 
@@ -123,9 +131,17 @@ export class Peer {
     this.#chat.send(text);
   }
 
+  /** Tells the other page something, and once more what it was told before. */
+  tell(news) {
+    this.#told = { ...this.#told, ...news };
+    if (this.#control?.readyState === 'open') this.#control.send(JSON.stringify(this.#told));
+  }
+
+  /** Ends the connection. The other page is told, which the server may not do any more. */
   close() {
+    this.tell({ bye: true });
     clearInterval(this.#watch);
-    this.#pc.close();
-    this.onstate = this.ontrack = this.onchat = this.onchatopen = () => {};
+    this.onstate = this.ontrack = this.onchat = this.onchatopen = this.onsaid = () => {};
+    setTimeout(() => this.#pc.close(), FAREWELL);
   }
 }

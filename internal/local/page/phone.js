@@ -17,6 +17,7 @@ const UNREACHABLE = 2201;
 export class Phone {
   onchange = () => {};
   onpeer = () => {};
+  onhushed = () => {};
 
   state = 'idle';
   peer; // the name of the other side
@@ -130,7 +131,7 @@ export class Phone {
         this.#end(message.busy ? 'busy' : 'declined');
         break;
       case 'bye':
-        this.#end('hung up');
+        this.#end(this.state === 'ringing' ? 'missed' : 'hung up');
         break;
       case 'description':
       case 'candidate':
@@ -169,6 +170,10 @@ export class Phone {
     });
     this.connection = connection;
     this.onpeer(connection);
+    connection.onsaid = ({ bye, hushed }) => {
+      if (bye) this.#end('hung up');
+      else this.onhushed(hushed);
+    };
     connection.onstate = (state) => {
       if (state === 'connected') {
         clearTimeout(this.#timer);

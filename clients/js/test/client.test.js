@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
-import { Code, DEFAULTS, SignalingChannel } from '../index.js';
+import { Code, DEFAULTS, SignalError, SignalingChannel, SignalingClient } from '../index.js';
 import { Clock, settle } from './clock.js';
 import { Sockets } from './sockets.js';
 
 const MINUTE = 60_000;
 const LOGIN = { host: 'https://example.com:8096', token: 'alice' };
-let clock, sockets, channel, told;
+let clock, sockets, client, told;
 
 beforeEach(() => begin());
 
@@ -14,21 +14,24 @@ function begin(options) {
   clock = new Clock();
   sockets = new Sockets();
   told = [];
-  channel = new SignalingChannel({ WebSocket: sockets.WebSocket, clock, random: () => 1, ...options });
-  channel.onMessage = (from, message) => told.push(`${from}: ${message}`);
-  channel.onServerDisconnected = ({ reason, code }) => told.push(`end: ${reason}${code ? ` ${code}` : ''}`);
-  channel.onStateChange = (state) => told.push(state);
-  channel.onGap = ({ first, last }) => told.push(`gap ${first}-${last ?? ''}`);
+  client = new SignalingClient({ WebSocket: sockets.WebSocket, clock, random: () => 1, ...options });
+  client.onMessage = (from, message) => told.push(`${from}: ${message}`);
+  client.onEnd = ({ reason, code }) => told.push(`end: ${reason}${code ? ` ${code}` : ''}`);
+  client.onStateChange = (state) => told.push(state);
+  client.onGap = ({ first, last }) => told.push(`gap ${first}-${last ?? ''}`);
 }
 
-/** How a promise ends: its value, or the code that it is rejected with. */
-const outcome = (promise) => promise.then((value) => value ?? 'ok', (code) => code);
-const send = (to = 'bob', text = 'x') => outcome(channel.send(to, text));
+/** How a promise ends: its value, or the code of the error that it is rejected with. */
+const outcome = (promise) => promise.then((value) => value ?? 'ok', (error) => {
+  assert.ok(error instanceof SignalError && error.message.endsWith(`(${error.code})`), error);
+  return error.code;
+});
+const send = (to = 'bob', text = 'x') => outcome(client.send(to, text));
 const heard = (...expected) => assert.deepEqual(told.splice(0), expected);
 
 /** Connects, and says nothing of it. */
 async function join(more) {
-  const user = channel.connect(LOGIN);
+  const user = client.connect(LOGIN);
   sockets.last.welcome(more);
   await user;
   told.length = 0;
@@ -54,56 +57,56 @@ describe('the address', () => {
     'ws://localhost:8095/prod/?stage=1#x': 'ws://localhost:8095/prod/?stage=1',
   })) {
     it(given, () => {
-      channel.connect({ host: given, token: 'alice' });
+      client.connect({ host: given, token: 'alice' });
       const { url } = sockets.last;
       const { session, ...query } = sockets.last.query;
       assert.match(session, /^[0-9a-f]{32}$/);
-      assert.deepEqual({ ...query, stage: undefined }, { first: '1', batch: '1', stage: undefined });
-      for (const key of ['session', 'first', 'batch']) url.searchParams.delete(key);
+      assert.deepEqual({ ...query, stage: undefined }, { first: '1', batch: '1', recover: '1', stage: undefined });
+      for (const key of ['session', 'first', 'batch', 'recover']) url.searchParams.delete(key);
       assert.equal(url.href, opened);
     });
   }
 
   it('may be called url', () => {
-    channel.connect({ url: 'ws://example.com/prod' });
+    client.connect({ url: 'ws://example.com/prod' });
     assert.equal(sockets.last.url.pathname, '/prod');
   });
 
   it('does not have the token, which goes beside the subprotocol', () => {
     for (const [token, protocol] of [['alice', 'YWxpY2U'], ['>>>???ä', 'Pj4-Pz8_w6Q'], ['x'.repeat(8192), Buffer.alloc(8192, 'x').toString('base64url')]]) {
       begin();
-      channel.connect({ ...LOGIN, token });
+      client.connect({ ...LOGIN, token });
       assert.deepEqual(sockets.last.protocols, ['owt.signal.v1', `owt.token.${protocol}`]);
     }
-    for (const token of [undefined, '']) {
-      begin();
-      channel.connect({ ...LOGIN, token });
-      assert.deepEqual(sockets.last.protocols, ['owt.signal.v1']);
-    }
+    begin();
+    client.connect({ host: LOGIN.host });
+    assert.deepEqual(sockets.last.protocols, ['owt.signal.v1']);
   });
 
   it('that is none is refused', async () => {
     for (const host of [undefined, 'example.com', 'ftp://example.com']) {
-      assert.equal(await outcome(channel.connect({ host })), Code.ILLEGAL_ARGUMENT);
+      assert.equal(await outcome(client.connect({ host })), Code.ILLEGAL_ARGUMENT);
     }
-    assert.equal(channel.state, 'disconnected');
+    assert.equal(client.state, 'disconnected');
   });
 
   it('that the browser refuses is told', async () => {
     sockets.error = new Error('mixed content');
-    assert.equal(await outcome(channel.connect(LOGIN)), Code.ILLEGAL_ARGUMENT);
+    assert.equal(await outcome(client.connect(LOGIN)), Code.ILLEGAL_ARGUMENT);
     heard('connecting', 'disconnected', 'end: refused 2402');
   });
 
   it('is of no use without WebSocket', async () => {
-    channel = new SignalingChannel({ WebSocket: null });
-    assert.equal(await outcome(channel.connect(LOGIN)), Code.NO_WEBSOCKET);
+    client = new SignalingClient({ clock });
+    const user = outcome(client.connect(LOGIN));
+    assert.equal(await user, Code.NO_WEBSOCKET);
+    assert.equal(client.state, 'disconnected');
   });
 });
 
 describe('connect', () => {
   it('resolves with the name', async () => {
-    const user = outcome(channel.connect(LOGIN));
+    const user = outcome(client.connect(LOGIN));
     heard('connecting');
     sockets.last.greet();
     await settle();
@@ -115,12 +118,12 @@ describe('connect', () => {
 
   it('once', async () => {
     await join();
-    assert.equal(await outcome(channel.connect(LOGIN)), Code.INVALID_STATE);
+    assert.equal(await outcome(client.connect(LOGIN)), Code.INVALID_STATE);
   });
 
   it('asks for the token each time, if it is a function', async () => {
     let n = 0;
-    const user = channel.connect({ ...LOGIN, token: async () => `token${++n}` });
+    const user = client.connect({ ...LOGIN, token: async () => `token${++n}` });
     await settle();
     const token = () => Buffer.from(sockets.last.protocols[1].slice('owt.token.'.length), 'base64url').toString();
     assert.equal(token(), 'token1');
@@ -131,18 +134,20 @@ describe('connect', () => {
     assert.equal(token(), 'token2');
   });
 
-  it('tries again where the token cannot be had', async () => {
+  it('tries again where the token cannot be had, if it is told to', async () => {
+    begin({ retryFirst: true });
     let n = 0;
-    const user = outcome(channel.connect({ ...LOGIN, token: () => { if (++n === 1) throw new Error('not yet'); return 'alice'; } }));
+    const user = outcome(client.connect({ ...LOGIN, token: () => { if (++n === 1) throw new Error('not yet'); return 'alice'; } }));
     await clock.pass(DEFAULTS.reconnectFirst);
     sockets.last.welcome();
     assert.equal(await user, 'alice');
   });
 
-  it('tries again when nobody answers, more and more slowly, and not for ever', async () => {
-    const user = outcome(channel.connect(LOGIN));
+  it('tries again when nobody answers, if it is told to, more and more slowly, and not for ever', async () => {
+    begin({ retryFirst: true });
+    const user = outcome(client.connect(LOGIN));
     const times = [];
-    for (let seen = 0; channel.state === 'connecting';) {
+    for (let seen = 0; client.state === 'connecting';) {
       await clock.pass(100);
       if (sockets.all.length === seen) continue;
       seen = sockets.all.length;
@@ -157,17 +162,22 @@ describe('connect', () => {
     assert.equal(clock.pending, 0);
   });
 
-  it('gives up a handshake that hangs', async () => {
-    channel.connect(LOGIN);
+  it('gives up a handshake that hangs, and a token that does not come', async () => {
+    const user = outcome(client.connect(LOGIN));
     sockets.last.greet();
-    await clock.pass(DEFAULTS.connectTimeout + DEFAULTS.reconnectFirst);
+    await clock.pass(DEFAULTS.connectTimeout);
+    assert.equal(await user, Code.UNAVAILABLE);
     assert.equal(sockets.all[0].readyState, 2);
-    assert.equal(sockets.all.length, 2);
+    const other = outcome(client.connect({ ...LOGIN, token: () => new Promise(() => {}) }));
+    await clock.pass(DEFAULTS.connectTimeout);
+    assert.equal(await other, Code.UNAUTHENTICATED);
+    assert.equal(clock.pending, 0);
+    assert.equal(sockets.all.length, 1);
   });
 
   for (const code of [2103, 2120, 2121]) {
     it(`is rejected with ${code}, and that is that`, async () => {
-      const user = outcome(channel.connect(LOGIN));
+      const user = outcome(client.connect(LOGIN));
       sockets.last.greet();
       sockets.last.say({ type: 'error', code, message: 'x', closing: true });
       assert.equal(await user, code);
@@ -176,8 +186,9 @@ describe('connect', () => {
     });
   }
 
-  it('tries again when the server could not say who it is', async () => {
-    const user = outcome(channel.connect(LOGIN));
+  it('tries again when the server could not say who it is, if it is told to', async () => {
+    begin({ retryFirst: true });
+    const user = outcome(client.connect(LOGIN));
     sockets.last.greet();
     sockets.last.say({ type: 'error', code: 2101, message: 'x', closing: true });
     sockets.last.end(1000);
@@ -186,11 +197,77 @@ describe('connect', () => {
     assert.equal(await user, 'alice');
   });
 
+  it('fails at once if the first attempt does, and the next may be better', async () => {
+    const user = outcome(client.connect(LOGIN));
+    sockets.last.end(1006);
+    assert.equal(await user, Code.UNAVAILABLE);
+    heard('connecting', 'disconnected', 'end: unreachable 2101');
+    assert.equal(clock.pending, 0);
+    await join();
+  });
+
+  it('and disconnect at once, and connect again, as React does in its strict mode', async () => {
+    const first = outcome(client.connect(LOGIN));
+    client.disconnect();
+    const second = outcome(client.connect(LOGIN));
+    sockets.last.welcome();
+    assert.deepEqual([await first, await second], [Code.CLOSED, 'alice']);
+    assert.equal(sockets.all[0].readyState, 2);
+    assert.equal(client.state, 'connected');
+  });
+
+  it('is ended by a signal, but not when it is done', async () => {
+    const controller = new AbortController();
+    const user = client.connect({ ...LOGIN, signal: controller.signal });
+    controller.abort(new Error('enough'));
+    await assert.rejects(user, /enough/);
+    heard('connecting', 'disconnected', 'end: left');
+    await assert.rejects(client.connect({ ...LOGIN, signal: controller.signal }), /enough/);
+    const other = new AbortController();
+    const again = client.connect({ ...LOGIN, signal: other.signal });
+    sockets.last.welcome();
+    await again;
+    other.abort();
+    assert.equal(client.state, 'connected');
+  });
+
+  it('tells of each attempt that will follow, and why', async () => {
+    begin({ retryFirst: true });
+    const retries = [];
+    client.onRetry = ({ attempt, delay, reason }) => retries.push([attempt, delay, reason.code]);
+    client.connect(LOGIN);
+    sockets.last.end();
+    await clock.pass(500);
+    sockets.last.greet();
+    sockets.last.say({ type: 'error', code: 2102, message: 'busy', closing: true });
+    sockets.last.end(1000);
+    await clock.pass(1000);
+    sockets.last.welcome();
+    sockets.last.end(1001);
+    assert.deepEqual(retries, [[1, 500, 2101], [2, 1000, 2102], [1, 500, 2101]]);
+  });
+
+  it('is what the name and ready wait for', async () => {
+    assert.equal(await outcome(client.ready), Code.NOT_CONNECTED);
+    client.connect(LOGIN);
+    const ready = outcome(client.ready);
+    assert.equal(client.user, undefined);
+    sockets.last.welcome();
+    assert.deepEqual([await ready, client.user], ['alice', 'alice']);
+    sockets.last.end();
+    const again = outcome(client.ready);
+    assert.equal(client.user, 'alice');
+    await back();
+    assert.equal(await again, 'alice');
+    await client.disconnect();
+    assert.equal(client.user, undefined);
+  });
+
   it('works again after the end', async () => {
     const a = await join();
     a.say({ type: 'superseded' });
     heard('disconnected', 'end: superseded');
-    const user = outcome(channel.connect({ ...LOGIN, token: 'carol' }));
+    const user = outcome(client.connect({ ...LOGIN, token: 'carol' }));
     sockets.last.welcome({ user: 'carol', seq: 9 });
     assert.equal(await user, 'carol');
     assert.equal(sockets.last.query.resume, 'c1');
@@ -200,7 +277,7 @@ describe('connect', () => {
 
 describe('messages', () => {
   it('are sent when there is a connection', async () => {
-    channel.connect(LOGIN);
+    client.connect(LOGIN);
     const sent = send();
     sockets.last.greet();
     assert.deepEqual(sockets.last.saw(), []);
@@ -215,11 +292,55 @@ describe('messages', () => {
     assert.equal(await send(), Code.NOT_CONNECTED);
   });
 
-  it('are rejected with a number, which is all that OWT\'s SDK knows', async () => {
+  it('are rejected with an error', async () => {
     const a = await join();
-    const sent = send();
+    const sent = client.send('bob', 'x');
+    await settle();
+    a.say({ type: 'error', id: 1, code: 2201, message: 'target unreachable' });
+    await assert.rejects(sent, { name: 'SignalError', code: Code.UNREACHABLE, message: 'the receiver is not online (2201)' });
+  });
+
+  it('are rejected with a number by the channel for OWT\'s SDK, which knows nothing else', async () => {
+    client = new SignalingChannel({ WebSocket: sockets.WebSocket, clock });
+    assert.equal(await client.connect({}).catch((code) => code), Code.ILLEGAL_ARGUMENT);
+    const ends = [];
+    client.onServerDisconnected = ({ reason }) => ends.push(reason);
+    const a = await join();
+    const sent = client.send('bob', 'x').catch((code) => code);
+    await settle();
     a.say({ type: 'error', id: 1, code: 2201, message: 'target unreachable' });
     assert.equal(await sent, 2201);
+    assert.equal(await client.presence('').catch((code) => code), Code.ILLEGAL_ARGUMENT);
+    await client.disconnect();
+    assert.deepEqual(ends, ['left']);
+  });
+
+  it('are told to listeners, too', async () => {
+    const seen = [];
+    for (const type of ['message', 'statechange', 'gap', 'end']) client.addEventListener(type, ({ detail }) => seen.push([type, detail]));
+    const a = await join();
+    a.say(message(2));
+    await clock.pass(DEFAULTS.gapWait);
+    a.say({ type: 'superseded' });
+    assert.deepEqual(seen, [
+      ['statechange', { state: 'connecting', end: undefined }], ['statechange', { state: 'connected', end: undefined }],
+      ['gap', { epoch: 'e', first: 1, last: 1 }], ['message', { from: 'bob', data: 'm2' }],
+      ['statechange', { state: 'disconnected', end: { reason: 'superseded' } }], ['end', { reason: 'superseded' }],
+    ]);
+  });
+
+  it('that wait are taken back by a signal; of one that was sent nobody waits any more', async () => {
+    const a = await join({ maxInFlight: 1 });
+    const controller = new AbortController();
+    const ends = [1, 2].map((n) => client.send('bob', n, controller).catch((error) => error.name));
+    const last = send('bob', 3);
+    controller.abort();
+    assert.deepEqual(await Promise.all(ends), ['AbortError', 'AbortError']);
+    a.say({ type: 'ack', id: 1 });
+    await settle();
+    assert.deepEqual(a.sent.map(({ data }) => data), [1, 3]);
+    a.say({ type: 'ack', id: 2 });
+    assert.equal(await last, 'ok');
   });
 
   it('may be anything; what is no frame is passed over', async () => {
@@ -236,14 +357,14 @@ describe('messages', () => {
     const a = await join();
     const thrown = [];
     const { listeners } = withoutListeners('uncaughtException', (e) => thrown.push(e.message));
-    channel.onMessage = (_, text) => { told.push(text); throw new Error(text); };
+    client.onMessage = (_, text) => { told.push(text); throw new Error(text); };
     a.say(message(2));
     a.say(message(1));
     await settle();
     listeners.restore();
     heard('m1', 'm2');
     assert.deepEqual(thrown, ['m1', 'm2']);
-    assert.equal(channel.state, 'connected');
+    assert.equal(client.state, 'connected');
   });
 });
 
@@ -263,7 +384,7 @@ function withoutListeners(event, listener) {
 }
 
 describe('a lost connection', () => {
-  it('for too long ends the channel', async () => {
+  it('for too long ends the client', async () => {
     begin({ reconnectAttempts: 2 });
     const a = await join();
     const sent = send();
@@ -278,7 +399,7 @@ describe('a lost connection', () => {
     assert.equal(clock.pending, 0);
   });
 
-  it('where the user has another name, the channel has ended', async () => {
+  it('where the user has another name, the client has ended', async () => {
     const a = await join({ user: '1@anonymous' });
     a.end();
     await back({ user: '2@anonymous' });
@@ -298,7 +419,7 @@ describe('a lost connection', () => {
     sockets.last.welcome();
     network.dispatchEvent(new Event('online'));
     assert.deepEqual(sockets.last.saw(), ['ping']);
-    await channel.disconnect();
+    await client.disconnect();
     network.dispatchEvent(new Event('online'));
     assert.equal(sockets.all.length, 2);
   });
@@ -342,12 +463,12 @@ describe('renewal', () => {
     heard();
     b.say({ type: 'ack', id: 1 });
     assert.equal(await one, 'ok');
-    assert.equal(channel.state, 'connected');
+    assert.equal(client.state, 'connected');
   });
 
   it('before an attempt has begun it was not', async () => {
     begin();
-    const user = channel.connect({ ...LOGIN, token: () => (sockets.last ? new Promise(() => {}) : 'alice') });
+    const user = client.connect({ ...LOGIN, token: () => (sockets.last ? new Promise(() => {}) : 'alice') });
     await settle();
     sockets.last.welcome();
     await user;
@@ -384,7 +505,7 @@ describe('renewal', () => {
   it('nothing of the old one is left after the end', async () => {
     const [a, b] = await alive(await join());
     b.welcome();
-    await channel.disconnect();
+    await client.disconnect();
     assert.equal(a.readyState, 2);
     assert.equal(clock.pending, 0);
   });
@@ -400,7 +521,7 @@ describe('renewal', () => {
 describe('presence', () => {
   it('is asked', async () => {
     const a = await join();
-    const both = Promise.all([channel.presence('bob'), channel.presence('bob'), channel.presence('eve')]);
+    const both = Promise.all([client.presence('bob'), client.presence('bob'), client.presence('eve')]);
     assert.deepEqual(a.sent.map(({ type, user }) => `${type} ${user}`), ['presence bob', 'presence bob', 'presence eve']);
     a.say({ type: 'presence', user: 'eve', online: false });
     a.say({ type: 'presence', user: 'bob', online: true });
@@ -411,12 +532,12 @@ describe('presence', () => {
 
   it('nobody answers in vain', async () => {
     begin({ deadAfter: MINUTE });
-    assert.equal(await outcome(channel.presence('bob')), Code.NOT_CONNECTED);
+    assert.equal(await outcome(client.presence('bob')), Code.NOT_CONNECTED);
     const a = await join();
-    const late = outcome(channel.presence('bob'));
+    const late = outcome(client.presence('bob'));
     await clock.pass(DEFAULTS.ackTimeout);
     assert.equal(await late, Code.UNAVAILABLE);
-    const lost = outcome(channel.presence('bob'));
+    const lost = outcome(client.presence('bob'));
     a.end();
     assert.equal(await lost, Code.NOT_CONNECTED);
   });
@@ -425,20 +546,20 @@ describe('presence', () => {
 describe('disconnect', () => {
   it('says goodbye', async () => {
     const a = await join();
-    await channel.disconnect();
+    await client.disconnect();
     assert.deepEqual(a.saw(), ['leave']);
     assert.equal(a.closedWith, 1000);
     heard('disconnected', 'end: left');
     assert.equal(clock.pending, 0);
-    await channel.disconnect();
+    await client.disconnect();
     heard();
   });
 
   it('lets what was sent be answered first', async () => {
     const a = await join();
     const one = send();
-    const left = channel.disconnect();
-    assert.equal(channel.disconnect(), left);
+    const left = client.disconnect();
+    assert.equal(client.disconnect(), left);
     assert.equal(await send(), Code.NOT_CONNECTED);
     await clock.pass(100);
     heard();
@@ -453,7 +574,7 @@ describe('disconnect', () => {
   it('but not for long', async () => {
     await join();
     const one = send();
-    const left = channel.disconnect();
+    const left = client.disconnect();
     await clock.pass(DEFAULTS.farewell);
     await left;
     assert.equal(await one, Code.UNKNOWN);
@@ -463,7 +584,7 @@ describe('disconnect', () => {
   it('nor on a connection that was lost', async () => {
     const a = await join();
     send();
-    const left = channel.disconnect();
+    const left = client.disconnect();
     a.end();
     await clock.pass(100);
     await left;
@@ -472,9 +593,9 @@ describe('disconnect', () => {
   });
 
   it('while connecting', async () => {
-    const user = outcome(channel.connect(LOGIN));
-    await channel.disconnect();
-    assert.equal(await user, Code.UNKNOWN);
+    const user = outcome(client.connect(LOGIN));
+    await client.disconnect();
+    assert.equal(await user, Code.CLOSED);
     assert.equal(sockets.last.readyState, 2);
     sockets.last.onmessage({ data: '{"type":"welcome","user":"alice"}' });
     heard('connecting', 'disconnected', 'end: left');
@@ -483,7 +604,7 @@ describe('disconnect', () => {
 
   it('from within a handler', async () => {
     const a = await join();
-    channel.onMessage = (_, text) => { told.push(text); channel.disconnect(); };
+    client.onMessage = (_, text) => { told.push(text); client.disconnect(); };
     a.say(message(3));
     a.say(message(2));
     a.say(message(1));
@@ -493,21 +614,21 @@ describe('disconnect', () => {
   it('an end that comes while it waits is the end', async () => {
     const a = await join();
     send();
-    const left = channel.disconnect();
+    const left = client.disconnect();
     a.say({ type: 'superseded' });
-    const user = channel.connect(LOGIN);
+    const user = client.connect(LOGIN);
     sockets.last.welcome();
     await user;
     await clock.pass(DEFAULTS.farewell);
     await left;
-    assert.equal(channel.state, 'connected');
+    assert.equal(client.state, 'connected');
     heard('disconnected', 'end: superseded', 'connecting', 'connected');
   });
 });
 
 it('every frame can be watched', async () => {
   const seen = [];
-  channel.onFrame = ({ direction, text, connection }) => seen.push([direction, JSON.parse(text).type, connection]);
+  client.onFrame = ({ direction, text, connection }) => seen.push([direction, JSON.parse(text).type, connection]);
   const a = await join();
   send();
   await settle();

@@ -41,8 +41,8 @@ type HTTPAPI struct {
 	Log      *slog.Logger // gets failed functions as warnings
 }
 
-// ServeHTTP answers a request with what the function returns. Refusals are JSON, {"message":…}: 403 if it is not signed as it must be, 413 past MaxBody, 400 for
-// a body that ends early or does not come, 500 if the function fails. The invocation's context ends with the request's.
+// ServeHTTP answers a request with what the function returns. Refusals are JSON, {"message":…}: 413 past MaxBody, 400 for
+// a body that ends early or does not come, 403 if it is not signed as it must be, 500 if the function fails. The invocation's context ends with the request's.
 func (a *HTTPAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.MaxBody))
 	if err != nil {

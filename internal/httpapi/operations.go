@@ -49,7 +49,7 @@ func users(a *API, ctx context.Context, c *call) (any, error) {
 		Users []signal.UserName `json:"users"`
 		Next  string            `json:"next,omitempty"`
 	}{Users: []signal.UserName{}}
-	found, next, err := a.Service.Online(ctx, string(cursor), limit)
+	found, next, err := a.Service.Online(ctx, strings.ToValidUTF8(string(cursor), "?"), limit)
 	page.Users, page.Next = append(page.Users, found...), base64.RawURLEncoding.EncodeToString([]byte(next))
 	c.note("users", len(found))
 	return page, err

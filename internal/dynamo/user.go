@@ -28,7 +28,7 @@ func (s *Store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, erro
 		}
 		var r reader
 		owner := r.str(r.child(old, attrOwner), attrID)
-		if now := r.num(old, attrExpires) <= seconds(c.At); now != expired || takesOver && (owner == "" || owner == string(c.Expect)) {
+		if now := len(old) > 0 && r.num(old, attrExpires) <= seconds(c.At); now != expired || takesOver && (owner == "" || owner == string(c.Expect)) {
 			expired, takesOver = now, false
 			continue
 		}

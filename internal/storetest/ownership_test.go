@@ -114,6 +114,10 @@ func (s *suite) expectedOwner(t *testing.T) {
 	if owner, err := s.Owner(ctx, name, now); err != nil || owner != a {
 		t.Errorf("owner %+v, %v", owner, err)
 	}
+	claimed, err := s.Claim(ctx, signal.Claim{User: signal.UserName(s.unique()), Peer: c, At: now, Until: now.Add(time.Hour), Epoch: "e", Expect: a.ID})
+	if err != nil || claimed.Owner != c {
+		t.Errorf("a name that nobody has, expecting an owner: %+v, %v", claimed, err)
+	}
 }
 
 func (s *suite) newestClaim(t *testing.T) {

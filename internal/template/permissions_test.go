@@ -86,9 +86,8 @@ func (tpl template) needed(function string, operations []string, d deployment) (
 			if d["AuthFunctionArn"] != "" {
 				need[grant{action: "lambda:InvokeFunction", resource: text(d["AuthFunctionArn"])}] = true
 			}
-			// Whoever asks a function may instead be asked to read a secret, and hands out
-			// credentials.
-			secret("JwtSecretArn")
+			secret("JwtSecretArn") // whoever asks a function may instead be asked to read a secret
+		case operation == "ice.FromEnvironment":
 			secret("TurnSecretArn")
 		case service == "dynamodb":
 			need[grant{action: "dynamodb:" + name, resource: table}] = true

@@ -243,7 +243,7 @@ func replace(r *http.Request, old, by string) {
 // schemathesis makes requests from that, right ones and wrong ones.
 func TestBackendAPIAsDescribed(t *testing.T) {
 	t.Parallel()
-	schemathesis := need.Program(t, "schemathesis")
+	schemathesis, tools := need.Program(t, "schemathesis"), filepath.Join(need.Root(), "e2e", "api")
 	serveAPI(t, func(t *testing.T, a backendAPI) {
 		bob := dialGood(t, a.Plain, plainJSON{}.path("bob"))
 		plainJSON{}.enter(t, bob, "bob")
@@ -261,10 +261,10 @@ func TestBackendAPIAsDescribed(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
 		defer cancel()
-		c := exec.CommandContext(ctx, schemathesis, "--config-file", filepath.Join(need.Root(), "e2e/api/schemathesis.toml"),
-			"run", filepath.Join(need.Root(), "internal/httpapi/openapi.yaml"), "--url", a.API, "--max-examples", examples, "--no-color")
+		c := exec.CommandContext(ctx, schemathesis, "--config-file", filepath.Join(tools, "schemathesis.toml"),
+			"run", filepath.Join(need.Root(), "internal", "httpapi", "openapi.yaml"), "--url", a.API, "--max-examples", examples, "--no-color")
 		c.Dir = t.TempDir() // for what it remembers
-		c.Env = append(append(os.Environ(), "SCHEMATHESIS_HOOKS=schemathesis_hooks", "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH="+filepath.Join(need.Root(), "e2e/api"), "SENDER=backend:local"), variables...)
+		c.Env = append(append(os.Environ(), "SCHEMATHESIS_HOOKS=schemathesis_hooks", "PYTHONDONTWRITEBYTECODE=1", "PYTHONPATH="+tools, "SENDER=backend:local"), variables...)
 		out, err := c.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)

@@ -77,13 +77,13 @@ func (c *call) note(attrs ...any) { c.audit = append(c.audit, attrs...) }
 
 // operations are those that there are, by path and method.
 var operations = map[string]map[string]operation{
-	"/openapi.yaml":      {http.MethodGet: describe},
-	"/v1/presence":       {http.MethodGet: presence},
-	"/v1/users":          {http.MethodGet: users},
-	"/v1/messages":       {http.MethodPost: send},
-	"/v1/disconnections": {http.MethodPost: disconnect},
-	"/v1/refusals":       {http.MethodDelete: readmit},
-	"/v1/ice-servers":    {http.MethodGet: iceServers},
+	"/openapi.yaml":      {http.MethodGet: (*API).describe},
+	"/v1/presence":       {http.MethodGet: (*API).presence},
+	"/v1/users":          {http.MethodGet: (*API).users},
+	"/v1/messages":       {http.MethodPost: (*API).send},
+	"/v1/disconnections": {http.MethodPost: (*API).disconnect},
+	"/v1/refusals":       {http.MethodDelete: (*API).readmit},
+	"/v1/ice-servers":    {http.MethodGet: (*API).iceServers},
 }
 
 // Do answers a request. What was begun is done also if whoever asked has gone.
@@ -161,7 +161,7 @@ func answered(answer any) Response {
 
 type description []byte
 
-func describe(_ *API, _ context.Context, c *call) (any, error) {
+func (*API) describe(_ context.Context, c *call) (any, error) {
 	_, err := c.parameters()
 	return description(Description), err
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-func presence(a *API, ctx context.Context, c *call) (any, error) {
+func (a *API) presence(ctx context.Context, c *call) (any, error) {
 	user, err := c.userOf()
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func presence(a *API, ctx context.Context, c *call) (any, error) {
 const defaultOnline = 100
 
 // users lists who is online. To callers a cursor is opaque; a store's may have any bytes.
-func users(a *API, ctx context.Context, c *call) (any, error) {
+func (a *API) users(ctx context.Context, c *call) (any, error) {
 	query, err := c.parameters("limit", "cursor")
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func users(a *API, ctx context.Context, c *call) (any, error) {
 // maxCursor is the longest cursor, in bytes: the longest key that DynamoDB has.
 const maxCursor = 2048
 
-func send(a *API, ctx context.Context, c *call) (any, error) {
+func (a *API) send(ctx context.Context, c *call) (any, error) {
 	if _, err := c.parameters(); err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (c Caller) sender(name string) (signal.UserName, error) {
 	return from, nil
 }
 
-func disconnect(a *API, ctx context.Context, c *call) (any, error) {
+func (a *API) disconnect(ctx context.Context, c *call) (any, error) {
 	if _, err := c.parameters(); err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func disconnect(a *API, ctx context.Context, c *call) (any, error) {
 	return answer, err
 }
 
-func readmit(a *API, ctx context.Context, c *call) (any, error) {
+func (a *API) readmit(ctx context.Context, c *call) (any, error) {
 	user, err := c.userOf()
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func readmit(a *API, ctx context.Context, c *call) (any, error) {
 	return nil, a.Service.Readmit(ctx, user)
 }
 
-func iceServers(a *API, _ context.Context, c *call) (any, error) {
+func (a *API) iceServers(_ context.Context, c *call) (any, error) {
 	user, err := c.userOf()
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ const senderLife = 100 * 365 * 24 * time.Hour
 // asks after it later takes it that its invocation has died.
 const keyWithin = 30 * time.Second
 
+// What may be wrong with a key.
 var (
 	// ErrKeyReused: another message was sent under the key.
 	ErrKeyReused = errors.New("key was used for another message")

@@ -56,7 +56,7 @@ func (s *Service) refuseUntil(ctx context.Context, user UserName, until lane.Ins
 // so that one who is refused changes nothing by trying, and again after: see
 // [Service.Expel].
 func (s *Service) claimUnlessRefused(ctx context.Context, c Connection, id Identity) (claimed Claimed, superseded []Peer, err error) {
-	if err = s.checkRefusal(ctx, id.User); err != nil {
+	if err := s.checkRefusal(ctx, id.User); err != nil {
 		return claimed, nil, err
 	}
 	claimed, superseded, err = s.claim(ctx, c, id)

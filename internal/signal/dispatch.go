@@ -20,6 +20,10 @@ const senderLife = 100 * 365 * 24 * time.Hour
 // asks after it later takes it that its invocation has died.
 const keyWithin = 30 * time.Second
 
+// drainWithin is for how long who has posted its own message goes on with what others
+// have sent meanwhile, before it answers.
+const drainWithin = time.Second
+
 // What may be wrong with a key.
 var (
 	// ErrKeyReused: another message was sent under the key.
@@ -73,15 +77,16 @@ func (s *Service) dispatchKeyed(ctx context.Context, from UserName, key string, 
 // endKey notes how a message has ended, and returns what is told of it. What is not
 // noted is not told: a repeat would be told otherwise.
 func (s *Service) endKey(ctx context.Context, from UserName, key string, code lane.Code) lane.Code {
+	var noted lane.Code
 	err := s.untilKnown(ctx, func() (err error) {
-		code, err = s.Backends.EndKey(ctx, from, key, code)
+		noted, err = s.Backends.EndKey(ctx, from, key, code)
 		return err
 	})
 	if err != nil {
 		s.Log.ErrorContext(ctx, "outcome not noted", "from", from, "error", err)
 		return lane.CodeUnavailable
 	}
-	return code
+	return noted
 }
 
 // dispatch sends a message, and returns how that ended.
@@ -96,10 +101,12 @@ func (s *Service) dispatch(ctx context.Context, from UserName, f lane.Frame) lan
 	case err != nil:
 		s.Log.ErrorContext(ctx, "dispatch failed", "from", from, "error", err)
 		return codeOf(err)
+	case len(a.Finished) > 0 && len(v.mayHold) > 0:
+		return lane.CodeUnavailable // it may be held, by a write that takes effect late
 	case len(a.Finished) > 0:
 		return a.Finished[0].Code
 	case len(a.Move.Run) > 0:
-		return v.postAndFinish(ctx, a.Move.Run, its.N)
+		return v.postAndDrain(ctx, a.Move.Run, its.N)
 	default:
 		return v.awaitFinished(ctx, its)
 	}
@@ -137,14 +144,20 @@ func (p unheardBy) Post(ctx context.Context, to Peer, e Event) error {
 
 // submitNext brings a frame to the lane as the next, and returns it with what was
 // decided about it, like submit. Whoever was faster has got the number that it would
-// have had.
+// have had; unless that was itself, by a write whose answer was lost.
 func (v *invocation) submitNext(ctx context.Context, f lane.Frame) (its lane.Numbered, a lane.Arrival, err error) {
+	f.Mark = v.id
+	var tried []lane.Numbered
 	for range decideTries {
 		its = lane.Numbered{N: v.conn.Lane.Next(), Frame: f}
+		if i := slices.IndexFunc(tried, v.conn.Lane.Has); i >= 0 {
+			return tried[i], lane.Arrival{}, nil
+		}
 		a = v.arrival([]lane.Numbered{its})
 		if a.Move.Kind == "" {
 			return its, a, nil
 		}
+		tried = append(tried, its)
 		before := v.conn.Lane
 		made, err := v.update(ctx, updateBy(a.Move))
 		switch {
@@ -160,22 +173,23 @@ func (v *invocation) submitNext(ctx context.Context, f lane.Frame) (its lane.Num
 	return its, a, ErrContended
 }
 
-// postAndFinish posts a run, leaves what follows to those who wait for it, and returns
-// how the frame n of it has ended.
-func (v *invocation) postAndFinish(ctx context.Context, run []lane.Numbered, n int64) lane.Code {
-	p := v.postRun(ctx, run)
-	for {
-		_, _, err := v.finish(ctx, &p, false)
-		switch {
-		case err == nil && p.answered:
-			return lane.CodeServer
-		case err == nil:
-			return p.codes[slices.IndexFunc(run, func(f lane.Numbered) bool { return f.N == n })]
-		case ctx.Err() != nil:
-			v.Log.WarnContext(ctx, "finish failed", "connection", v.conn.ID, "error", err)
-			return lane.CodeServer
+// postAndDrain posts a run, and what is held behind it, for [drainWithin]: of what is
+// held somebody waits for the end, who may have died. It returns how the frame n has
+// ended.
+func (v *invocation) postAndDrain(ctx context.Context, run []lane.Numbered, n int64) lane.Code {
+	code, began := lane.CodeServer, v.Clock.Now()
+	for len(run) > 0 {
+		p := v.postRun(ctx, run)
+		next, ok := v.finishKnown(ctx, &p, v.Clock.Now().Sub(began) < drainWithin)
+		if i := slices.IndexFunc(run, func(f lane.Numbered) bool { return f.N == n }); i >= 0 && !p.answered {
+			code = p.codes[i]
 		}
+		if !ok {
+			return code
+		}
+		run = next
 	}
+	return code
 }
 
 // awaitFinished watches over a held frame until it is finished, and returns how that
@@ -186,7 +200,7 @@ func (v *invocation) awaitFinished(ctx context.Context, its lane.Numbered) lane.
 			run, done, err := v.help(ctx, *d.Move)
 			switch {
 			case len(run) > 0:
-				return v.postAndFinish(ctx, run, its.N)
+				return v.postAndDrain(ctx, run, its.N)
 			case done:
 				return lane.CodeServer
 			case err == nil:

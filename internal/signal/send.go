@@ -383,14 +383,22 @@ func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []l
 // nothing: whoever expires its lease does. It returns the run that was taken
 // with that, and false if the lease is not this invocation's any more.
 func (v *invocation) finishAndAck(ctx context.Context, p posted, more bool) (next []lane.Numbered, ok bool) {
+	next, ok = v.finishKnown(ctx, &p, more)
+	v.ackAll(ctx, p)
+	return next, ok
+}
+
+// finishKnown finishes a run, however long it takes until that is known; or leaves its
+// answers to others when the invocation's time ends.
+func (v *invocation) finishKnown(ctx context.Context, p *posted, more bool) (next []lane.Numbered, ok bool) {
 	for {
-		next, ok, err := v.finish(ctx, &p, more)
+		next, ok, err := v.finish(ctx, p, more)
 		switch {
 		case err == nil:
-			v.ackAll(ctx, p)
 			return next, ok
 		case ctx.Err() != nil:
 			v.Log.WarnContext(ctx, "finish failed", "connection", v.conn.ID, "error", err)
+			p.answered = true
 			return nil, false
 		}
 	}

@@ -46,6 +46,7 @@ const (
 	Mute       Mutation = "mute"        // nobody is told of who comes and goes
 	Hopeful    Mutation = "hopeful"     // a change counts as told before it is
 	Hindsight  Mutation = "hindsight"   // who begins to watch is told what was before
+	Keyless    Mutation = "keyless"     // what a backend sends under a key is forgotten
 	Haunted    Mutation = "haunted"     // connections that have ended are told, too
 )
 

@@ -35,6 +35,9 @@ func (s *Sim) scenario() time.Duration {
 		end = max(end, at+time.Second)
 		s.disturb(at)
 	}
+	if s.sends {
+		end = max(end, s.drawBackends(names))
+	}
 	if s.watches {
 		end = max(end, s.drawWatches(names))
 	}

@@ -18,7 +18,7 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 500
 	}
-	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches, sim.FirstWithLobbies, sim.FirstWithLeaving, sim.FirstWithReuse, sim.FirstWithRecovery, sim.FirstWithWatches} {
+	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches, sim.FirstWithLobbies, sim.FirstWithLeaving, sim.FirstWithReuse, sim.FirstWithRecovery, sim.FirstWithWatches, sim.FirstWithBackends} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
 		t.Log("\n" + r.String())
 		if len(r.Failures) > 0 {
@@ -54,6 +54,11 @@ func TestWorlds(t *testing.T) {
 		for _, what := range []string{"dead links", "replayed", "void numbers", "questions"} {
 			if recovery := r.Counts[what] > 0; recovery != (first >= sim.FirstWithRecovery) {
 				t.Errorf("worlds from %d on: %s %v", first, what, recovery)
+			}
+		}
+		for _, what := range []string{"requests of backends", "requests again", "keys in use"} {
+			if some := r.Counts[what] > 0; some != (first >= sim.FirstWithBackends) {
+				t.Errorf("worlds from %d on: %s %v", first, what, some)
 			}
 		}
 		if throttled := r.Counts["throttled calls"] > 0; throttled != (first >= sim.FirstWithBodies) {
@@ -94,6 +99,7 @@ func TestMutations(t *testing.T) {
 		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq", sim.Spilling: "lobby", sim.Denier: "answer", sim.Curtailed: "truth",
 		sim.Hurried: "leaving", sim.Credulous: "truth", sim.Careless: "recovery", sim.Brief: "recovery", sim.Hopeless: "recovery", sim.Mixing: "address",
 		sim.Mute: "watch", sim.Hopeful: "watch", sim.Hindsight: "watch", sim.Haunted: "watch",
+		sim.Keyless: "once",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
@@ -117,6 +123,8 @@ func TestMutations(t *testing.T) {
 				first = sim.FirstWithRecovery
 			case sim.Mute, sim.Hopeful, sim.Hindsight, sim.Haunted:
 				first = sim.FirstWithWatches
+			case sim.Keyless:
+				first = sim.FirstWithBackends
 			}
 			r := sim.Search{First: first, Seeds: 4000, Mutation: mutation, Workers: 1}.Run(t.Context())
 			for _, f := range r.Failures {

@@ -26,6 +26,7 @@ func (f Frame) Digest() uint32 {
 	_, _ = h.Write([]byte(f.To))
 	_, _ = h.Write([]byte{0})
 	_, _ = h.Write(f.Data)
+	_, _ = h.Write([]byte(f.Mark))
 	return max(1, h.Sum32())
 }
 

@@ -56,6 +56,7 @@ const (
 	attrTold      = "told"
 	attrWatched   = "watched"
 	attrWatches   = "watches"
+	attrHanded    = "handed" // since the owner changed nothing was routed
 
 	// of history
 	attrPost = "post"

@@ -79,6 +79,7 @@ func (s *Store) claim(c signal.Claim, expired, takesOver bool) *dynamodb.UpdateI
 	}
 	e.set(owner, e.value(peerItem(c.Peer)))
 	e.set(e.path(attrClaimedAt), at)
+	e.set(e.path(attrHanded), e.value(str("1")))
 	e.set(e.path(attrUntil), e.value(num(c.Until)))
 	e.set(e.path(attrExpires), e.value(num(seconds(c.Until.Add(signal.EpochLife)))))
 	return e.update(s.table, userKey(c.User))
@@ -101,6 +102,7 @@ func (s *Store) Release(ctx context.Context, name signal.UserName, id signal.Con
 	e := newExpression()
 	e.require(e.path(attrOwner, attrID), "=", e.value(str(id)))
 	e.remove(e.path(attrOwner))
+	e.set(e.path(attrHanded), e.value(str("1")))
 	e.setOrRemove(e.path(attrFullAt), full != 0, num(full))
 	changes := e.path(attrChanges)
 	e.set(changes, "if_not_exists("+changes+", "+e.value(num(0))+") + "+e.value(num(1)))
@@ -121,6 +123,7 @@ func (s *Store) Route(ctx context.Context, name signal.UserName, messages int, n
 	e.require("attribute_exists(" + e.path(attrOwner) + ")")
 	e.require(e.path(attrUntil), ">", e.value(num(now)))
 	e.set(e.path(attrSeq), e.path(attrSeq)+" + "+e.value(num(messages)))
+	e.remove(e.path(attrHanded)) // by which who reads the stream tells claims and releases from this: template.yaml
 	out, err := s.client.UpdateItem(ctx, e.update(s.table, userKey(name)))
 	if _, ok := refused(err); ok {
 		return signal.Route{}, signal.ErrOffline

@@ -202,6 +202,9 @@ type (
 		// Look has the lane looked at before anything is written: a write that is
 		// refused is charged by the whole record. See [Reply.Look].
 		Look bool
+		// Scarce: it is not held if the client has not authenticated. Of several messages
+		// the first says it for all.
+		Scarce bool
 	}
 	// Sends is several messages of one frame, at most [MaxBatch]. Each has its own
 	// answer.

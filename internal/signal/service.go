@@ -65,7 +65,9 @@ type Reply struct {
 	// Refused: nothing was done but to read. User: it was a user's message, for which
 	// there was no room.
 	Refused, User bool
-	to            Peer // as the record has it; zero: not known
+	// Early is how many bytes are held now of what came before the authentication.
+	Early int
+	to    Peer // as the record has it; zero: not known
 }
 
 func reply(events ...Event) Reply { return Reply{Events: events} }
@@ -115,7 +117,7 @@ func (r Reply) and(o Reply) Reply {
 	if o.Seen {
 		r.Seen, r.Look = true, o.Look
 	}
-	r.Refused, r.User = r.Refused || o.Refused, r.User || o.User
+	r.Refused, r.User, r.Early = r.Refused || o.Refused, r.User || o.User, r.Early+o.Early
 	switch first, then := r.After, o.After; {
 	case first == nil:
 		r.After = then

@@ -34,10 +34,6 @@ type handlers struct {
 func newHandlers(o options, store signal.Store, access signal.Access, servers signal.ICEServers, a *api) *handlers {
 	h := &handlers{faults: a.faults, log: a.log}
 	h.base, h.stop = context.WithCancel(context.Background())
-	var backends signal.BackendStore
-	if o.api != "" {
-		backends, _ = store.(signal.BackendStore) // as each store here is
-	}
 	h.handler = app.New(app.Config{
 		Store:       h.faults.Store(store),
 		Connections: h.faults.Connections(a),
@@ -45,7 +41,7 @@ func newHandlers(o options, store signal.Store, access signal.Access, servers si
 		Limits:      o.limits,
 		Access:      access,
 		ICE:         servers,
-		Backends:    backends,
+		Backends:    a.backends,
 		Timers:      o.timers,
 		Meter:       a.metrics,
 		Log:         a.log,

@@ -46,7 +46,7 @@ func TestWorlds(t *testing.T) {
 		if reused := r.Counts["reused numbers"] > 0; reused != (first >= sim.FirstWithReuse) {
 			t.Errorf("worlds from %d on: reused numbers %v", first, reused)
 		}
-		for _, what := range []string{"dead links", "replayed", "void numbers", "questions"} {
+		for _, what := range []string{"dead links", "replayed", "void numbers", "questions", "rounds", "lost numbers"} {
 			if recovery := r.Counts[what] > 0; recovery != (first >= sim.FirstWithRecovery) {
 				t.Errorf("worlds from %d on: %s %v", first, what, recovery)
 			}
@@ -88,6 +88,7 @@ func TestMutations(t *testing.T) {
 		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
 		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq", sim.Spilling: "lobby", sim.Denier: "answer", sim.Curtailed: "truth",
 		sim.Hurried: "leaving", sim.Credulous: "truth", sim.Careless: "recovery", sim.Brief: "recovery", sim.Hopeless: "recovery", sim.Mixing: "address",
+		sim.Impatient: "recovery", sim.Unmarked: "recovery",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
@@ -107,7 +108,7 @@ func TestMutations(t *testing.T) {
 				first = sim.FirstWithReuse
 			case sim.Hurried:
 				first = sim.FirstWithLeaving
-			case sim.Careless, sim.Brief, sim.Hopeless, sim.Mixing:
+			case sim.Careless, sim.Brief, sim.Hopeless, sim.Mixing, sim.Impatient, sim.Unmarked:
 				first = sim.FirstWithRecovery
 			}
 			r := sim.Search{First: first, Seeds: 4000, Mutation: mutation, Workers: 1}.Run(t.Context())
@@ -138,6 +139,8 @@ func TestKeptSeeds(t *testing.T) {
 		2199023300537:       "numbers were denied that had been delivered on the connection before, by the end of one that was refused",
 		1795884037439385048: "a connection was created again after it had ended, by a write that took effect late",
 		1795888541618258228: "a lane whose holder had died was left to others, who had died, by a machine whose clock is behind",
+		140737488587434:     "a number that another invocation had delivered was told that nothing was known, by one that could not hold it for 5 s",
+		140737488624154:     "the same, while a number before was finished",
 		1795897222077083904: "a gap whose watcher had died was left to it by one that came 21 s later",
 	} {
 		if r := sim.Run(seed, sim.None, nil); len(r.Violations) > 0 {

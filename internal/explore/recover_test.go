@@ -125,15 +125,12 @@ func (o *owner) restore(s *memory.Store, name signal.UserName) {
 // place puts a message that a socket was posted under its number, and what bob's client
 // gets into its inbox. It reports whether the message is new.
 func (k *walker) place(w *world, i int, d signal.Delivery) bool {
-	p, at := placeOf(d), &w.posted[0]
+	p, at := placeOf(d), &w.posted[user(bob)]
 	switch {
 	case i == k.carols():
 		at = &w.posted[user(carol)]
-	default:
-		at = &w.posted[user(bob)]
-		if i == connY || d.Seq <= k.since {
-			k.gets(w, d.Seq, p)
-		}
+	case i == connY || d.Seq <= k.since:
+		k.gets(w, d.Seq, p)
 	}
 	line, n, _ := p.message()
 	if to := k.to(n); (to == carol) != (i == k.carols()) {

@@ -265,10 +265,8 @@ func (v *invocation) unanswered(ctx context.Context, run []lane.Numbered) []lane
 		return run
 	}
 	c, err := v.Store.Get(ctx, v.conn.ID, v.Clock.Now())
-	for range lookTries - 1 {
-		if err != nil && v.Clock.Sleep(ctx, retryFirst) == nil {
-			c, err = v.Store.Get(ctx, v.conn.ID, v.Clock.Now())
-		}
+	for try := 1; err != nil && try < lookTries && v.Clock.Sleep(ctx, retryFirst) == nil; try++ {
+		c, err = v.Store.Get(ctx, v.conn.ID, v.Clock.Now())
 	}
 	if err != nil {
 		return run

@@ -8,6 +8,7 @@
 # make restart RESTARTED clients come back to a server that is restarted
 # make recover real clients whose networks are out for up to 100 s, and a server that is killed; half an hour
 # make build   bin/owt-signal and the functions, for this machine
+# make snapshot  dist/: archives, image, checksums of this commit, as a release has them
 # make bench   owt-signal beside a Socket.IO server on Node.js, under the same load
 # make fuzz    every fuzz target, FUZZTIME each
 # make fix     what the gate can repair by itself
@@ -20,7 +21,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-FUNCTIONS := connect disconnect message lobby keepalive
+FUNCTIONS := connect disconnect message lobby keepalive events
 # What the functions are built for: for Lambda, linux on ARCH; by make build, this
 # machine, unless there is an ARCH.
 ifndef ARCH
@@ -58,7 +59,7 @@ LAMBDA = CGO_ENABLED=0 $(PLATFORM) go build -tags lambda.norpc -trimpath -ldflag
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true .venv/bin/sam
 MAXZIP := 5000000
 
-.PHONY: all fmt vet lint fix doctor test test-go test-e2e test-clients deploy-test test-modules explore worlds e2e probe deps sam sim soak recover restart bench build fuzz measure clean $(FUNCTIONS)
+.PHONY: all fmt vet lint fix doctor test test-go test-e2e test-clients deploy-test test-modules explore worlds e2e probe deps sam sim soak recover restart snapshot bench build fuzz measure clean $(FUNCTIONS)
 
 all: $(NEEDED)
 	@scripts/gate $(CHECKS) $(TESTS)
@@ -82,7 +83,9 @@ lint:
 
 fix:
 	$(TOOL) golangci-lint fmt
-	$(TOOL) golangci-lint run --fix
+	@for module in . $(MODULES); do \
+		(set -x; cd $$module && $(TOOL) golangci-lint run --fix); \
+	done
 
 # The race detector makes ten seconds of reckoning a hundred, and keeps memory of each
 # coroutine of the simulator for ever. It is not for what reckons, in virtual time or
@@ -90,23 +93,24 @@ fix:
 RECKONS := ./cmd/owt-signal-costs ./internal/costs ./internal/explore ./internal/sim ./internal/template ./scripts
 
 test-go: $(NEEDED)
-	$(GOTEST) -p=3 $$(go list ./... | grep -v -e /e2e $(RECKONS:./%=-e /%$$))
+	$(GOTEST) -p=3 $$(go list ./... | grep -v $(RECKONS:./%=-e /%$$))
 	$(GOTEST) -race=false $(RECKONS)
 
 test-e2e: $(NEEDED)
-	$(GOTEST) -skip '^TestLibraries$$' ./e2e
+	cd e2e && $(GOTEST) -p=1 -skip '^TestLibraries$$' . ./clienttest
 
 # Socket.IO's libraries in Java and Python, beside JavaScript.
 test-clients: $(NEEDED)
-	$(GOTEST) -run '^TestLibraries$$' -parallel 8 ./e2e
+	cd e2e && $(GOTEST) -run '^TestLibraries$$' -parallel 8 .
 
 deploy-test: $(NEEDED)
-	$(GOTEST) ./e2e/deploy
+	cd e2e && $(GOTEST) ./deploy
 
-# The race detector is not for the examples: what they import takes minutes to build.
+# The race detector is not for the examples, since what they import takes minutes to
+# build, nor for a release, which compresses, one file after the other.
 test-modules: $(NEEDED)
-	@for module in $(MODULES); do \
-		race=; [[ $$module != examples/* ]] || race=-race=false; \
+	@for module in $(filter-out e2e,$(MODULES)); do \
+		race=; [[ $$module != examples/* && $$module != release ]] || race=-race=false; \
 		(set -x; cd $$module && $(GOTEST) $$race ./...); \
 	done
 
@@ -200,7 +204,7 @@ sam: .venv/.stamp
 
 # Beside a plain Socket.IO server on Node.js, in one run.
 bench: bin/owt-signal e2e/bench/reference/node_modules/.package-lock.json
-	go run ./e2e/bench
+	go run -C e2e ./bench
 
 e2e/bench/reference/node_modules/.package-lock.json: e2e/bench/reference/package.json e2e/bench/reference/package-lock.json | deps
 	cd e2e/bench/reference && npm ci --ignore-scripts
@@ -210,20 +214,25 @@ sim:
 	go run ./cmd/owt-signal-sim -for $(SIMTIME)
 
 soak: e2e/node_modules/.package-lock.json
-	OWT_TEST_SOAK=$(SOAKTIME) go test -v -run TestSoak -timeout 24h ./e2e
+	OWT_TEST_SOAK=$(SOAKTIME) go test -C e2e -v -run TestSoak -timeout 24h .
 
 restart:
-	OWT_TEST_RESTART=$(RESTARTED) go test -v -run TestRestart -timeout 30m ./e2e
+	OWT_TEST_RESTART=$(RESTARTED) go test -C e2e -v -run TestRestart -timeout 30m .
 
 # All at a time: they wait. RECOVER chooses, as in RECOVER=memory.
 recover: e2e/node_modules/.package-lock.json
-	OWT_TEST_RECOVER=1 go test -v -run 'TestRecovery/$(RECOVER)' -parallel 8 -timeout 3h ./e2e
+	OWT_TEST_RECOVER=1 go test -C e2e -v -run 'TestRecovery/$(RECOVER)' -parallel 8 -timeout 3h .
 
 build: bin/owt-signal $(FUNCTIONS)
 
 .PHONY: bin/owt-signal
 bin/owt-signal:
 	go build -trimpath -ldflags "-s -w" -o $@ ./cmd/owt-signal
+
+# Six builds, from nothing in some minutes.
+snapshot:
+	rm -rf dist
+	go run -C release . -snapshot -out ../dist
 
 $(FUNCTIONS):
 	$(call LAMBDA,$(ARCH)) -o bin/functions/$@/bootstrap ./functions/$@
@@ -247,7 +256,7 @@ fuzz:
 # On one core, as a function has at most one below 1,769 MB.
 measure: e2e/node_modules/.package-lock.json
 	$$(command -v taskset >/dev/null && echo taskset -c 0) \
-	go test -run '^$$' -bench '^BenchmarkFunctions$$' -benchtime $(ROUNDS)x ./e2e
+	go test -C e2e -run '^$$' -bench '^BenchmarkFunctions$$' -benchtime $(ROUNDS)x .
 
 clean:
-	rm -rf bin .aws-sam .venv .venv-emulator e2e/node_modules e2e/bench/reference/node_modules $(dir $(LIBRARIES))
+	rm -rf bin dist .aws-sam .venv .venv-emulator e2e/node_modules e2e/bench/reference/node_modules $(dir $(LIBRARIES))

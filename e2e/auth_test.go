@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
+	"github.com/owt-signal/owt-signal/internal/need"
 )
 
 // issuer is an OpenID Connect issuer: its configuration, its keys, and tokens
@@ -130,11 +132,12 @@ func wantNoTokens(t *testing.T, logs *lockedBuffer) {
 	}
 }
 
-// TestFunctionAuthenticates has a real function, behind Lambda's Invoke
-// operation, say who real clients are.
+// TestFunctionAuthenticates has a real function, behind Lambda's Invoke operation,
+// and behind an HTTP server, say who real clients are.
 func TestFunctionAuthenticates(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "accounts", "bootstrap")
-	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", path, "../internal/auth/testdata/accounts")
+	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", path, "./internal/auth/testdata/accounts")
+	build.Dir = need.Root()
 	build.Env = append(build.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the function: %v\n%s", err, out)
@@ -153,13 +156,41 @@ func TestFunctionAuthenticates(t *testing.T) {
 		api.Close()
 	})
 	t.Setenv("AWS_ENDPOINT_URL_LAMBDA", api.URL)
-	s := serve(t, "-auth", "lambda", "-auth-function", "accounts", "-auth-headers", "X-Device", "-auth-timeout", "5s", "-ping-interval", "1s")
-	ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
-	defer cancel()
-	node(ctx, t, []string{"ENDPOINT=" + s.Plain + "/socket.io/"}, "auth/lambda.test.mjs")
-	if strings.Contains(s.logs.String(), "a-secret-word") {
-		t.Errorf("a token is in the logs:\n%s", s.logs)
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(strings.Repeat("k", 32)), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	for name, args := range map[string][]string{
+		"function": {"-auth", "lambda", "-auth-function", "accounts"},
+		"server":   {"-auth", "http", "-auth-url", answering(t, f).URL, "-auth-secret-file", file},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, append(args, "-auth-headers", "X-Device", "-auth-timeout", "5s", "-ping-interval", "1s")...)
+			ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
+			defer cancel()
+			node(ctx, t, []string{"ENDPOINT=" + s.Plain + "/socket.io/"}, "auth/lambda.test.mjs")
+			if strings.Contains(s.logs.String(), "a-secret-word") {
+				t.Errorf("a token is in the logs:\n%s", s.logs)
+			}
+		})
+	}
+}
+
+// answering answers by HTTP what a function answers to the same question.
+func answering(t *testing.T, f *lambdaenv.Function) *httptest.Server {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			body, err = f.Invoke(r.Context(), body)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_, _ = w.Write(body)
+	}))
+	t.Cleanup(server.Close)
+	return server
 }
 
 // TestSecretIsRotated has the binaries that are deployed take up a new secret

@@ -22,7 +22,7 @@ const burstUnits = capacity.WritesPerKey
 // serve as much as AWS's: all arrive in order, and all are acked. It tells how long
 // that takes:
 //
-//	go test -run TestBurst -v ./e2e
+//	go test -C e2e -run TestBurst -v .
 func TestBurst(t *testing.T) {
 	for name, faults := range map[string]string{"at once": "", "late": "delay=20ms,slow-store=10ms,seed=1"} {
 		t.Run(name, func(t *testing.T) {

@@ -102,16 +102,19 @@ func startTURN(t *testing.T) string {
 	return address
 }
 
-// freePort returns an address on loopback that nobody has, for UDP and TCP.
-func freePort() (string, error) {
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// freePort returns an address on loopback that nobody has, for UDP and TCP: whoever has one may not have the other.
+func freePort() (address string, err error) {
+	for range 100 {
+		udp, udpErr := net.ListenPacket("udp", "127.0.0.1:0")
+		if udpErr != nil {
+			return "", udpErr
+		}
+		address = udp.LocalAddr().String()
+		tcp, tcpErr := net.Listen("tcp", address)
+		_ = udp.Close()
+		if err = tcpErr; err == nil {
+			return address, tcp.Close()
+		}
 	}
-	defer func() { _ = udp.Close() }()
-	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
-	if err != nil {
-		return "", err
-	}
-	return udp.LocalAddr().String(), tcp.Close()
+	return "", err
 }

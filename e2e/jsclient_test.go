@@ -30,7 +30,7 @@ func TestJSClient(t *testing.T) {
 		files []string
 	}{
 		{name: "pure", files: []string{"../clients/js/test/"}},
-		{name: "network", flags: []string{}, files: []string{"jsclient/burst.test.mjs"}},
+		{name: "network", flags: []string{}, files: []string{"jsclient/burst.test.mjs", "jsclient/watch.test.mjs"}},
 		{
 			name: "use", flags: []string{"-idle-timeout", "4s", "-ice-servers", turn, "-turn-secret-file", secretFile},
 			env: []string{"IDLE=4000", "TURN=" + turn}, files: []string{"jsclient/channel.test.mjs"},

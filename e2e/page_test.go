@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -23,9 +25,18 @@ func TestPage(t *testing.T) {
 			t.Parallel()
 			s := serve(t, withFaults(day.faults, "-log", "warn")...)
 			strict := serve(t, "-log", "warn", "-origins", "https://example.com")
+			const secret = "a-secret-that-is-as-long-as-the-hash-of-its-algorithm"
+			file := filepath.Join(t.TempDir(), "secret")
+			if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			tokens := serve(t, "-log", "warn", "-auth", "jwt", "-jwt-secret-file", file, "-jwt-audience", "owt")
 			ctx, cancel := context.WithTimeout(context.Background(), pageWithin)
 			defer cancel()
-			node(ctx, t, []string{"CHROMIUM=" + chromium, "SERVER=" + s.Plain, "SECURE=" + s.Secure, "STRICT=" + strict.Plain, "FAULTS=" + day.faults}, "page/page.test.mjs")
+			node(ctx, t, []string{
+				"CHROMIUM=" + chromium, "SERVER=" + s.Plain, "SECURE=" + s.Secure, "STRICT=" + strict.Plain,
+				"TOKENS=" + tokens.Plain, "SECRET=" + secret, "FAULTS=" + day.faults,
+			}, "page/page.test.mjs")
 		})
 	}
 }

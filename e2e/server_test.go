@@ -37,7 +37,8 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "owt-signal")
-	build := exec.Command("go", append(buildFlags, "-o", binary, "../cmd/owt-signal")...)
+	build := exec.Command("go", append(buildFlags, "-o", binary, "./cmd/owt-signal")...)
+	build.Dir = need.Root()
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the server: %v\n%s", err, out)
 		return 1

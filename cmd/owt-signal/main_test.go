@@ -33,7 +33,7 @@ const asCommand = "OWT_SIGNAL_TEST_AS_COMMAND"
 // processor profile when it ends:
 //
 //	go test -c -o owt-signal.test ./cmd/owt-signal
-//	OWT_SIGNAL_TEST_AS_COMMAND=1 OWT_SIGNAL_TEST_PROFILE=cpu.pprof go run ./e2e/bench -owt ./owt-signal.test -only JSON
+//	OWT_SIGNAL_TEST_AS_COMMAND=1 OWT_SIGNAL_TEST_PROFILE=cpu.pprof go run -C e2e ./bench -owt ../owt-signal.test -only JSON
 const profile = "OWT_SIGNAL_TEST_PROFILE"
 
 func TestMain(m *testing.M) {

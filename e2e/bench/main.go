@@ -41,8 +41,8 @@ type contender struct {
 
 func run(args []string) error {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	owt := fs.String("owt", "bin/owt-signal", "the binary of owt-signal")
-	reference := fs.String("reference", "e2e/bench/reference/server.mjs", "the server for Node.js")
+	owt := fs.String("owt", "../bin/owt-signal", "the binary of owt-signal")
+	reference := fs.String("reference", "bench/reference/server.mjs", "the server for Node.js")
 	rounds := fs.Int("rounds", 5, "how often each server is measured")
 	seconds := fs.Float64("seconds", 4, "how long each time, after a warm-up of a quarter of that")
 	settle := fs.Duration("settle", 5*time.Second, "how long idle connections are idle before the memory is measured")

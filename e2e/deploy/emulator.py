@@ -19,7 +19,7 @@ import time
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app
-from ministack.core import iam_actions, lambda_runtime
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.core.responses import new_uuid
 from ministack.services import apigateway, budgets, lambda_svc
 from ministack.services.cloudformation import engine, provisioners
@@ -33,7 +33,7 @@ def main():
     threading.Thread(target=end_with_the_test, daemon=True).start()
     for add in (
         add_split_in_conditions, add_gradual_deployments, add_route_responses, add_metric_math, add_budgets,
-        add_parameters_by_arn, add_extensions, add_concurrent_frames, add_handshake_answers, add_custom_domains,
+        add_parameters_by_arn, add_sources_of_events, add_extensions, add_concurrent_frames, add_handshake_answers, add_custom_domains,
     ):
         add()
     config = Config()
@@ -170,6 +170,29 @@ def add_parameters_by_arn():
         return resource
 
     iam_actions.extract_resource_arn = extract_once
+
+
+# --- EventBridge ------------------------------------------------------------------
+
+
+def add_sources_of_events():
+    """The condition key events:source: MiniStack looks at it in rules only. ("events:source",
+    Using IAM policy conditions in Amazon EventBridge)"""
+    source = contextvars.ContextVar("source", default="")
+    extract, enforce = iam_actions.extract_resource_arn, iam_evaluator.enforce
+
+    def extract_source(service, method, path, headers, body, *args, **kwargs):
+        if service == "events":
+            sources = {entry.get("Source") for entry in json.loads(body or b"{}").get("Entries", [])}
+            source.set(sources.pop() if len(sources) == 1 else "")
+        return extract(service, method, path, headers, body, *args, **kwargs)
+
+    def enforce_source(access_key, action, *args, service_context=None, **kwargs):
+        if action == "events:PutEvents":
+            service_context = {**(service_context or {}), "events:source": source.get()}
+        return enforce(access_key, action, *args, service_context=service_context, **kwargs)
+
+    iam_actions.extract_resource_arn, iam_evaluator.enforce = extract_source, enforce_source
 
 
 # --- Lambda -----------------------------------------------------------------------

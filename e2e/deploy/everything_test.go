@@ -23,7 +23,8 @@ import (
 )
 
 // TestEverything deploys the stack with every condition on, lets clients in by a
-// shared secret, changes the secret, and then lets a function say who they are.
+// shared secret, changes the secret, and then lets a function say who they are. Who comes
+// and goes is on the event bus.
 func TestEverything(t *testing.T) {
 	t.Parallel()
 	e := startEmulator(t)
@@ -36,6 +37,8 @@ func TestEverything(t *testing.T) {
 	e.call(t, "ssm", "put_parameter", map[string]any{"Name": "/turn", "Value": "a-secret-of-a-TURN-server", "Type": "SecureString"}, nil)
 	e.call(t, "ssm", "put_parameter", map[string]any{"Name": "/users", "Value": "a key of more than 32 bytes, for users", "Type": "SecureString"}, nil)
 
+	users := e.makeBus(t)
+
 	everything := []string{
 		"DomainName=" + domain, "CertificateArn=" + certificate, "HostedZoneId=" + strings.TrimPrefix(zone, "/hostedzone/"),
 		"AlarmTopicArn=" + topic, "AccessLogs=true", "ConnectConcurrency=100", "MessageConcurrency=200", "StageName=live", "LogLevel=DEBUG",
@@ -45,11 +48,12 @@ func TestEverything(t *testing.T) {
 		"MonthlyBudget=200", "BudgetEmail=you@example.com", "BudgetCutsOff=true",
 	}
 	byToken := append([]string{"AuthMode=jwt", "JwtSecretArn=" + secret, "JwtAudience=owt"}, everything...)
-	s := e.deploy(t, append(byToken, "Revision=1")...)
+	s := e.deploy(t, append(byToken, "EventBus="+users.name, "Revision=1")...)
 	onDomain := e.front(t, domain) + "/socket.io/"
 	i := startIssuer(t, first, second)
 	clients(t, s.endpoint(t), i.env(), "a good token|forged|no token", 30, "auth/jwt.test.mjs")
 	clients(t, onDomain, i.env(), "a good token", 15, "auth/jwt.test.mjs")
+	users.wantEvents(t)
 	read := time.Now() // by the last environment, if not before
 	e.wantRecord(t, zone)
 
@@ -59,8 +63,8 @@ func TestEverything(t *testing.T) {
 	i = startIssuer(t, second, first)
 	time.Sleep(time.Until(read.Add(cooldown)))
 	clients(t, s.endpoint(t), i.env(), "a good token", 15, "auth/jwt.test.mjs")
-	// A new version of the functions knows the new secret alone.
-	e.deploy(t, append(byToken, "Revision=2")...)
+	// A new version of the functions knows the new secret alone; and nobody is told of events.
+	e.deploy(t, append(byToken, `EventBus=""`, "Revision=2")...)
 	clients(t, s.endpoint(t), i.env(), "a good token|forged", 30, "auth/jwt.test.mjs")
 
 	role := e.create(t, "iam", "create_role", map[string]any{"RoleName": "accounts", "AssumeRolePolicyDocument": trust}, "Role", "Arn")

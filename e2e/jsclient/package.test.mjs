@@ -47,6 +47,19 @@ it('has its modules, types, readme and licence, and nothing else', async () => {
   assert.deepEqual(files.filter((name) => !name.endsWith('.js')).sort(), ['LICENSE', 'README.md', 'index.d.ts', 'package.json']);
 });
 
+// npm puts right what it finds wrong, and compares the repository with where the package was built (provenance).
+it('can be published as it is, and says where it was made', async () => {
+  const packed = join(folder, 'node_modules/package');
+  const before = await readFile(join(packed, 'package.json'), 'utf8');
+  await run('npm', ['pkg', 'fix'], { cwd: packed });
+  assert.equal(await readFile(join(packed, 'package.json'), 'utf8'), before);
+  const { repository, publishConfig, version, homepage } = JSON.parse(before);
+  assert.deepEqual(repository, { type: 'git', url: 'git+https://github.com/owt-signal/owt-signal.git', directory: 'clients/js' });
+  assert.deepEqual(publishConfig, { access: 'public', provenance: true });
+  assert.match(homepage, /clients\/js#readme$/);
+  assert.match(await readFile(here('../../CHANGELOG.md'), 'utf8'), new RegExp(`^## \\[${version}\\]`, 'm'));
+});
+
 it('connects in Node with a WebSocket of its own', async () => {
   assert.equal(await node(OWN, 'program.js'), 'packed');
 });

@@ -6,12 +6,12 @@ import { chromium } from 'playwright-core';
 /** How long is waited for what has to come, in ms, on a machine under load. */
 export const WAIT = 30_000;
 
-/** Debian's Chromium, with a camera and a microphone that are none. Rules are for names of hosts, as --host-resolver-rules takes them. */
+/** Debian's Chromium, with two cameras and microphones that are none. Rules are for names of hosts, as --host-resolver-rules takes them. */
 export const launch = (...rules) => chromium.launch({
   executablePath: process.env.CHROMIUM,
   args: [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream=fps=5', '--use-fake-ui-for-media-stream',
+    '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream=fps=5,device-count=2', '--use-fake-ui-for-media-stream',
     `--host-resolver-rules=${['MAP *.test 127.0.0.1', ...rules].join(', ')}`,
   ],
 });
@@ -96,11 +96,19 @@ export class Person {
     return this.page.getByRole('log').getByRole('listitem').filter({ hasText: `${name}${text}` }).waitFor();
   }
 
-  /** Types of the frames that are listed, the oldest first. */
+  /** Whether an element is whole in the window. */
+  inSight(locator) {
+    return locator.evaluate((element) => {
+      const { top, bottom } = element.getBoundingClientRect();
+      return top >= 0 && bottom > top && bottom <= innerHeight;
+    });
+  }
+
+  /** The frames that are listed, the oldest first. */
   async frames() {
     const rows = await this.page.getByRole('table').getByRole('row').evaluateAll(
-      (all) => all.slice(1).map((row) => [...row.cells].slice(1).map((cell) => cell.textContent)));
-    return rows.reverse().map(([direction, type, number, peer, latency]) => ({ direction, type, number, peer, latency }));
+      (all) => all.slice(1).map((row) => [...row.cells].map((cell) => cell.textContent)));
+    return rows.reverse().map(([time, direction, type, number, peer, latency]) => ({ time, direction, type, number, peer, latency }));
   }
 }
 

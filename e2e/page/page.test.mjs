@@ -3,10 +3,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { jwt } from '../jsclient/jwt.mjs';
 import { Proxy } from '../jsclient/proxy.mjs';
 import { launch, Person, talk } from './browser.mjs';
 
-const { SERVER, SECURE, STRICT, FAULTS } = process.env; // STRICT: a server that takes another origin alone
+const { SERVER, SECURE, FAULTS } = process.env;
+const { STRICT, TOKENS, SECRET } = process.env; // servers that take another origin alone, and tokens under a secret
 let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
@@ -35,7 +37,10 @@ describe('a call', { concurrency: 2 }, () => {
       await alice.sees(`${bob.name}: muted`);
       await bob.button('Camera off').press('Enter');
       await alice.sees(`${bob.name}: muted, camera off`);
+      await bob.button('Full screen').press('Enter');
+      await bob.page.waitForFunction(() => document.fullscreenElement?.id === 'talk');
       await bob.button('Hang up').press('Enter');
+      await bob.page.waitForFunction(() => !document.fullscreenElement);
       await alice.sees(`${bob.name} hung up.`);
       await alice.button('Dismiss').press('Enter');
       assert.equal(await alice.page.locator('#notice > .notice').isHidden(), true);
@@ -52,6 +57,7 @@ describe('a call', { concurrency: 2 }, () => {
       const got = (await alice.frames()).filter((f) => f.direction === '←' && f.peer === bob.name && f.number !== '');
       assert.ok(got.length > 2 && got.every((f, i) => i === 0 || Number(f.number) === Number(got[i - 1].number) + 1), JSON.stringify(got));
       assert.ok(got.some((f) => f.type === 'offer' || f.type === 'answer'));
+      for (const { time } of got) assert.match(time, /^([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}$/);
 
       await talk(bob, alice);
       clean(alice, bob);
@@ -114,6 +120,57 @@ describe('a call', { concurrency: 2 }, () => {
     clean(alice, bob, carol);
   });
 
+  it('is made by a link that the callee has shared', async (t) => {
+    const [a, b] = names();
+    const bob = await Person.as(t, browser, SERVER, `${b} & Söhne`);
+    const alice = await Person.as(t, browser, await bob.page.locator('#link').getAttribute('href'), a);
+    await alice.sees(`${bob.name} is online.`);
+    await alice.page.keyboard.press('Enter');
+    await bob.answer(alice.name);
+    await alice.watches(bob.name);
+    clean(alice, bob);
+  });
+
+  it('is made with the devices that one has chosen, and looked at before', async (t) => {
+    const [alice, bob] = await each(names(), (name) => Person.as(t, browser, SERVER, name));
+    const own = () => alice.page.evaluate(() => document.getElementById('local').srcObject.getTracks().map((track) => {
+      const { deviceId } = track.getSettings();
+      return { kind: track.kind, deviceId, enabled: track.enabled };
+    }));
+    await alice.button('Preview').press('Enter');
+    await alice.sees('Only you see this');
+    const moves = () => document.getElementById('local').videoWidth > 0 && document.getElementById('level').value > 0;
+    await alice.page.waitForFunction(moves);
+    const first = await alice.page.evaluateHandle(() => document.getElementById('local').srcObject.getVideoTracks()[0]);
+    const devices = await alice.field('Camera').locator('option').evaluateAll((all) => all.map(({ label, value }) => ({ label, value })));
+    assert.deepEqual(devices.map(({ label }) => label.replace(/\d+/, 'n')), ['Default', 'fake_device_n', 'fake_device_n', 'None']);
+    const { deviceId } = (await own()).find(({ kind }) => kind === 'video');
+    const other = devices.slice(1, 3).find(({ value }) => value !== deviceId);
+    await alice.field('Camera').selectOption(other.label);
+    await alice.page.waitForFunction(
+      (id) => document.getElementById('local').srcObject?.getVideoTracks()[0].getSettings().deviceId === id, other.value);
+    assert.equal(await first.evaluate((track) => track.readyState), 'ended');
+    await alice.field('Microphone').selectOption('None');
+    await alice.page.waitForFunction(() => document.getElementById('local').srcObject?.getTracks().length === 1);
+    await alice.button('Camera off').press('Enter');
+
+    await alice.call(bob.name);
+    await bob.answer(alice.name);
+    await bob.sees(`${alice.name}: camera off`);
+    assert.deepEqual(await own(), [{ kind: 'video', deviceId: other.value, enabled: false }]);
+    await alice.button('Camera off').press('Enter');
+    await bob.watches(alice.name);
+    assert.equal(await alice.button('Preview').isHidden(), true);
+    await bob.button('Hang up').press('Enter');
+    await alice.sees(`${bob.name} hung up.`);
+
+    await alice.button('Preview').press('Enter');
+    await alice.sees('Only you see this');
+    await alice.button('Preview').press('Enter');
+    await alice.page.waitForFunction(() => !document.getElementById('local').srcObject);
+    clean(alice, bob);
+  });
+
   it('works without a camera: one can look, listen and chat', async (t) => {
     const address = new URL(SERVER);
     address.hostname = 'somewhere.test'; // of no secure context, so that the page gets no camera
@@ -131,6 +188,24 @@ describe('a call', { concurrency: 2 }, () => {
   });
 });
 
+it('presence is told, not asked for', { skip: Boolean(FAULTS) }, async (t) => {
+  const [alice, bob] = await each(names(), (name) => Person.as(t, browser, SERVER, name));
+  await alice.page.getByLabel('Show pings and presence').check();
+  await alice.lookFor(bob.name);
+  await bob.button('Disconnect').press('Enter');
+  await alice.sees(`${bob.name} is offline.`);
+  await bob.connect();
+  await alice.sees(`${bob.name} is online.`);
+  await alice.field('Who to call').fill('');
+  await alice.sees('Whose name? You will see whether they are there.');
+  await alice.sees('unwatch');
+  const about = (await alice.frames()).filter(({ peer }) => peer === bob.name);
+  const told = about.map(({ direction, type, latency }) => `${direction} ${type} ${latency.replace(/(ended )?[\d.]+ ms/, 'ms')}`);
+  assert.deepEqual(told.filter((what, i) => what !== told[i - 1]), // a server may tell the same twice
+    ['→ watch on ms', '← presence off', '← presence on', '→ unwatch ms']);
+  clean(alice, bob);
+});
+
 describe('what does not go well is said', { skip: Boolean(FAULTS), concurrency: 3 }, () => {
   it('the callee is offline', async (t) => {
     const alice = await Person.as(t, browser, SERVER, names()[0]);
@@ -145,13 +220,23 @@ describe('what does not go well is said', { skip: Boolean(FAULTS), concurrency: 
   it('a call that nobody answers is missed', async (t) => {
     const [alice, bob] = await each(names(), (name) => Person.as(t, browser, SERVER, name));
     const title = await bob.page.title();
+    await bob.page.evaluate(() => {
+      window.tones = [];
+      const { start } = AudioScheduledSourceNode.prototype;
+      AudioScheduledSourceNode.prototype.start = function (...args) {
+        window.tones.push(this.context);
+        start.apply(this, args);
+      };
+    });
     await bob.field('Who to call').blur();
     await alice.call(bob.name);
     await bob.page.waitForFunction(() => document.activeElement.id === 'answer');
     assert.equal(await bob.page.title(), `${alice.name} is calling`);
+    await bob.page.waitForFunction(() => window.tones.length > 2 && window.tones.every(({ state }) => state === 'running')); // and again
     await alice.button('Hang up').press('Enter');
     await bob.sees(`You missed a call from ${alice.name}.`);
     assert.equal(await bob.page.title(), title);
+    assert.ok(await bob.page.evaluate(() => window.tones.every(({ state }) => state === 'closed')));
     clean(alice, bob);
   });
 
@@ -170,6 +255,19 @@ describe('what does not go well is said', { skip: Boolean(FAULTS), concurrency: 
     await alice.field('Your name').fill(alice.name);
     await alice.page.keyboard.press('Enter');
     await alice.sees(/^The server refuses this page's origin, http:/);
+  });
+
+  it('who may not watch is told so, and calls all the same', { skip: !TOKENS }, async (t) => {
+    const alice = await Person.at(t, browser, TOKENS);
+    await alice.sees('The server asks who you are: it takes no names, but tokens.');
+    await alice.field('Your token').fill(jwt({ sub: 'alice', aud: 'owt', watch: 'none' }, 600, SECRET));
+    await alice.page.keyboard.press('Enter');
+    await alice.sees('The server calls you alice.');
+    await alice.field('Who to call').fill('bob');
+    await alice.sees('The server does not tell whether bob is online.');
+    await alice.page.keyboard.press('Enter');
+    await alice.page.locator('#notice').getByText('bob is offline.').waitFor();
+    clean(alice);
   });
 
   it('the callee closes the page', async (t) => {
@@ -194,11 +292,14 @@ describe('what does not go well is said', { skip: Boolean(FAULTS), concurrency: 
 
   it('the same name is taken over in a second tab', async (t) => {
     const alice = await Person.as(t, browser, SERVER, names()[0]);
+    await alice.page.setViewportSize({ width: 390, height: 600 });
+    await alice.page.evaluate(() => scrollTo(0, document.body.scrollHeight));
     const again = await Person.as(t, browser, SERVER, alice.name);
     await alice.sees(`Another tab or device has connected as ${alice.name}. This one has left.`);
     await alice.sees('Not connected');
     await sleep(1000);
     await again.sees('Connected');
+    for (const shown of [alice.page.locator('#notice p'), alice.button('Take the name back')]) assert.equal(await alice.inSight(shown), true);
     await alice.button('Take the name back').press('Enter');
     await alice.sees('Connected');
     await again.sees(`Another tab or device has connected as ${alice.name}. This one has left.`);
@@ -215,7 +316,7 @@ describe('what does not go well is said', { skip: Boolean(FAULTS), concurrency: 
     network.down = true;
     network.cut();
     await alice.sees('The connection to the server is lost. Trying again…');
-    await alice.sees('Reconnecting…');
+    for (const id of ['state', 'presence']) await alice.page.locator(`#${id}`, { hasText: 'Reconnecting…' }).waitFor();
     await alice.watches(bob.name);
     network.down = false;
     await alice.sees('The connection to the server is back.');
@@ -240,17 +341,17 @@ describe('for everybody', { skip: Boolean(FAULTS), concurrency: 3 }, () => {
     const { page } = alice;
     await alice.field('Who to call').fill('bob');
     const stops = [];
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < 24; i++) {
       await page.keyboard.press('Tab');
       stops.push(await page.evaluate(() => document.activeElement.id || document.activeElement.className || document.activeElement.tagName));
     }
-    const order = ['skip', 'name', 'connect', 'link', 'callee', 'call', 'said', 'small', 'clear', 'scroll'];
+    const order = ['skip', 'name', 'connect', 'link', 'callee', 'call', 'camera', 'microphone', 'preview', 'said', 'small', 'clear', 'scroll'];
     assert.deepEqual(stops.slice(stops.indexOf('skip')).slice(0, order.length), order);
   });
 
   it('every control has a name, and what changes is read out', async (t) => {
     const { page } = await Person.at(t, browser, SERVER);
-    const nameless = await page.locator('button, input, video, [role], [tabindex]').evaluateAll((all) => all
+    const nameless = await page.locator('button, input, select, meter, video, [role], [tabindex]').evaluateAll((all) => all
       .filter((e) => !e.closest('[hidden]') && e.tabIndex >= 0 && !(e.labels?.length || e.textContent.trim() || e.ariaLabel || e.getAttribute('aria-labelledby')))
       .map((e) => e.outerHTML));
     assert.deepEqual(nameless, []);
@@ -262,7 +363,7 @@ describe('for everybody', { skip: Boolean(FAULTS), concurrency: 3 }, () => {
       const { page } = await Person.at(t, browser, SERVER);
       await page.setViewportSize({ width, height: 800 });
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
-      for (const name of ['Connect', 'Call', 'Mute', 'Camera off', 'Hang up', 'Send', 'Clear']) {
+      for (const name of ['Connect', 'Call', 'Preview', 'Mute', 'Camera off', 'Hang up', 'Send', 'Clear']) {
         const box = await page.getByRole('button', { name, exact: true }).boundingBox();
         assert.ok(box.x >= 0 && box.x + box.width <= width, `${name} at ${JSON.stringify(box)}`);
       }

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
 type (
@@ -39,8 +40,10 @@ type Handler struct {
 	Edge string
 	// Idle is after what silence API Gateway closes a connection.
 	Idle    time.Duration
+	Kept    lane.Rate // see [KeptRate]; zero: no limit
 	Log     *slog.Logger
 	budgets budgets
+	keeping keeping
 }
 
 // Connect handles $connect. What follows the answer, the first frames on the

@@ -161,7 +161,8 @@ func TestMessageSurvivesAPanic(t *testing.T) {
 		`427["owt-message",{"to":"bob","data":1}]`:        `437[2100]`,
 		`427["authentication",{"token":"a"}]`:             `6`, // {error} and DISCONNECT are posted
 		`{"type":"message","id":3,"to":"bob","data":1}`:   `{"type":"error","id":3,"code":2100,"message":"server error"}`,
-		`{"type":"presence","user":"bob"}`:                `{"type":"error","code":2100,"message":"server error"}`,
+		`{"type":"presence","user":"bob"}`:                `{"type":"error","code":2100,"message":"server error","user":"bob"}`,
+		`{"type":"watch","user":"bob"}`:                   `{"type":"error","code":2100,"message":"server error","user":"bob"}`,
 		`{"type":"message","to":"bob","data":"unacked"}`:  `{"type":"error","code":2100,"message":"server error"}`,
 		`42["owt-message",{"to":"bob","data":"unacked"}]`: `6`,
 	} {

@@ -201,7 +201,15 @@ func (h *Handler) postPackets(ctx context.Context, p Polling, id signal.LobbyID,
 	if slices.ContainsFunc(packets, p.Ends) {
 		return h.Service.EndLobby(ctx, id)
 	}
-	return h.Service.PostInLobby(ctx, id, packets)
+	now, size := h.Service.Clock.Now(), len(body)
+	if counted(size) > 0 && !h.keeping.may(h.Kept, now) {
+		return errTooMuch
+	}
+	err = h.Service.PostInLobby(ctx, id, packets)
+	if err == nil {
+		h.keeping.keep(h.Kept, size, now)
+	}
+	return err
 }
 
 // messages handles what a client has posted in its lobby, as if each had just

@@ -330,6 +330,12 @@ func TestLobbyEnds(t *testing.T) {
 					t.Errorf("logs: %s", &w.logs)
 				}
 				time.Sleep(signal.UpgradeWithin + time.Second)
+				if len(c.frames) > 0 {
+					if got := l.frames("ws="); len(got) > 0 {
+						t.Errorf("before it upgrades: %q", got)
+					}
+					l.frame("ws=", "5")
+				}
 				if c.frames != nil && !slices.Equal(l.frames("ws="), []string{"close"}) {
 					t.Errorf("frames %q", l.frames("ws="))
 				}

@@ -2,6 +2,7 @@ package apigw
 
 import (
 	"context"
+	"slices"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
@@ -21,23 +22,24 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 		if _, r, over := h.spend(ctx, p); over {
 			return r
 		}
-	case signal.Query, signal.QueryICE:
+	case signal.Query, signal.Watch, signal.Unwatch, signal.QueryICE:
 		if !h.maySpend(p.ID, now) {
 			_, r, over := h.spend(ctx, p)
 			if !over {
-				r.Events = []signal.Event{signal.RequestFailed{Code: lane.CodeBusy}}
+				r.Events = []signal.Event{signal.RequestFailed{Code: lane.CodeBusy, User: signal.About(in)}}
 			}
 			return r
 		}
 	case signal.Send:
-		if h.looks(b, ev, now) {
-			i.Look = true
+		if look, scarce := h.looks(b, ev, now), h.scarce(i, now); look || scarce {
+			i.Look, i.Scarce = look, scarce
 			in = i
 		}
 	case signal.Sends:
-		i[0].Look = h.looks(b, ev, now)
+		i[0].Look, i[0].Scarce = h.looks(b, ev, now), slices.ContainsFunc(i, func(m signal.Send) bool { return h.scarce(m, now) })
 	}
 	r := h.Service.Receive(ctx, p, in)
+	h.keeping.keep(h.Kept, r.Early, now)
 	if r.Seen && (!b.seen || b.look != r.Look) {
 		look := r.Look
 		h.budgets.change(p.ID, func(b *budget) { b.seen, b.look = true, look })
@@ -52,6 +54,12 @@ func (h *Handler) receive(ctx context.Context, ev *request, p signal.Peer, in si
 		r.Events = last.Events
 	}
 	return r
+}
+
+// scarce reports whether too much has been kept for clients that have not
+// authenticated to keep this message, too.
+func (h *Handler) scarce(m signal.Send, now lane.Instant) bool {
+	return counted(m.Frame.Len()) > 0 && !h.keeping.may(h.Kept, now)
 }
 
 // maySpend reports whether a connection may ask for somebody's presence or ICE servers, or have a

@@ -13,6 +13,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/jsonproto"
 	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/signal"
+	"github.com/owt-signal/owt-signal/internal/signal/lane"
 	"github.com/owt-signal/owt-signal/internal/socketio"
 )
 
@@ -33,6 +34,7 @@ type Config struct {
 	Limits      limits.Config
 	PlaceStore  signal.PlaceStore // nil: any number of invocations may linger
 	Places      int               // how many may
+	Kept        lane.Rate         // of what strangers say ([apigw.KeptRate]); zero: no limit
 	Timers      Timers            // zero: NewTimers
 	Meter       signal.Meter      // nil: nothing is counted
 	Log         *slog.Logger
@@ -78,6 +80,7 @@ func New(c Config) *apigw.Handler {
 		Origins:     c.Limits.Origins,
 		Edge:        c.Limits.Edge,
 		Idle:        c.Timers.Idle,
+		Kept:        c.Kept,
 		Log:         c.Log,
 	}
 }

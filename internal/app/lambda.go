@@ -112,6 +112,7 @@ func FromEnvironment(ctx context.Context, admission Admission, relays Relays) (*
 		Store:       store,
 		PlaceStore:  store,
 		Places:      signal.Places(int(concurrency)),
+		Kept:        apigw.KeptRate,
 		Connections: apigw.NewManagement(config),
 		Endpoint:    endpoint,
 		Access:      access,

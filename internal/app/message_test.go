@@ -118,8 +118,8 @@ func TestAllocations(t *testing.T) {
 		talk   *talk
 		budget float64
 	}{
-		"Socket.IO": {socketIO(t), 24},
-		"JSON":      {plainJSON(t), 23},
+		"Socket.IO": {socketIO(t), 26},
+		"JSON":      {plainJSON(t), 25},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const runs = 1000

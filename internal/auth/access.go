@@ -46,6 +46,12 @@ func New(ctx context.Context, c Config, config aws.Config, log *slog.Logger) (si
 		}
 	case ModeLambda:
 		access.Authenticator = newFunction(c, config)
+	case ModeHTTP:
+		a, err := newServer(ctx, c, config)
+		if err != nil {
+			return signal.Access{}, err
+		}
+		access.Authenticator = a
 	default:
 		access.Authenticator = signal.TokenIsName{}
 		access.Caution = "the token is the user's name: anyone can be anyone"

@@ -20,6 +20,7 @@ const (
 	ModeToken  = "token"  // the token is the name
 	ModeJWT    = "jwt"    // a JSON Web Token
 	ModeLambda = "lambda" // a function of the user's own is asked
+	ModeHTTP   = "http"   // a server of the user's own is asked
 )
 
 // Defaults and limits of the settings.
@@ -50,8 +51,12 @@ type Config struct {
 	Outlive    bool // a connection may outlive its token
 
 	Function string // name or ARN of the function to ask
+	URL      string // of the server to ask
 	Headers  []string
 	Timeout  time.Duration
+
+	ServerSecret     string // ARN or name of the secret that questions to the server are signed with
+	ServerSecretFile string // the same in a file
 }
 
 // NewConfig is the configuration before anything is set.
@@ -62,8 +67,8 @@ func NewConfig() Config {
 // Settings returns all parameters there are.
 func (c *Config) Settings() []setting.Setting {
 	return []setting.Setting{
-		setting.New("AUTH_MODE", "auth", "who a client is: `mode` token (the token is the name: anyone can be anyone), jwt, or lambda (a function says) (default token)",
-			setting.Text(&c.Mode, setting.OneOf(ModeToken, ModeJWT, ModeLambda))),
+		setting.New("AUTH_MODE", "auth", "who a client is: `mode` token (the token is the name: anyone can be anyone), jwt, lambda (a function says), or http (a server says) (default token)",
+			setting.Text(&c.Mode, setting.OneOf(ModeToken, ModeJWT, ModeLambda, ModeHTTP))),
 		setting.New("ANONYMOUS", "anonymous", "whether clients without a token are let in, under a name made up: `allow` or refuse (default allow with -auth token, refuse otherwise)",
 			setting.Parsed(&c.Anonymous, parseAnonymous)),
 		setting.New("TOKEN_SOURCES", "token-sources", "ways for a token to come, `list` of event, auth, header, subprotocol, query (default all)",
@@ -74,7 +79,7 @@ func (c *Config) Settings() []setting.Setting {
 		setting.New("JWT_SECRET_FILE", "jwt-secret-file", "with -auth jwt: `file` with the secret that tokens are signed with (HS256, HS384, HS512)",
 			setting.Parsed(&c.SecretFile, filepath.Abs)),
 		setting.New("JWT_JWKS_URL", "jwks", "with -auth jwt: `URL` of the JSON Web Key Set that tokens are signed with",
-			setting.Text(&c.KeySet, checkURL)),
+			setting.Text(&c.KeySet, setting.CheckSecureURL)),
 		setting.New("JWT_ISSUER", "jwt-issuer", "with -auth jwt: the issuer that tokens must name, whose keys are discovered at this `URL` unless -jwks or -jwt-secret-file has them",
 			setting.Text(&c.Issuer)),
 		setting.New("JWT_AUDIENCE", "jwt-audience", "with -auth jwt: `list` of audiences, one of which a token must be meant for (default any)",
@@ -89,9 +94,14 @@ func (c *Config) Settings() []setting.Setting {
 			setting.Bool(&c.Outlive)),
 		setting.New("AUTH_FUNCTION", "auth-function", "with -auth lambda: `name` or ARN of the function to ask",
 			setting.Text(&c.Function)),
-		setting.New("AUTH_HEADERS", "auth-headers", "with -auth lambda: `list` of the handshake's headers to show it",
+		setting.New("AUTH_URL", "auth-url", "with -auth http: `URL` of the server to ask, by https unless it is on this machine",
+			setting.Text(&c.URL, setting.CheckSecureURL)),
+		setting.New("AUTH_SECRET_ARN", "", "", setting.Text(&c.ServerSecret, secret.CheckID)),
+		setting.New("AUTH_SECRET_FILE", "auth-secret-file", "with -auth http: `file` with the secret that requests to the server are signed with",
+			setting.Parsed(&c.ServerSecretFile, filepath.Abs)),
+		setting.New("AUTH_HEADERS", "auth-headers", "with -auth lambda or http: `list` of the handshake's headers to show it",
 			setting.Parsed(&c.Headers, headers)),
-		setting.New("AUTH_TIMEOUT", "auth-timeout", "with -auth lambda: how long it may take (`duration`, default 3s, at most 10s)",
+		setting.New("AUTH_TIMEOUT", "auth-timeout", "with -auth lambda or http: how long it may take (`duration`, default 3s, at most 10s)",
 			setting.Duration(&c.Timeout, time.Millisecond, MaxTimeout)),
 	}
 }
@@ -121,10 +131,20 @@ func (c Config) Check() error {
 		return errors.New("JWT_… (-jwt-…, -jwks) needs mode jwt: AUTH_MODE (-auth)")
 	case c.Mode == ModeLambda && c.Function == "":
 		return errors.New("mode lambda needs the function to ask: AUTH_FUNCTION (-auth-function)")
-	case c.Mode != ModeLambda && (c.Function != "" || c.Headers != nil):
-		return errors.New("AUTH_FUNCTION (-auth-function) and AUTH_HEADERS (-auth-headers) need mode lambda: AUTH_MODE (-auth)")
+	case c.Mode != ModeLambda && c.Function != "":
+		return errors.New("AUTH_FUNCTION (-auth-function) needs mode lambda: AUTH_MODE (-auth)")
+	case c.Mode == ModeHTTP && c.URL == "":
+		return errors.New("mode http needs the server to ask: AUTH_URL (-auth-url)")
+	case c.Mode == ModeHTTP && c.ServerSecret == "" && c.ServerSecretFile == "":
+		return errors.New("mode http needs a secret to sign with: AUTH_SECRET_ARN (-auth-secret-file)")
+	case c.ServerSecret != "" && c.ServerSecretFile != "":
+		return errors.New("AUTH_SECRET_ARN and AUTH_SECRET_FILE exclude one another")
+	case c.Mode != ModeHTTP && (c.URL != "" || c.ServerSecret != "" || c.ServerSecretFile != ""):
+		return errors.New("AUTH_URL (-auth-url) and AUTH_SECRET_ARN (-auth-secret-file) need mode http: AUTH_MODE (-auth)")
+	case !c.asks() && c.Headers != nil:
+		return errors.New("AUTH_HEADERS (-auth-headers) needs mode lambda or http: AUTH_MODE (-auth)")
 	case jwt && keys == 0:
-		if err := checkURL(c.Issuer); err != nil {
+		if err := setting.CheckSecureURL(c.Issuer); err != nil {
 			return fmt.Errorf("JWT_ISSUER (-jwt-issuer), whose keys are to be discovered: %w", err)
 		}
 	}
@@ -135,6 +155,9 @@ func (c Config) Check() error {
 	}
 	return nil
 }
+
+// asks reports whether somebody else is asked who a client is.
+func (c Config) asks() bool { return c.Mode == ModeLambda || c.Mode == ModeHTTP }
 
 // shared reports whether tokens are signed with a shared secret.
 func (c Config) shared() bool { return c.Secret != "" || c.SecretFile != "" }

@@ -61,12 +61,13 @@ func TestEnvironment(t *testing.T) {
 func TestBadEnvironments(t *testing.T) {
 	jwt := []string{"AUTH_MODE", "jwt", "JWT_ISSUER", "https://issuer.example/"}
 	lambda := []string{"AUTH_MODE", "lambda", "AUTH_FUNCTION", "accounts"}
+	server := []string{"AUTH_MODE", "http", "AUTH_URL", "https://accounts.example/who", "AUTH_SECRET_FILE", "secret"}
 	for _, c := range []struct {
 		base []string
 		set  []string
 		says []string
 	}{
-		{nil, []string{"AUTH_MODE", "oauth"}, []string{"AUTH_MODE", `"oauth"`, "token, jwt, lambda"}},
+		{nil, []string{"AUTH_MODE", "oauth"}, []string{"AUTH_MODE", `"oauth"`, "token, jwt, lambda, http"}},
 		{nil, []string{"AUTH_MODE", "JWT"}, []string{"AUTH_MODE", `"JWT"`}},
 		{nil, []string{"ANONYMOUS", "yes"}, []string{"ANONYMOUS", `"yes"`, "allow, refuse"}},
 		{nil, []string{"TOKEN_SOURCES", "cookie"}, []string{"TOKEN_SOURCES", `"cookie"`}},
@@ -98,6 +99,16 @@ func TestBadEnvironments(t *testing.T) {
 		{lambda, []string{"AUTH_HEADERS", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q"}, []string{"AUTH_HEADERS", "17 entries"}},
 		{lambda, []string{"AUTH_TIMEOUT", "11s"}, []string{"AUTH_TIMEOUT", "10s"}},
 		{lambda, []string{"AUTH_TIMEOUT", "0s"}, []string{"AUTH_TIMEOUT"}},
+		{nil, []string{"AUTH_MODE", "http", "AUTH_SECRET_FILE", "secret"}, []string{"AUTH_URL"}},
+		{nil, []string{"AUTH_MODE", "http", "AUTH_URL", "https://accounts.example/who"}, []string{"AUTH_SECRET_ARN", "-auth-secret-file"}},
+		{nil, []string{"AUTH_URL", "https://accounts.example/who"}, []string{"AUTH_URL", "mode http"}},
+		{nil, []string{"AUTH_SECRET_FILE", "secret"}, []string{"AUTH_SECRET_ARN", "mode http"}},
+		{nil, []string{"AUTH_HEADERS", "origin"}, []string{"AUTH_HEADERS", "mode lambda or http"}},
+		{server, []string{"AUTH_URL", "http://accounts.example/who"}, []string{"AUTH_URL", "https"}},
+		{server, []string{"AUTH_URL", "https://alice:secret@accounts.example/who"}, []string{"AUTH_URL", "user"}},
+		{server, []string{"AUTH_SECRET_ARN", "arn:aws:ssm:eu-west-1:1:parameter/x"}, []string{"AUTH_SECRET_FILE", "exclude"}},
+		{server, []string{"AUTH_FUNCTION", "accounts"}, []string{"AUTH_FUNCTION", "mode lambda"}},
+		{lambda, []string{"AUTH_URL", "https://accounts.example/who"}, []string{"AUTH_URL", "mode http"}},
 		{lambda, []string{"JWT_JWKS_URL", "https://issuer.example/keys"}, []string{"JWT_"}},
 	} {
 		_, err := auth.ReadEnvironment(environment(append(c.base, c.set...)...))

@@ -61,6 +61,5 @@ var (
 	ReadDiscovery = readDiscovery
 	ParseHeaders  = headers
 	ParseSources  = sources
-	CheckURL      = checkURL
 	RetryAfter    = readRetryAfter
 )

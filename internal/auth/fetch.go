@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/owt-signal/owt-signal/internal/setting"
 )
 
 // What is fetched from an issuer, at most.
@@ -33,7 +33,7 @@ var issuerClient = &http.Client{
 
 // fetch gets a document.
 func fetch(ctx context.Context, address string) ([]byte, error) {
-	if err := checkURL(address); err != nil {
+	if err := setting.CheckSecureURL(address); err != nil {
 		return nil, fmt.Errorf("fetch %s: %w", address, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchWithin)
@@ -88,25 +88,4 @@ func readRetryAfter(h http.Header) time.Duration {
 		return 0
 	}
 	return min(max(until.Sub(from), 0), maxPause)
-}
-
-// checkURL says what keeps keys from being fetched there: whoever can change
-// them on the way can be anyone.
-func checkURL(address string) error {
-	u, err := url.Parse(address)
-	switch {
-	case err != nil || u.Host == "":
-		return errors.New("it is no URL")
-	case u.User != nil || u.Fragment != "":
-		return errors.New("it has a user or a fragment")
-	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
-		return nil
-	default:
-		return errors.New("https is needed, except on this machine")
-	}
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -16,14 +16,14 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// Limits of a function that authenticates.
+// Limits of a function, or a server, that authenticates.
 const (
 	// MaxTimeout leaves time for the rest within the 29 s that API Gateway waits
 	// for the answer to a frame.
 	MaxTimeout = 10 * time.Second
-	// maxFunctionAnswer is the longest answer, in bytes.
-	maxFunctionAnswer = 16 << 10
-	functionTries     = 2
+	// maxAnswer is the longest answer, in bytes.
+	maxAnswer     = 16 << 10
+	functionTries = 2
 )
 
 // Function is the authenticator that asks a Lambda function of the user's own.
@@ -37,7 +37,7 @@ type Function struct {
 
 var _ signal.Authenticator = (*Function)(nil)
 
-// question is the payload of the invocation.
+// question is the payload of the invocation, or the body of the request.
 type question struct {
 	Token   string            `json:"token"`
 	Type    string            `json:"clientType"`
@@ -83,11 +83,7 @@ func (f *Function) Authenticate(ctx context.Context, c signal.Credentials) (sign
 }
 
 func (f *Function) ask(ctx context.Context, c signal.Credentials) ([]byte, error) {
-	q := question{c.Token, c.Client.Type, c.Client.Version, c.Client.Address, c.Client.Headers}
-	if q.Headers == nil {
-		q.Headers = map[string]string{} // {}, not null
-	}
-	payload, err := json.Marshal(q)
+	payload, err := encodeQuestion(c)
 	if err != nil {
 		return nil, err
 	}
@@ -99,13 +95,21 @@ func (f *Function) ask(ctx context.Context, c signal.Credentials) ([]byte, error
 		return nil, err
 	case out.FunctionError != nil: // what it says may quote what it was asked
 		return nil, fmt.Errorf("it failed (%s)", *out.FunctionError)
-	case len(out.Payload) > maxFunctionAnswer:
-		return nil, fmt.Errorf("its answer has %d bytes, at most %d are allowed", len(out.Payload), maxFunctionAnswer)
+	case len(out.Payload) > maxAnswer:
+		return nil, fmt.Errorf("its answer has %d bytes, at most %d are allowed", len(out.Payload), maxAnswer)
 	}
 	return out.Payload, nil
 }
 
-// readVerdict reads what a function answered. What is wrong with it is no fault
+func encodeQuestion(c signal.Credentials) ([]byte, error) {
+	q := question{c.Token, c.Client.Type, c.Client.Version, c.Client.Address, c.Client.Headers}
+	if q.Headers == nil {
+		q.Headers = map[string]string{} // {}, not null
+	}
+	return json.Marshal(q)
+}
+
+// readVerdict reads what a function, or a server, answered. What is wrong with it is no fault
 // of the client's, so only a refusal is one.
 func readVerdict(answer []byte) (signal.Identity, error) {
 	var v verdict

@@ -11,6 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/owt-signal/owt-signal/internal/auth"
+	"github.com/owt-signal/owt-signal/internal/setting"
 	"github.com/owt-signal/owt-signal/internal/signal"
 )
 
@@ -67,7 +68,7 @@ func FuzzDiscovery(f *testing.F) {
 		if address, err := auth.ReadDiscovery(document, "https://issuer.example/"); (address == "") == (err == nil) {
 			t.Errorf("%q, %v", address, err)
 		}
-		_ = auth.CheckURL(string(document))
+		_ = setting.CheckSecureURL(string(document))
 	})
 }
 

@@ -74,7 +74,20 @@ func (a *JWT) Authenticate(ctx context.Context, c signal.Credentials) (signal.Id
 	if !ok {
 		return signal.Identity{}, refused("the claim that has the user's name is missing, or is not a string")
 	}
-	return signal.Identity{User: signal.UserName(name), Expires: a.expires(claims)}, nil
+	return signal.Identity{User: signal.UserName(name), Expires: a.expires(claims), Attributes: mayWatch(claims)}, nil
+}
+
+// mayWatch returns the attribute that the claim of its name stands for, whatever its
+// type; nil if there is no such claim.
+func mayWatch(claims jwt.MapClaims) map[string]string {
+	switch may, ok := claims[signal.AttributeWatch]; {
+	case !ok:
+		return nil
+	case may == signal.WatchAny:
+		return map[string]string{signal.AttributeWatch: signal.WatchAny}
+	default:
+		return map[string]string{signal.AttributeWatch: signal.WatchNone}
+	}
 }
 
 // lookup is where a token's keys were looked for, if it came to that, and why

@@ -34,13 +34,7 @@ func newSharedSecret(ctx context.Context, c Config, config aws.Config, now func(
 }
 
 func readSecret(ctx context.Context, c Config, config aws.Config) ([]key, error) {
-	var s []byte
-	var err error
-	if c.SecretFile != "" {
-		s, err = secret.ReadFile(c.SecretFile)
-	} else {
-		s, err = secret.Fetch(ctx, config, c.Secret)
-	}
+	s, err := secret.Read(ctx, config, c.SecretFile, c.Secret)
 	if err != nil {
 		return nil, err
 	}

@@ -62,6 +62,9 @@ var attacks = map[string]worst{
 		}
 		return fmt.Sprintf(`42%d["owt-message",{"to":"alice","data":1}]`, number)
 	}, 100},
+	"large": {[]string{engine4}, []string{"40"}, 200 * time.Millisecond, func(n int) string {
+		return fmt.Sprintf(`42%d["owt-message",{"to":"alice","data":"%s"}]`, n, strings.Repeat("x", lane.MaxEarlyBytes-10))
+	}, 1},
 	"joins":      {[]string{engine4}, []string{"40"}, seldom, func(int) string { return "40" }, 100},
 	"pings":      {[]string{engine4}, []string{"40"}, 200 * time.Millisecond, func(int) string { return "2" }, 1000},
 	"forgeries":  {[]string{engine4}, []string{"40"}, seldom, func(int) string { return `420["authentication",{"token":"forged"}]` }, 1},
@@ -349,7 +352,7 @@ func (a *attack) environments() chan *apigw.Handler {
 	idle := make(chan *apigw.Handler, environments)
 	for range environments {
 		h := a.handler
-		idle <- &apigw.Handler{Service: h.Service, Protocols: h.Protocols, Endpoint: h.Endpoint, Idle: h.Idle, Log: h.Log}
+		idle <- &apigw.Handler{Service: h.Service, Protocols: h.Protocols, Endpoint: h.Endpoint, Idle: h.Idle, Kept: apigw.KeptRate, Log: h.Log}
 	}
 	return idle
 }

@@ -114,8 +114,9 @@ func TestThousandDollars(t *testing.T) {
 		"Gaps that keep as many invocations waiting as may are %.2f, and %.0f frames a second of any kind %.2f: %.2f together",
 		written/2*1024/1e6, table, waiting, frames, anything, table+waiting+anything))
 
-	// Strangers, who connect, and send large frames that nobody wants.
-	stranger := Work{messages: gateway.MaxMessage/increment + 1, invocations: 1, busy: 100, writes: maxStrangerUnits}
+	// Strangers, who connect, and send large frames that nobody wants, some of which are
+	// kept: together they use up the table's limit.
+	stranger := Work{messages: gateway.MaxMessage/increment + 1, invocations: 1, busy: 100, writes: max(maxStrangerUnits, written/frames)}
 	stay := Work{minutes: 6}.plus(1, connection)
 	both := Work{}.plus(frames*hour, stranger).plus(quotaConnections*hour, stay)
 	wantSays(t, "costs", fmt.Sprintf("Without a token: %.0f dollars an hour at most, for which it takes %.0f frames of 128 KiB and %d new connections a second, %.0f MB",

@@ -39,6 +39,26 @@ var (
 	connection = connect.work().plus(1, disconnect.work()).plus(1, forget.work()).plus(2, verify.work()) // from beginning to end
 )
 
+// watch is what a connection takes to watch a user.
+var watch = Steps{Invocations: 1, In: 1, Answers: 1, Writes: 3, Reads: 1, Metrics: 1}
+
+// Who is in one item of those who watch a user, and is told at a time.
+const watchersTogether, toldAtOnce = 50, 16
+
+// announced is what it adds to an invocation to tell so many that a user comes or goes:
+// it reads the user, who watches, and their connections, and notes that all are told.
+func announced(watchers int) Steps {
+	return Steps{Posts: watchers, Writes: 1, Reads: 1 + (watchers+watchersTogether-1)/watchersTogether + watchers}
+}
+
+// announcement is what AWS meters of that. What is read together takes a call.
+func announcement(watchers int) Work {
+	w := announced(watchers).work()
+	rounds := int64(watchers+toldAtOnce-1) / toldAtOnce
+	w[busy] = float64(4*sim.StoreTime.Milliseconds() + rounds*sim.PostTime.Milliseconds())
+	return w
+}
+
 // In ms: what an invocation takes besides what it waits for, and a ping adds to keepalive.
 const ownTime, pingTime = 5, 1
 

@@ -51,6 +51,8 @@ func (u Usage) things() []row {
 		{fmt.Sprintf("message, one of %d in a frame", u.Burst), u.framed().message(u.Burst), 1},
 		{"connection, from beginning to end", connection, 1},
 		{"connected hour, silent", u.hour(), 1},
+		{"watch of a user", watch.work(), 1},
+		{"user who comes or goes, for 50 who watch", announcement(50), 1},
 	}
 }
 

@@ -273,8 +273,9 @@ func (s *Store) deleteExpired(ctx context.Context, pk string, now lane.Instant) 
 // Scan implements [signal.ConnectionStore]. A scan reads all that there is, and
 // is charged for the whole items, users' too; only what is asked for of the
 // connections is handed over, not what they hold. It deletes bodies that nobody
-// needs, history whose time is over, and lobbies that have expired, in passing.
-func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) error {
+// needs, history whose time is over, and lobbies, watches, and users who were but
+// watched, that have expired, in passing.
+func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection), owed func(signal.UserName)) error {
 	var unswept error
 	pages := dynamodb.NewScanPaginator(s.client, s.scan(of, now))
 	for pages.HasMorePages() {
@@ -287,7 +288,14 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 		for _, it := range page.Items {
 			var r reader
 			switch pk := r.str(it, attrKey); {
-			case strings.HasPrefix(pk, lobbyPrefix):
+			case strings.HasPrefix(pk, userPrefix):
+				if expired := r.num(it, attrExpires) <= seconds(now); expired {
+					unswept = cmp.Or(unswept, s.deleteExpired(ctx, pk, now))
+				} else {
+					owed(signal.UserName(strings.TrimPrefix(pk, userPrefix)))
+				}
+				continue
+			case strings.HasPrefix(pk, lobbyPrefix), strings.HasPrefix(pk, watchersPrefix), strings.HasPrefix(pk, watchingPrefix):
 				unswept = cmp.Or(unswept, s.deleteExpired(ctx, pk, now))
 				continue
 			case strings.HasPrefix(pk, historyPrefix):
@@ -315,8 +323,11 @@ func (s *Store) scan(of signal.Segment, now lane.Instant) *dynamodb.ScanInput {
 	expired := e.path(attrExpires) + " <= " + e.value(num(seconds(now)))
 	e.require("begins_with("+e.path(attrKey)+",", e.value(str(connectionPrefix))+")",
 		"AND (attribute_not_exists("+e.path(attrEnded)+") OR", expired+")",
-		"OR begins_with("+e.path(attrKey)+",", e.value(str(lobbyPrefix))+") AND", expired,
+		"OR (begins_with("+e.path(attrKey)+",", e.value(str(lobbyPrefix))+") OR begins_with("+e.path(attrKey)+",", e.value(str(watchersPrefix))+")",
+		"OR begins_with("+e.path(attrKey)+",", e.value(str(watchingPrefix))+")) AND", expired,
 		"OR begins_with("+e.path(attrKey)+",", e.value(str(historyPrefix))+") AND", e.path(attrUntil), "<=", e.value(num(now.Add(-signal.HistoryMargin))),
+		"OR begins_with("+e.path(attrKey)+",", e.value(str(userPrefix))+") AND (attribute_not_exists("+e.path(attrEpoch)+") AND", expired,
+		"OR", e.path(attrTold), "<", e.path(attrChanges)+")",
 		"OR begins_with("+e.path(attrKey)+",", e.value(str(bodyPrefix))+")",
 		"AND", e.path(attrExpires), "<=", e.value(num(seconds(now.Add(bodyLife-strayAfter)))))
 	var paths []string

@@ -11,9 +11,9 @@ import (
 // expression collects the parts of a conditional update. Every name and value
 // goes in by a placeholder, because many names are DynamoDB's reserved words.
 type expression struct {
-	conditions, sets, removes []string
-	names                     map[string]string
-	values                    item
+	conditions, sets, removes, adds, takes []string
+	names                                  map[string]string
+	values                                 item
 }
 
 func newExpression() *expression {
@@ -82,15 +82,27 @@ func (e *expression) setOrRemove(path string, some bool, v types.AttributeValue)
 
 func (e *expression) remove(path string) { e.removes = append(e.removes, path) }
 
+// add adds members to a set, or to a number; either may be absent.
+func (e *expression) add(path string, v types.AttributeValue) {
+	e.adds = append(e.adds, path+" "+e.value(v))
+}
+
+// take takes members out of a set. Without members left, the attribute is absent.
+func (e *expression) take(path string, v types.AttributeValue) {
+	e.takes = append(e.takes, path+" "+e.value(v))
+}
+
 // update returns the conditional update of an item. It returns the item as it is
 // after it, or, in the error of a condition that does not hold, as it is.
 func (e *expression) update(table, pk string) *dynamodb.UpdateItemInput {
 	condition, update := strings.Join(e.conditions, " AND "), ""
-	if len(e.sets) > 0 {
-		update = "SET " + strings.Join(e.sets, ", ")
-	}
-	if len(e.removes) > 0 {
-		update += " REMOVE " + strings.Join(e.removes, ", ")
+	for _, clause := range []struct {
+		word  string
+		parts []string
+	}{{"SET ", e.sets}, {" REMOVE ", e.removes}, {" ADD ", e.adds}, {" DELETE ", e.takes}} {
+		if len(clause.parts) > 0 {
+			update += clause.word + strings.Join(clause.parts, ", ")
+		}
 	}
 	return &dynamodb.UpdateItemInput{
 		TableName:                           &table,

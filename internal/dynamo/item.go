@@ -52,10 +52,18 @@ const (
 	attrEpoch     = "epoch"
 	attrSeq       = "seq"
 	attrKeptAfter = "keptAfter"
+	attrChanges   = "changes" // the number of the presence
+	attrTold      = "told"
+	attrWatched   = "watched"
+	attrWatches   = "watches"
+	attrHanded    = "handed" // since the owner changed nothing was routed
 
 	// of history
 	attrPost = "post"
 	attrLast = "last"
+
+	// of shards, and of whom a connection watches
+	attrMembers = "members"
 
 	// of bodies
 	attrTo   = "to"
@@ -79,7 +87,7 @@ type item = map[string]types.AttributeValue
 func key(pk string) item { return item{attrKey: str(pk)} }
 
 func connectionKey(id signal.ConnectionID) string { return connectionPrefix + string(id) }
-func userKey(name signal.UserName) string         { return "user#" + string(name) }
+func userKey(name signal.UserName) string         { return userPrefix + string(name) }
 
 const connectionPrefix = "conn#"
 
@@ -87,6 +95,10 @@ func str[S ~string](s S) types.AttributeValue { return &types.AttributeValueMemb
 
 func num[N ~int | ~int64](n N) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(int64(n), 10)}
+}
+
+func strs(members ...string) types.AttributeValue {
+	return &types.AttributeValueMemberSS{Value: members}
 }
 
 func boolean(b bool) types.AttributeValue { return &types.AttributeValueMemberBOOL{Value: b} }
@@ -134,6 +146,31 @@ func (r *reader) parse(name string, v *types.AttributeValueMemberN) int64 {
 		r.fail(name, v)
 	}
 	return n
+}
+
+func (r *reader) strs(it item, name string) []string {
+	switch v := it[name].(type) {
+	case nil:
+		return nil
+	case *types.AttributeValueMemberSS:
+		return v.Value
+	default:
+		r.fail(name, v)
+		return nil
+	}
+}
+
+func (r *reader) nums(it item, name string) (all []int) {
+	switch v := it[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberNS:
+		for _, n := range v.Value {
+			all = append(all, int(r.parse(name, &types.AttributeValueMemberN{Value: n})))
+		}
+	default:
+		r.fail(name, v)
+	}
+	return all
 }
 
 func (r *reader) bytes(it item, name string) []byte {

@@ -2,14 +2,17 @@
 // conditional write, and what a failed condition hands back is used instead of
 // a read before it.
 //
-// The table has a string key, pk, and six kinds of items:
+// The table has a string key, pk, and nine kinds of items:
 //
 //	conn#<connectionId>   protocol, endpoint, client, lobby, early, joining, user, until, bar, attributes, since, expires, session, kept, ended, next, and the lane:
 //	                      open, done, turn, owner, turnAt, held, size, faults, forgotten, fullAt, unnumbered
-//	user#<name>           owner, claimedAt, until, epoch, seq, keptAfter, fullAt, expires
+//	user#<name>           owner, claimedAt, until, epoch, seq, keptAfter, fullAt, changes, watched, watches, told, expires
 //	lobby#<sid>           handshake, stage, connection, follows, claimedAt, by, packets, size, polls, expires
+//	lobby#<sid>#<name>    a long packet that was posted there: data, expires
 //	held#<connectionId>#<number>#<invocation>  the body of a held frame: to, data, expires
 //	kept#<number>#<epoch>#<user>  what was posted from that number on: post, last, until, expires; without post: void
+//	watchers#<shard>#<user>  members: connections that watch the user; expires
+//	watching#<connectionId>  members: hashes of users whom it watches; expires
 //	place#<number>        by, until, expires: of an invocation that lingers
 //
 // Of the lane, turn is [lane.Lane.Taken], owner its Holder, turnAt its LeasedAt,

@@ -16,9 +16,9 @@ const claimTries = 4
 
 // Claim implements [signal.UserStore].
 func (s *Store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error) {
-	expired := false
+	expired, takesOver := false, c.Expect != ""
 	for range claimTries {
-		out, err := s.client.UpdateItem(ctx, s.claim(c, expired))
+		out, err := s.client.UpdateItem(ctx, s.claim(c, expired, takesOver))
 		if err == nil {
 			return readClaimed(out.Attributes)
 		}
@@ -27,8 +27,9 @@ func (s *Store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, erro
 			return signal.Claimed{}, fmt.Errorf("claim name: %w", err)
 		}
 		var r reader
-		if now := r.num(old, attrExpires) <= seconds(c.At); now != expired {
-			expired = now
+		owner := r.str(r.child(old, attrOwner), attrID)
+		if now := len(old) > 0 && r.num(old, attrExpires) <= seconds(c.At); now != expired || takesOver && (owner == "" || owner == string(c.Expect)) {
+			expired, takesOver = now, false
 			continue
 		}
 		claimed, err := readClaimed(old)
@@ -41,12 +42,20 @@ func (s *Store) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, erro
 }
 
 // claim returns the write that claims a name: over a record that is valid, or
-// absent, or over one that has expired, whose epoch ends with it.
-func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
+// absent, or over one that has expired, whose epoch ends with it. One that takes over,
+// from an owner whose time has not passed by any clock, leaves the user online.
+func (s *Store) claim(c signal.Claim, expired, takesOver bool) *dynamodb.UpdateItemInput {
 	e := newExpression()
 	owner := e.path(attrOwner)
 	now, at := e.value(num(seconds(c.At))), e.value(num(c.At))
 	epoch, zero := e.value(str(c.Epoch)), e.value(num(0))
+	if takesOver {
+		e.require(e.path(attrUntil), ">", e.value(num(c.Now.Add(2*lane.ClockBound))))
+		e.require("attribute_exists(" + owner + ")")
+	} else {
+		changes := e.path(attrChanges)
+		e.set(changes, "if_not_exists("+changes+", "+at+") + "+e.value(num(2)))
+	}
 	if expired {
 		e.require(e.path(attrExpires), "<=", now)
 		e.set(e.path(attrEpoch), epoch)
@@ -70,6 +79,7 @@ func (s *Store) claim(c signal.Claim, expired bool) *dynamodb.UpdateItemInput {
 	}
 	e.set(owner, e.value(peerItem(c.Peer)))
 	e.set(e.path(attrClaimedAt), at)
+	e.set(e.path(attrHanded), e.value(str("1")))
 	e.set(e.path(attrUntil), e.value(num(c.Until)))
 	e.set(e.path(attrExpires), e.value(num(seconds(c.Until.Add(signal.EpochLife)))))
 	return e.update(s.table, userKey(c.User))
@@ -81,23 +91,30 @@ func readClaimed(it item) (signal.Claimed, error) {
 	if owner == nil {
 		return signal.Claimed{}, errors.New("read claim: the record has no owner")
 	}
-	return signal.Claimed{Owner: *owner, Epoch: r.str(it, attrEpoch), Seq: r.num(it, attrSeq), KeptAfter: r.num(it, attrKeptAfter), TAT: lane.TAT(r.num(it, attrFullAt))}, r.err
+	return signal.Claimed{
+		Owner: *owner, Epoch: r.str(it, attrEpoch), Seq: r.num(it, attrSeq), KeptAfter: r.num(it, attrKeptAfter),
+		TAT: lane.TAT(r.num(it, attrFullAt)), Owed: r.owed(it),
+	}, r.err
 }
 
 // Release implements [signal.UserStore].
-func (s *Store) Release(ctx context.Context, name signal.UserName, id signal.ConnectionID, full lane.TAT) (bool, error) {
+func (s *Store) Release(ctx context.Context, name signal.UserName, id signal.ConnectionID, full lane.TAT) (signal.Released, error) {
 	e := newExpression()
 	e.require(e.path(attrOwner, attrID), "=", e.value(str(id)))
 	e.remove(e.path(attrOwner))
+	e.set(e.path(attrHanded), e.value(str("1")))
 	e.setOrRemove(e.path(attrFullAt), full != 0, num(full))
-	_, err := s.client.UpdateItem(ctx, e.update(s.table, userKey(name)))
-	if _, ok := refused(err); ok {
-		return false, nil
+	changes := e.path(attrChanges)
+	e.set(changes, "if_not_exists("+changes+", "+e.value(num(0))+") + "+e.value(num(1)))
+	out, err := s.client.UpdateItem(ctx, e.update(s.table, userKey(name)))
+	var r reader
+	if old, ok := refused(err); ok {
+		return signal.Released{Owed: old[attrOwner] == nil && r.owed(old)}, r.err
 	}
 	if err != nil {
-		return false, fmt.Errorf("release name: %w", err)
+		return signal.Released{}, fmt.Errorf("release name: %w", err)
 	}
-	return true, nil
+	return signal.Released{Owner: true, Owed: r.owed(out.Attributes)}, r.err
 }
 
 // Route implements [signal.UserStore].
@@ -106,6 +123,7 @@ func (s *Store) Route(ctx context.Context, name signal.UserName, messages int, n
 	e.require("attribute_exists(" + e.path(attrOwner) + ")")
 	e.require(e.path(attrUntil), ">", e.value(num(now)))
 	e.set(e.path(attrSeq), e.path(attrSeq)+" + "+e.value(num(messages)))
+	e.remove(e.path(attrHanded)) // by which who reads the stream tells claims and releases from this: template.yaml
 	out, err := s.client.UpdateItem(ctx, e.update(s.table, userKey(name)))
 	if _, ok := refused(err); ok {
 		return signal.Route{}, signal.ErrOffline

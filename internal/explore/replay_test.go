@@ -332,13 +332,14 @@ func (h *history) replay() (next []*effect) {
 // replay is the world as the service sees it: its ports, by what was observed.
 type replay struct {
 	*program
-	signal.LobbyStore            // nil: lobbies are explored by themselves
-	seen              []*history // the last comes first
-	now               lane.Instant
-	random            byte
-	strands           []*strand
-	current           *strand
-	unwinding         bool
+	signal.LobbyStore               // nil: lobbies are explored by themselves
+	signal.PresenceStore            // nil: nobody watches
+	seen                 []*history // the last comes first
+	now                  lane.Instant
+	random               byte
+	strands              []*strand
+	current              *strand
+	unwinding            bool
 }
 
 // strand is what an invocation does one after the other. It runs until it waits.
@@ -535,7 +536,7 @@ func (*replay) Delete(context.Context, signal.ConnectionID, lane.Instant) error 
 }
 
 // Scan implements [signal.ConnectionStore]; only keepalive needs it.
-func (*replay) Scan(context.Context, signal.Segment, lane.Instant, func(signal.Connection)) error {
+func (*replay) Scan(context.Context, signal.Segment, lane.Instant, func(signal.Connection), func(signal.UserName)) error {
 	panic("explored invocations do not scan")
 }
 
@@ -545,6 +546,7 @@ func (r *replay) Fetch(_ context.Context, _ signal.ConnectionID, run []lane.Numb
 }
 
 func (r *replay) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error) {
+	c.Now = 0 // nobody watches
 	o := r.wait(effect{kind: storeCall, name: "claims", write: true, user: c.User, claim: &c, call: func(s *memory.Store) observation {
 		claimed, err := s.Claim(ctx, c)
 		return observation{claimed: claimed, err: err}
@@ -553,12 +555,12 @@ func (r *replay) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, err
 }
 
 // Release implements [signal.UserStore].
-func (r *replay) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
+func (r *replay) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (signal.Released, error) {
 	o := r.wait(effect{kind: storeCall, name: "releases", write: true, user: user, call: func(s *memory.Store) observation {
 		released, err := s.Release(ctx, user, id, tat)
-		return observation{made: released, err: err}
+		return observation{made: released.Owner, err: err}
 	}})
-	return o.made, o.err
+	return signal.Released{Owner: o.made}, o.err
 }
 
 // Route implements [signal.UserStore].

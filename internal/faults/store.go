@@ -70,8 +70,8 @@ func (s *store) Delete(ctx context.Context, id signal.ConnectionID, now lane.Ins
 }
 
 // Scan implements [signal.ConnectionStore].
-func (s *store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, each func(signal.Connection)) error {
-	return s.call(ctx, func() error { return s.next.Scan(ctx, of, now, each) })
+func (s *store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, each func(signal.Connection), owed func(signal.UserName)) error {
+	return s.call(ctx, func() error { return s.next.Scan(ctx, of, now, each, owed) })
 }
 
 // Claim implements [signal.UserStore].
@@ -80,8 +80,8 @@ func (s *store) Claim(ctx context.Context, claim signal.Claim) (signal.Claimed, 
 }
 
 // Release implements [signal.UserStore].
-func (s *store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
-	return ask(ctx, s, func() (bool, error) { return s.next.Release(ctx, user, id, tat) })
+func (s *store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (signal.Released, error) {
+	return ask(ctx, s, func() (signal.Released, error) { return s.next.Release(ctx, user, id, tat) })
 }
 
 // CreateLobby implements [signal.LobbyStore].
@@ -128,4 +128,25 @@ func (s *store) Route(ctx context.Context, user signal.UserName, messages int, n
 // Owner implements [signal.UserStore].
 func (s *store) Owner(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Peer, error) {
 	return ask(ctx, s, func() (signal.Peer, error) { return s.next.Owner(ctx, user, now) })
+}
+
+// Watch implements [signal.PresenceStore].
+func (s *store) Watch(ctx context.Context, user signal.UserName, by signal.ConnectionID, now lane.Instant) (signal.Presence, error) {
+	return ask(ctx, s, func() (signal.Presence, error) { return s.next.Watch(ctx, user, by, now) })
+}
+
+// Unwatch implements [signal.PresenceStore].
+func (s *store) Unwatch(ctx context.Context, user signal.UserName, by signal.ConnectionID) error {
+	return s.call(ctx, func() error { return s.next.Unwatch(ctx, user, by) })
+}
+
+// Watchers implements [signal.PresenceStore].
+func (s *store) Watchers(ctx context.Context, user signal.UserName, now lane.Instant) (p signal.Presence, peers []signal.Peer, err error) {
+	err = s.call(ctx, func() error { p, peers, err = s.next.Watchers(ctx, user, now); return err })
+	return p, peers, err
+}
+
+// Told implements [signal.PresenceStore].
+func (s *store) Told(ctx context.Context, user signal.UserName, at int64) error {
+	return s.call(ctx, func() error { return s.next.Told(ctx, user, at) })
 }

@@ -26,12 +26,19 @@ func TestStoreIsSlow(t *testing.T) {
 		"end":       func(ctx context.Context, s signal.Store) error { _, err := s.End(ctx, "c", 0); return err },
 		"delete":    func(ctx context.Context, s signal.Store) error { return s.Delete(ctx, "c", 0) },
 		"each": func(ctx context.Context, s signal.Store) error {
-			return s.Scan(ctx, signal.Segment{Of: 1}, 1, func(signal.Connection) {})
+			return s.Scan(ctx, signal.Segment{Of: 1}, 1, func(signal.Connection) {}, func(signal.UserName) {})
 		},
 		"claim":   func(ctx context.Context, s signal.Store) error { _, err := s.Claim(ctx, signal.Claim{}); return err },
 		"release": func(ctx context.Context, s signal.Store) error { _, err := s.Release(ctx, "u", "c", 0); return err },
 		"route":   func(ctx context.Context, s signal.Store) error { _, err := s.Route(ctx, "u", 1, 1); return err },
-		"owner":   func(ctx context.Context, s signal.Store) error { _, err := s.Owner(ctx, "u", 1); return err },
+		"watch":   func(ctx context.Context, s signal.Store) error { _, err := s.Watch(ctx, "u", "c", 1); return err },
+		"unwatch": func(ctx context.Context, s signal.Store) error { return s.Unwatch(ctx, "u", "c") },
+		"told":    func(ctx context.Context, s signal.Store) error { return s.Told(ctx, "u", 1) },
+		"watchers": func(ctx context.Context, s signal.Store) error {
+			_, _, err := s.Watchers(ctx, "u", 1)
+			return err
+		},
+		"owner": func(ctx context.Context, s signal.Store) error { _, err := s.Owner(ctx, "u", 1); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

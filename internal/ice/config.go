@@ -120,7 +120,7 @@ func New(ctx context.Context, c Config, config aws.Config) (signal.ICEServers, e
 	if len(turn) == 0 || !c.Shared() {
 		return without(stun), nil
 	}
-	s, err := c.read(ctx, config)
+	s, err := secret.Read(ctx, config, c.SecretFile, c.Secret)
 	if err == nil {
 		err = checkSecret(s)
 	}
@@ -128,13 +128,6 @@ func New(ctx context.Context, c Config, config aws.Config) (signal.ICEServers, e
 		return nil, fmt.Errorf("configure ICE servers: %w", err)
 	}
 	return with(stun, turn, s, c.Lifetime), nil
-}
-
-func (c Config) read(ctx context.Context, config aws.Config) ([]byte, error) {
-	if c.SecretFile != "" {
-		return secret.ReadFile(c.SecretFile)
-	}
-	return secret.Fetch(ctx, config, c.Secret)
 }
 
 // checkSecret reports why s cannot be what a TURN server has, too.

@@ -26,6 +26,8 @@ const (
 	typeAck        = "ack"
 	typeError      = "error"
 	typePresence   = "presence"
+	typeWatch      = "watch"
+	typeUnwatch    = "unwatch"
 	typeICE        = "ice"
 	typePing       = "ping"
 	typePong       = "pong"
@@ -160,11 +162,8 @@ func (p Protocol) Decode(frame []byte) (signal.Input, []byte, error) {
 		return in, nil, err
 	case typePing:
 		return nil, object(typePong).end(), nil
-	case typePresence:
-		if err := signal.CheckUserName(f.user); err != nil {
-			return nil, failure(0, lane.CodeClient, false), err
-		}
-		return signal.Query{User: f.user}, nil, nil
+	case typePresence, typeWatch, typeUnwatch:
+		return f.presence()
 	case typeRecover:
 		in, err := f.recover()
 		if err != nil {
@@ -177,6 +176,21 @@ func (p Protocol) Decode(frame []byte) (signal.Input, []byte, error) {
 		return signal.Leave{}, nil, nil
 	default:
 		return nil, failure(0, lane.CodeUnsupported, false), errors.New("unknown type of frame")
+	}
+}
+
+// presence returns what is asked about the presence of a user.
+func (f frame) presence() (signal.Input, []byte, error) {
+	if err := signal.CheckUserName(f.user); err != nil {
+		return nil, failure(0, lane.CodeClient, false), err
+	}
+	switch f.kind {
+	case typeWatch:
+		return signal.Watch{User: f.user}, nil, nil
+	case typeUnwatch:
+		return signal.Unwatch{User: f.user}, nil, nil
+	default:
+		return signal.Query{User: f.user}, nil, nil
 	}
 }
 
@@ -300,7 +314,8 @@ func (p Protocol) encode(e signal.Event) []byte {
 	case signal.Opened:
 		return object(typeOpen).text("connection", string(e.Connection)).text("protocol", string(signal.JSON)).
 			number("idle", int64(p.Idle.Seconds())).number("maxPayload", int64(p.MaxPayload)).
-			number("maxInFlight", lane.MaxHeld).number("maxBatch", signal.MaxBatch).end()
+			number("maxInFlight", lane.MaxHeld).number("maxBatch", signal.MaxBatch).
+			number("maxWatched", signal.MaxWatched).end()
 	case signal.Welcome:
 		o := object(typeWelcome).text("user", string(e.User)).text("epoch", e.Epoch).number("seq", e.Seq)
 		if e.Session != "" {
@@ -342,11 +357,17 @@ func (p Protocol) encode(e signal.Event) []byte {
 	case signal.ConnectionRefused:
 		return failure(0, e.Code, true)
 	case signal.Presence:
-		return object(typePresence).text("user", string(e.User)).raw("online", strconv.AppendBool(nil, e.Online)).end()
+		o := object(typePresence).text("user", string(e.User)).raw("online", strconv.AppendBool(nil, e.Online))
+		if e.Watched {
+			o = o.raw("watched", []byte("true")).number("at", e.At)
+		}
+		return o.end()
+	case signal.Unwatched:
+		return object(typePresence).text("user", string(e.User)).raw("watched", []byte("false")).end()
 	case signal.ICEAnswer:
 		return object(typeICE).ice(e.ICE).end()
 	case signal.RequestFailed:
-		return failure(0, e.Code, false)
+		return failed(0, e.Code, e.User, false)
 	case signal.Ping:
 		return object(typePing).end()
 	case signal.Batch:
@@ -370,12 +391,18 @@ func (p Protocol) Nothing() []byte { return object(typeNothing).end() }
 
 // failure returns an error frame: for the message with that id, or, with zero, for
 // whatever came before; closing, if it is the connection's last.
-func failure(id int64, code lane.Code, closing bool) []byte {
+func failure(id int64, code lane.Code, closing bool) []byte { return failed(id, code, "", closing) }
+
+// failed returns the same, for a question about a user, if that is not empty.
+func failed(id int64, code lane.Code, about signal.UserName, closing bool) []byte {
 	o := object(typeError)
 	if id > 0 {
 		o = o.number("id", id)
 	}
 	o = o.number("code", int64(code)).text("message", code.String())
+	if about != "" {
+		o = o.text("user", string(about))
+	}
 	if closing {
 		o = o.raw("closing", []byte("true"))
 	}

@@ -45,6 +45,10 @@ func TestDecode(t *testing.T) {
 		{`{"type":"recover","epoch":"e","since":-1}`, nil, malformed},
 		{`{"type":"recover","epoch":"e","since":3,"to":"5"}`, nil, malformed},
 		{`{"type":"recover","epoch":"e","since":3,"to":-5}`, nil, malformed},
+		{`{"type":"watch","user":"bob"}`, signal.Watch{User: "bob"}, ""},
+		{`{"type":"watch","user":""}`, nil, malformed},
+		{`{"type":"unwatch","user":"bob"}`, signal.Unwatch{User: "bob"}, ""},
+		{`{"type":"unwatch"}`, nil, malformed},
 		{`{"type":"ice"}`, signal.QueryICE{}, ""},
 		{`{"type":"ping"}`, nil, `{"type":"pong"}`},
 		{`{"type":"leave"}`, signal.Leave{}, ""},
@@ -176,7 +180,7 @@ func TestEncode(t *testing.T) {
 		event signal.Event
 		want  string
 	}{
-		{signal.Opened{Connection: "id="}, `{"type":"open","connection":"id=","protocol":"owt.signal.v1","idle":600,"maxPayload":131072,"maxInFlight":128,"maxBatch":32}`},
+		{signal.Opened{Connection: "id="}, `{"type":"open","connection":"id=","protocol":"owt.signal.v1","idle":600,"maxPayload":131072,"maxInFlight":128,"maxBatch":32,"maxWatched":64}`},
 		{signal.Admitted{}, ""},
 		{signal.Welcome{User: "用户1", Epoch: "e", Seq: 3}, `{"type":"welcome","user":"用户1","epoch":"e","seq":3}`},
 		{signal.Welcome{User: "a", Epoch: "e", Recovery: signal.Recovery{For: time.Minute, From: 1}}, `{"type":"welcome","user":"a","epoch":"e","seq":0,"recover":60}`},
@@ -202,6 +206,9 @@ func TestEncode(t *testing.T) {
 		{signal.Closing{Code: lane.CodeWrongToken}, `{"type":"error","code":2121,"message":"wrong user name or token","closing":true}`},
 		{signal.ConnectionRefused{Number: 0, Code: lane.CodeWrongToken}, `{"type":"error","code":2121,"message":"wrong user name or token","closing":true}`},
 		{signal.Presence{User: "bob", Online: true}, `{"type":"presence","user":"bob","online":true}`},
+		{signal.Presence{User: "bob", Watched: true, At: 7}, `{"type":"presence","user":"bob","online":false,"watched":true,"at":7}`},
+		{signal.Unwatched{User: "bob"}, `{"type":"presence","user":"bob","watched":false}`},
+		{signal.RequestFailed{Code: lane.CodeBusy, User: "bob"}, `{"type":"error","code":2102,"message":"server busy","user":"bob"}`},
 		{signal.RequestFailed{Code: lane.CodeUnknownUser}, `{"type":"error","code":2120,"message":"not authenticated"}`},
 		{signal.Ping{}, `{"type":"ping"}`},
 		{signal.Batch{signal.Ack{Number: 1}, signal.Stored{Number: 2}}, `[{"type":"ack","id":1},{"type":"stored","id":2}]`},

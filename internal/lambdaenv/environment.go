@@ -97,11 +97,15 @@ func (e *environment) start() error {
 	e.state, e.process = stateStarting, process
 	f.config.Started(e.number, process.cmd.Process.Pid)
 	e.limit(f.config.InitTimeout)
-	server := &http.Server{Handler: processOnly(listener.Addr().String(), e.routes()), ReadHeaderTimeout: ShutdownGrace}
+	server := &http.Server{Handler: processOnly(listener.Addr().String(), e.routes()), ReadHeaderTimeout: headersWithin}
 	f.alive.Go(func() { _ = server.Serve(listener) })
 	f.alive.Go(func() { e.watch(server) })
 	return nil
 }
+
+// headersWithin is how long a process may take to send the headers of a request. On a
+// busy machine that may be seconds, and a process that is cut off while it starts ends.
+const headersWithin = time.Minute
 
 // watch waits for the end of the process and cleans up after it.
 func (e *environment) watch(server *http.Server) {

@@ -19,6 +19,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/ice"
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/prom"
+	"github.com/owt-signal/owt-signal/internal/webhook"
 )
 
 type (
@@ -55,6 +56,7 @@ type api struct {
 	log        *slog.Logger
 	memory     *memory.Store               // nil: the records are elsewhere
 	metrics    *prom.Metrics               // nil: none are told
+	events     *webhook.Queue              // nil: nobody is told of any
 	reach      func(context.Context) error // sees that where the records are is there
 	reached    reached                     // when it was last logged
 }
@@ -107,6 +109,9 @@ func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
 	a.reach = reachStore(store)
 	a.caution = access.Caution
 	a.memory, _ = store.(*memory.Store)
+	if store, err = a.tellEvents(ctx, o, store); err != nil {
+		return nil, err
+	}
 	return newHandlers(o, store, access, servers, a), nil
 }
 
@@ -137,5 +142,6 @@ func (a *api) close() {
 		a.log.InfoContext(ctx, "clients cut off", "error", err)
 	}
 	a.backend.close(ctx)
+	a.closeEvents()
 	a.management.close()
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/lambdaenv"
 	"github.com/owt-signal/owt-signal/internal/limits"
 	"github.com/owt-signal/owt-signal/internal/setting"
+	"github.com/owt-signal/owt-signal/internal/webhook"
 )
 
 // options is what the command line and the environment say.
@@ -44,6 +45,7 @@ type options struct {
 	auth          auth.Config
 	ice           ice.Config
 	limits        limits.Config
+	events        webhook.Config
 	environment   map[string]string // both, for functions in other processes
 	timers        app.Timers
 	timing        map[string]string // the same for functions in other processes
@@ -100,6 +102,7 @@ func (o *options) groups() []setting.Group {
 				setting.New("LOG_LEVEL", "log", "lowest `level` of log lines: debug, info, warn, error (default info)", setting.Parsed(&o.level, parseLevel)),
 				setting.Own("log-format", "`format` of the log: json or text (default json)", setting.Text(&o.logFormat, setting.OneOf("json", "text"))),
 			})},
+		{Title: "Who is told of clients that come and go", Settings: o.events.Settings()},
 		{Title: "Functions that were built for Lambda, and faults", Settings: []setting.Setting{
 			setting.Own("functions", "run the functions in this `folder`, such as bin/functions (make build) or .aws-sam/build (sam build); with -dynamodb", setting.Text(&o.functions)),
 			setting.Own("concurrency", fmt.Sprintf("largest `number` of processes that a function may have at a time, with -functions (default %d)", o.concurrency),
@@ -258,7 +261,7 @@ func (o options) check() error {
 	if missing := o.ice.Missing(); missing != "" {
 		return errors.New(missing)
 	}
-	return cmp.Or(o.auth.Check(), o.ice.Check())
+	return cmp.Or(o.auth.Check(), o.ice.Check(), o.events.Check())
 }
 
 func (o options) checkFaults() error {
@@ -291,7 +294,8 @@ func (o options) checkEffect(given setting.Given) error {
 		{o.functions != "" || elsewhere, "without -functions or -lambda-endpoint", []string{"management"}},
 		{!elsewhere, "with -lambda-endpoint: set it in the functions' environment (PING_TIMEOUT)", []string{"ping-timeout"}},
 		{o.auth.Mode == auth.ModeJWT, "without -auth jwt", []string{"jwt-claim", "jwt-skew", "jwt-outlive"}},
-		{o.auth.Mode == auth.ModeLambda, "without -auth lambda", []string{"auth-timeout"}},
+		{o.auth.Mode == auth.ModeLambda || o.auth.Mode == auth.ModeHTTP, "without -auth lambda or http", []string{"auth-timeout"}},
+		{o.functions == "" && !elsewhere, "with -functions or -lambda-endpoint: they change the records, unseen", []string{"events-url"}},
 		{o.ice.Shared(), "without -turn-secret-file", []string{"turn-lifetime"}},
 		{o.limits.Rate.Limited(), "without -message-rate", []string{"message-burst"}},
 		{o.timers.Idle <= o.duration, "beyond -max-duration", []string{"idle-timeout"}},

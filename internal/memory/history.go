@@ -112,7 +112,7 @@ func (s *Store) Standing(_ context.Context, user signal.UserName, now lane.Insta
 	if !ok {
 		return signal.Claimed{}, signal.ErrOffline
 	}
-	return u.claimed(), nil
+	return s.claimedBy(user, u), nil
 }
 
 func events(post []signal.Delivery) []signal.Event {

@@ -95,6 +95,10 @@ func (s *Store) forget(name signal.UserName) {
 	if u, ok := s.users.rows[name]; ok {
 		s.claimed(u)
 		s.users.remove(name)
+		s.forgotten = max(s.forgotten, u.changes)
+		if w, ok := s.watched.rows[name]; ok {
+			w.at = u.changes
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ func (g guest) leave(tat lane.TAT) {
 	if _, err := g.store.End(context.Background(), g.id(), began); err != nil {
 		g.Fatal(err)
 	}
-	if released, err := g.store.Release(context.Background(), g.name, g.id(), tat); err != nil || !released {
+	if released, err := g.store.Release(context.Background(), g.name, g.id(), tat); err != nil || !released.Owner {
 		g.Fatal(released, err)
 	}
 }

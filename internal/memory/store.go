@@ -25,6 +25,9 @@ type Store struct {
 	lobbies     table[signal.LobbyID, *signal.Lobby]
 	inLobby     list.List // of signal.LobbyID, all of lobbies, the oldest first
 	history     history
+	watched     table[signal.UserName, *watched]
+	watching    table[signal.ConnectionID, []signal.UserName] // whom a connection watches
+	forgotten   int64                                         // the highest number of presence of users who were forgotten
 	kept        kept
 	seed        maphash.Seed // of what divides the keys into segments
 	latest      lane.Instant // that a caller has said
@@ -41,6 +44,7 @@ type user struct {
 	seq       int64
 	recovers  bool          // the last owner's client does
 	keptAfter int64         // as [signal.Claimed] has it, if it does
+	changes   int64         // the number of the presence
 	fullAt    lane.TAT      // what the last owner has left
 	place     *list.Element // among the names that are released and kept; nil: it is not
 }
@@ -52,6 +56,8 @@ func New() *Store {
 		users:       newTable[signal.UserName, *user](),
 		lobbies:     newTable[signal.LobbyID, *signal.Lobby](),
 		history:     newHistory(),
+		watched:     newTable[signal.UserName, *watched](),
+		watching:    newTable[signal.ConnectionID, []signal.UserName](),
 		seed:        maphash.MakeSeed(),
 	}
 }
@@ -119,6 +125,7 @@ func (s *Store) End(_ context.Context, id signal.ConnectionID, now lane.Instant)
 	}
 	was := *c
 	*c = c.EndedAt(now)
+	s.unwatchAll(id)
 	s.keepEnded(c, now)
 	return was, nil
 }
@@ -132,8 +139,12 @@ func (s *Store) Delete(_ context.Context, id signal.ConnectionID, now lane.Insta
 }
 
 // Scan implements [signal.ConnectionStore].
-func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) error {
-	for _, c := range s.segment(of, now) {
+func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection), owed func(signal.UserName)) error {
+	all, users := s.segment(of, now)
+	for _, name := range users {
+		owed(name)
+	}
+	for _, c := range all {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -142,12 +153,14 @@ func (s *Store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f
 	return nil
 }
 
-func (s *Store) segment(of signal.Segment, now lane.Instant) []signal.Connection {
+// segment returns the connections of a segment, and the users whose watchers are to be
+// told.
+func (s *Store) segment(of signal.Segment, now lane.Instant) (all []signal.Connection, owed []signal.UserName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.endLobbies(now, MaxLobbies)
 	s.endHistory(now)
-	all := make([]signal.Connection, 0, len(s.connections.rows)/of.Of)
+	all = make([]signal.Connection, 0, len(s.connections.rows)/of.Of)
 	for id := range s.connections.rows {
 		if !s.within(of, string(id)) {
 			continue
@@ -163,7 +176,12 @@ func (s *Store) segment(of signal.Segment, now lane.Instant) []signal.Connection
 			s.forget(name)
 		}
 	}
-	return all
+	for name := range s.watched.rows {
+		if s.within(of, string(name)) && s.owed(name) {
+			owed = append(owed, name)
+		}
+	}
+	return all, owed
 }
 
 // within reports whether a key is in a segment.
@@ -178,6 +196,7 @@ func (s *Store) connection(id signal.ConnectionID, now lane.Instant) (*signal.Co
 	c, ok := s.connections.rows[id]
 	if ok && c.Expires <= now {
 		s.connections.remove(id)
+		s.unwatchAll(id)
 		return nil, false
 	}
 	return c, ok
@@ -194,20 +213,24 @@ func copied(c *signal.Connection) signal.Connection {
 func (s *Store) Claim(_ context.Context, c signal.Claim) (signal.Claimed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.latest = max(s.latest, c.At)
 	u, ok := s.users.rows[c.User]
 	if !ok || u.until.Add(signal.EpochLife) <= c.At {
 		s.forget(c.User)
-		u = &user{epoch: c.Epoch}
+		u = &user{epoch: c.Epoch, changes: s.changes(c.User)}
 		s.users.rows[c.User] = u
 	}
 	owned := u.owner != nil && u.until.Add(signal.FenceAfter) > c.At
 	switch {
 	case u.owner != nil && u.owner.ID == c.Peer.ID:
-		return u.claimed(), nil
+		return s.claimedBy(c.User, u), nil
 	case owned && u.claimedAt > c.At:
 		return signal.Claimed{}, signal.ErrNewerClaim
 	case owned && u.owner.ID != c.Expect:
-		return u.claimed(), nil
+		return s.claimedBy(c.User, u), nil
+	}
+	if takesOver := u.owner != nil && u.owner.ID == c.Expect && u.until > c.Now.Add(2*lane.ClockBound); !takesOver {
+		u.changes += 2
 	}
 	owner := c.Peer
 	u.owner, u.claimedAt, u.until = &owner, c.At, c.Until
@@ -219,24 +242,25 @@ func (s *Store) Claim(_ context.Context, c signal.Claim) (signal.Claimed, error)
 	}
 	u.recovers = owner.Recovers
 	s.claimed(u)
-	return u.claimed(), nil
+	return s.claimedBy(c.User, u), nil
 }
 
-func (u *user) claimed() signal.Claimed {
-	return signal.Claimed{Owner: *u.owner, Epoch: u.epoch, Seq: u.seq, KeptAfter: u.keptAfter, TAT: u.fullAt}
+func (s *Store) claimedBy(name signal.UserName, u *user) signal.Claimed {
+	return signal.Claimed{Owner: *u.owner, Epoch: u.epoch, Seq: u.seq, KeptAfter: u.keptAfter, TAT: u.fullAt, Owed: s.owed(name)}
 }
 
 // Release implements [signal.UserStore].
-func (s *Store) Release(_ context.Context, name signal.UserName, id signal.ConnectionID, full lane.TAT) (bool, error) {
+func (s *Store) Release(_ context.Context, name signal.UserName, id signal.ConnectionID, full lane.TAT) (signal.Released, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u, ok := s.users.rows[name]
 	if !ok || u.owner == nil || u.owner.ID != id {
-		return false, nil
+		return signal.Released{Owed: (!ok || u.owner == nil) && s.owed(name)}, nil
 	}
-	u.owner, u.fullAt = nil, full
+	u.owner, u.fullAt, u.changes = nil, full, u.changes+1
+	r := signal.Released{Owner: true, Owed: s.owed(name)}
 	s.keepReleased(name, u)
-	return true, nil
+	return r, nil
 }
 
 // Route implements [signal.UserStore].

@@ -18,6 +18,15 @@ import (
 // Store keeps 8 KB at most.
 const MaxSize = 64 << 10
 
+// Read reads a secret from a file, if one is named, and otherwise by its ARN or name
+// in AWS, as [Fetch] does.
+func Read(ctx context.Context, config aws.Config, file, id string) ([]byte, error) {
+	if file != "" {
+		return ReadFile(file)
+	}
+	return Fetch(ctx, config, id)
+}
+
 // Fetch gets a secret from AWS Secrets Manager, if id is an ARN of that,
 // and otherwise from Systems Manager Parameter Store, by name or ARN.
 func Fetch(ctx context.Context, config aws.Config, id string) (s []byte, err error) {

@@ -5,6 +5,7 @@ package setting
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strconv"
@@ -115,6 +116,28 @@ func URL(to *string) func(string) error {
 		}
 		return nil
 	})
+}
+
+// CheckSecureURL reports why what an HTTP service says cannot be relied on: by any
+// other URL than one with https, whoever is on the way can change it, unless it is on
+// this machine.
+func CheckSecureURL(address string) error {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "":
+		return errors.New("it is no URL")
+	case u.User != nil || u.Fragment != "":
+		return errors.New("it has a user or a fragment")
+	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
+		return nil
+	default:
+		return errors.New("https is needed, except on this machine")
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Bool sets what is true or false, as [strconv.ParseBool] reads it.

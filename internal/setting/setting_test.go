@@ -63,3 +63,27 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("a bad value: %v", err)
 	}
 }
+
+func TestSecureURLs(t *testing.T) {
+	for address, ok := range map[string]bool{
+		"https://issuer.example/keys":  true,
+		"http://127.0.0.1:8080/keys":   true,
+		"http://localhost/keys":        true,
+		"http://[::1]:1/":              true,
+		"http://issuer.example/keys":   false,
+		"http://127.0.0.1.example/":    false,
+		"http://localhost.example/":    false,
+		"https://user@issuer.example/": false,
+		"https://issuer.example/#x":    false,
+		"ftp://127.0.0.1/":             false,
+		"file:///etc/passwd":           false,
+		"issuer.example":               false,
+		"https://":                     false,
+		"":                             false,
+		"https://[::1":                 false,
+	} {
+		if err := setting.CheckSecureURL(address); (err == nil) != ok {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}

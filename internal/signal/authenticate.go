@@ -130,6 +130,9 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 		Seen:   true,
 		Events: []Event{Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed, recovery, s.iceFor(user)}},
 		After: v.after(func(ctx context.Context) {
+			if claimed.Owed {
+				s.changed(ctx, user)
+			}
 			left := s.tellSuperseded(ctx, superseded)
 			replayed := v.replayBeside(ctx, recovery, claimed)
 			for _, f := range opened.Repeated {
@@ -146,7 +149,7 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 // that from the moment the claim commits the name has one owner, even if this
 // invocation gets no further; and is returned, to be told.
 func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed Claimed, superseded []Peer, err error) {
-	claim := Claim{User: id.User, Peer: c.Peer, At: c.Since, Until: c.Expires, Epoch: s.randomID()}
+	claim := Claim{User: id.User, Peer: c.Peer, At: c.Since, Until: c.Expires, Epoch: s.randomID(), Now: s.Clock.Now()}
 	if id.Expires != 0 {
 		claim.Until = id.Expires
 	}
@@ -228,6 +231,6 @@ func (s *Service) authenticateAgain(ctx context.Context, c Connection, in Authen
 	case again.Code == lane.OK:
 		return reply(Welcome{Number: in.Number, User: c.User})
 	default:
-		return reply(RequestFailed{again.Code})
+		return reply(RequestFailed{Code: again.Code})
 	}
 }

@@ -23,7 +23,9 @@ func (s *Service) sendBatch(ctx context.Context, p Peer, in Sends) (r Reply) {
 		r.Events = append(r.Events, Ack{f.N, cmp.Or(f.Code, lane.CodeServer)})
 	}
 	for i, run := range all {
-		r = r.and(s.sendRun(ctx, p, run, look || i > 0)) // there is a gap
+		v := s.invocation(Connection{Peer: p, Lane: lane.New()})
+		v.scarce = in[0].Scarce
+		r = r.and(v.sendRun(ctx, p, run, look || i > 0)) // there is a gap
 	}
 	if len(others) > 0 {
 		r = r.and(s.sendUnnumbered(ctx, p, others))

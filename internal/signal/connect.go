@@ -86,13 +86,19 @@ func (s *Service) Connect(ctx context.Context, h Handshake) (After, error) {
 	if h.Lobby != nil && !follows {
 		return nil, nil // [Service.upgrade] does
 	}
-	return func(ctx context.Context) { s.afterConnect(ctx, h, accepted) }, nil
+	return func(ctx context.Context) {
+		s.announcingIn(ctx, nil, func(ctx context.Context) { s.afterConnect(ctx, h, accepted) })
+	}, nil
 }
 
 // afterConnect sends the first frames on a connection whose socket is just
 // being opened, and authenticates its client if that has sent a token.
 func (s *Service) afterConnect(ctx context.Context, h Handshake, accepted bool) {
-	if !s.begin(ctx, h) {
+	switch s.begin(ctx, h) {
+	case begun:
+	case leftToUpgrade:
+		return
+	case notBegun:
 		s.close(ctx, h.Peer) // first, lest it is taken for superseded: it is to connect again
 		s.endGone(ctx, "", h.Peer.ID)
 		return
@@ -120,13 +126,23 @@ func (s *Service) afterConnect(ctx context.Context, h Handshake, accepted bool) 
 	}
 }
 
-// begin reports whether a connection can be sent to: it has got the first frame,
-// or has taken over from the lobby, where its client got that.
-func (s *Service) begin(ctx context.Context, h Handshake) bool {
+// beginning is how a connection has begun.
+type beginning int
+
+const (
+	notBegun      beginning = iota
+	begun                   // it can be sent to: it has got the first frame, or has taken over from the lobby, where its client got that
+	leftToUpgrade           // too late to take over: [Service.upgrade] closes it
+)
+
+func (s *Service) begin(ctx context.Context, h Handshake) beginning {
 	if h.Lobby != nil {
 		return s.awaitUpgrade(ctx, h)
 	}
-	return s.sendOpen(ctx, h.Peer)
+	if s.sendOpen(ctx, h.Peer) {
+		return begun
+	}
+	return notBegun
 }
 
 // sendOpen sends the first frame on a connection, and reports whether it was

@@ -27,6 +27,9 @@ var (
 	ErrBusy = errors.New("too many requests")
 	// ErrContended: the record was changed by others at each of many tries.
 	ErrContended = errors.New("too many others write the same record")
+	// ErrTooManyWatches: the connection watches too many users, or too many watch the
+	// user.
+	ErrTooManyWatches = errors.New("too many watches")
 	// ErrTooLarge: the message exceeds what the service in between takes.
 	ErrTooLarge = errors.New("message is too large")
 	// ErrRefused: the authenticator does not accept the token.
@@ -57,7 +60,7 @@ func codeOf(err error) lane.Code {
 		return lane.CodeUnknownUser
 	case errors.Is(err, ErrOffline), errors.Is(err, ErrGone):
 		return lane.CodeUnreachable
-	case errors.Is(err, ErrBusy), errors.Is(err, ErrContended):
+	case errors.Is(err, ErrBusy), errors.Is(err, ErrContended), errors.Is(err, ErrTooManyWatches):
 		return lane.CodeBusy
 	case errors.Is(err, ErrTooLarge), errors.Is(err, errNotJoined):
 		return lane.CodeClient

@@ -101,19 +101,27 @@ type (
 		Number int64
 		Code   lane.Code
 	}
-	// Presence answers whether a user is online.
+	// Presence answers whether a user is online. Watched: it answers [Watch], or tells
+	// of a change since; At is the number of the state, and rises with each change.
 	Presence struct {
-		User   UserName
-		Online bool
+		User    UserName
+		Online  bool
+		Watched bool
+		At      int64
 	}
+	// Unwatched answers [Unwatch].
+	Unwatched struct{ User UserName }
 	// ICEAnswer answers [QueryICE], or, under its Number, a frame that asks for ICE
 	// servers.
 	ICEAnswer struct {
 		Number int64 // or NoNumber
 		ICE    ICE
 	}
-	// RequestFailed answers what has no number.
-	RequestFailed struct{ Code lane.Code }
+	// RequestFailed answers what has no number; User is whom it was about, if anybody.
+	RequestFailed struct {
+		Code lane.Code
+		User UserName
+	}
 	// LobbyOpened is the first thing that a client is told that begins by long
 	// polling.
 	LobbyOpened struct{ Lobby LobbyID }
@@ -144,6 +152,7 @@ func (ConnectionRefused) event()    {}
 func (Ended) event()                {}
 func (AuthenticationDenied) event() {}
 func (Presence) event()             {}
+func (Unwatched) event()            {}
 func (ICEAnswer) event()            {}
 func (RequestFailed) event()        {}
 func (LobbyOpened) event()          {}
@@ -193,6 +202,9 @@ type (
 		// Look has the lane looked at before anything is written: a write that is
 		// refused is charged by the whole record. See [Reply.Look].
 		Look bool
+		// Scarce: it is not held if the client has not authenticated. Of several messages
+		// the first says it for all.
+		Scarce bool
 	}
 	// Sends is several messages of one frame, at most [MaxBatch]. Each has its own
 	// answer.
@@ -204,6 +216,10 @@ type (
 	}
 	// Query asks for the presence of a user.
 	Query struct{ User UserName }
+	// Watch has the client told of the presence of a user, now and with each change.
+	Watch struct{ User UserName }
+	// Unwatch ends that.
+	Unwatch struct{ User UserName }
 	// QueryICE asks for ICE servers.
 	QueryICE struct{}
 	// Probe tries whether the connection carries frames, before it takes over from a
@@ -224,11 +240,27 @@ func (Send) input()         {}
 func (Sends) input()        {}
 func (Recover) input()      {}
 func (Query) input()        {}
+func (Watch) input()        {}
+func (Unwatch) input()      {}
 func (QueryICE) input()     {}
 func (Probe) input()        {}
 func (Upgrade) input()      {}
 func (Leave) input()        {}
 func (Unreadable) input()   {}
+
+// About returns whose presence an input is about; empty: nobody's.
+func About(in Input) UserName {
+	switch in := in.(type) {
+	case Query:
+		return in.User
+	case Watch:
+		return in.User
+	case Unwatch:
+		return in.User
+	default:
+		return ""
+	}
+}
 
 // start returns where the numbers begin of a client that authenticates so: an
 // event that is numbered is the first itself.

@@ -25,7 +25,7 @@ func (s *Service) iceFor(user UserName) ICE {
 
 // queryICE answers which ICE servers there are, to those who have authenticated.
 func (s *Service) queryICE(ctx context.Context, p Peer) Reply {
-	c, refused, ok := s.asker(ctx, p)
+	c, refused, ok := s.asker(ctx, p, "")
 	if !ok {
 		return refused
 	}

@@ -75,8 +75,8 @@ type Identity struct {
 	// Expires is when the connection must end, at the latest; zero: with the
 	// socket.
 	Expires lane.Instant
-	// Attributes are kept in the connection's record. The service itself makes
-	// no use of them.
+	// Attributes are kept in the connection's record. The service itself makes use of
+	// [AttributeWatch] alone.
 	Attributes map[string]string
 }
 

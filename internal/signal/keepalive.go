@@ -54,11 +54,13 @@ type round struct {
 	pace  *rate.Limiter
 	began lane.Instant
 	first int          // the segment at which it begins
-	next  atomic.Int64 // segments begun
 	read  atomic.Int64 // segments read to their end
 	cut   atomic.Bool  // there was no time left for a connection
 
+	places chan struct{} // of those who visit
+
 	scanned, pinged, probed, ended, gone, deleted, failed atomic.Int64 // connections
+	owed                                                  atomic.Int64 // users whose presence was announced again
 
 	mu      sync.Mutex
 	unread  error // the first failure to read a segment
@@ -70,29 +72,16 @@ type round struct {
 // reported so. What is gone ends, and so does what is revoked, such as a
 // connection whose token has ended. Records that have expired are deleted:
 // DynamoDB does so for nothing, but days later, and each round would read them,
-// and pay for them, until then. A round that its context cuts short says so,
+// and pay for them, until then. And it tells those who watch a user what they were
+// to be told before. A round that its context cuts short says so,
 // and how far it got; the next one begins at another place.
 func (s *Service) Keepalive(ctx context.Context) error {
-	r := &round{Service: s, pace: rate.NewLimiter(rate.Limit(cmp.Or(s.PingRate, PingRate)), pingBurst), began: s.Clock.Now(), first: s.anySegment()}
+	r := &round{Service: s, pace: rate.NewLimiter(rate.Limit(cmp.Or(s.PingRate, PingRate)), pingBurst), began: s.Clock.Now(), first: s.anySegment(), places: make(chan struct{}, PingsAtOnce)}
 	begin, stop := before(ctx, RoundMargin)
 	defer stop()
 	work, stop := before(ctx, roundEnd)
 	defer stop()
-	due := make(chan Connection)
-	var readers, visitors sync.WaitGroup
-	for range SegmentsAtOnce {
-		readers.Go(func() { r.readSegments(begin, due) })
-	}
-	for range PingsAtOnce {
-		visitors.Go(func() {
-			for c := range due {
-				r.visit(work, begin, c)
-			}
-		})
-	}
-	readers.Wait()
-	close(due)
-	visitors.Wait()
+	s.sideBySide(Segments, SegmentsAtOnce, func(n int) { r.readSegment(work, begin, (r.first+n)%Segments) })
 	return r.end(ctx, begin)
 }
 
@@ -111,29 +100,40 @@ func before(ctx context.Context, margin time.Duration) (context.Context, context
 	return context.WithCancel(ctx)
 }
 
-// readSegments reads one segment after the other, as fast as their connections
-// are visited.
-func (r *round) readSegments(ctx context.Context, due chan<- Connection) {
-	for ctx.Err() == nil {
-		n := int(r.next.Add(1)) - 1
-		if n >= Segments {
+// readSegment reads a segment as fast as its connections are visited, and returns
+// when they have been.
+func (r *round) readSegment(work, begin context.Context, n int) {
+	if begin.Err() != nil {
+		return
+	}
+	var waits []func()
+	beside := func(visit After) {
+		select {
+		case r.places <- struct{}{}:
+		case <-begin.Done():
+			r.cut.Store(true)
 			return
 		}
-		err := r.Store.Scan(ctx, Segment{(r.first + n) % Segments, Segments}, r.Clock.Now(), func(c Connection) {
-			select {
-			case due <- c:
-			case <-ctx.Done():
-				r.cut.Store(true)
-			}
-		})
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			r.note(&r.unread, err)
-		default:
-			r.read.Add(1)
-		}
+		waits = append(waits, r.beside(func() {
+			defer func() { <-r.places }()
+			r.announcingIn(work, func() bool { return r.pause(begin) }, visit)
+		}))
+	}
+	err := r.Store.Scan(begin, Segment{n, Segments}, r.Clock.Now(), func(c Connection) {
+		beside(func(ctx context.Context) { r.visit(ctx, begin, c) })
+	}, func(user UserName) {
+		beside(func(ctx context.Context) { r.changed(ctx, user) })
+		r.owed.Add(1)
+	})
+	switch {
+	case begin.Err() != nil:
+	case err != nil:
+		r.note(&r.unread, err)
+	default:
+		r.read.Add(1)
+	}
+	for _, wait := range waits {
+		wait()
 	}
 }
 
@@ -237,7 +237,7 @@ func (r *round) end(ctx, begin context.Context) error {
 		level = slog.LevelWarn
 	}
 	figures := []any{
-		"scanned", r.scanned.Load(), "pinged", r.pinged.Load(), "probed", r.probed.Load(), "ended", r.ended.Load(), "gone", r.gone.Load(), "deleted", r.deleted.Load(), "failed", r.failed.Load(),
+		"scanned", r.scanned.Load(), "pinged", r.pinged.Load(), "probed", r.probed.Load(), "ended", r.ended.Load(), "gone", r.gone.Load(), "deleted", r.deleted.Load(), "owed", r.owed.Load(), "failed", r.failed.Load(),
 		"first", r.first, "segments", read, "took", r.Clock.Now().Sub(r.began).String(),
 	}
 	if failed := errors.Join(err, r.failure); failed != nil {

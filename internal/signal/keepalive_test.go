@@ -408,7 +408,7 @@ func TestKeepaliveEnds(t *testing.T) {
 
 type hangingStore struct{ signal.Store }
 
-func (hangingStore) Scan(ctx context.Context, _ signal.Segment, _ lane.Instant, _ func(signal.Connection)) error {
+func (hangingStore) Scan(ctx context.Context, _ signal.Segment, _ lane.Instant, _ func(signal.Connection), _ func(signal.UserName)) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -427,7 +427,7 @@ func TestKeepaliveOfAnUnreadableSegment(t *testing.T) {
 		store := crowd(t, connections)
 		time.Sleep(signal.MaxHandshake)
 		unread := 0
-		err := store.Scan(t.Context(), signal.Segment{Index: 5, Of: signal.Segments}, lane.At(time.Now()), func(signal.Connection) { unread++ })
+		err := store.Scan(t.Context(), signal.Segment{Index: 5, Of: signal.Segments}, lane.At(time.Now()), func(signal.Connection) { unread++ }, func(signal.UserName) {})
 		if err != nil || unread == 0 {
 			t.Fatalf("%d connections in the segment: %v", unread, err)
 		}
@@ -443,11 +443,11 @@ var errSegment = errors.New("unreadable")
 
 type brokenSegment struct{ signal.Store }
 
-func (b brokenSegment) Scan(ctx context.Context, s signal.Segment, now lane.Instant, f func(signal.Connection)) error {
+func (b brokenSegment) Scan(ctx context.Context, s signal.Segment, now lane.Instant, f func(signal.Connection), owed func(signal.UserName)) error {
 	if s.Index == 5 {
 		return errSegment
 	}
-	return b.Store.Scan(ctx, s, now, f)
+	return b.Store.Scan(ctx, s, now, f, owed)
 }
 
 // Without a prober, what is not pinged is left alone.

@@ -14,7 +14,7 @@ const leaveWithin = time.Second
 
 // leave ends a connection as its client wishes.
 func (s *Service) leave(ctx context.Context, p Peer) Reply {
-	if err := s.Disconnect(ctx, p.ID); err != nil {
+	if err := s.disconnect(ctx, p.ID); err != nil {
 		s.Log.WarnContext(ctx, "leave failed", "connection", p.ID, "error", err)
 	}
 	s.close(ctx, p)
@@ -23,7 +23,12 @@ func (s *Service) leave(ctx context.Context, p Peer) Reply {
 
 // Disconnect ends a connection whose client has left, if that has not been done,
 // once what that has sent before has come.
-func (s *Service) Disconnect(ctx context.Context, id ConnectionID) error {
+func (s *Service) Disconnect(ctx context.Context, id ConnectionID) (err error) {
+	s.announcingIn(ctx, nil, func(ctx context.Context) { err = s.disconnect(ctx, id) })
+	return err
+}
+
+func (s *Service) disconnect(ctx context.Context, id ConnectionID) error {
 	s.awaitSent(ctx, id)
 	_, err := s.endAndRelease(ctx, "", id)
 	return err
@@ -100,13 +105,17 @@ func (s *Service) end(ctx context.Context, id ConnectionID) (c Connection, err e
 	return c, err
 }
 
-// release releases a name.
-func (s *Service) release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (released bool, err error) {
-	err = s.untilKnown(ctx, func() error {
-		released, err = s.Store.Release(ctx, user, id, tat)
+// release releases a name, and reports whether it was the connection's until now.
+func (s *Service) release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (bool, error) {
+	var r Released
+	err := s.untilKnown(ctx, func() (err error) {
+		r, err = s.Store.Release(ctx, user, id, tat)
 		return err
 	})
-	return released, err
+	if err == nil && r.Owed {
+		s.changed(ctx, user)
+	}
+	return r.Owner, err
 }
 
 // endGone ends a connection whose socket was found gone. If that fails, whoever

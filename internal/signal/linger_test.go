@@ -254,3 +254,33 @@ func TestBatchBeforeTheAuthentication(t *testing.T) {
 		}
 	})
 }
+
+// TestNoPlaceToTakeOver: where a WebSocket that takes over from a lobby finds no place to
+// wait for that, it is closed, but not between a client's probe and its upgrade: it would not see it.
+func TestNoPlaceToTakeOver(t *testing.T) {
+	for name, probed := range map[string]bool{"not probed": false, "probed": true} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				p := &places{by: map[int]string{1: "another"}} // strangers' only one
+				w.PlaceStore, w.Places = p, 1
+				id, err := w.OpenLobby(w.t.Context(), "hello")
+				if err != nil {
+					t.Fatal(err)
+				}
+				token := "alice"
+				h := signal.Handshake{Peer: signal.Peer{ID: "a"}, Token: &token, Lobby: &signal.LobbyHandshake{ID: id, Handshakes: []string{"hello"}}}
+				after, err := w.Connect(w.t.Context(), h)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if probed {
+					w.receive("a", signal.Probe{})
+				}
+				after(w.t.Context())
+				w.expectClosed("a", !probed)
+				w.receive("a", signal.Upgrade{})
+				w.expectClosed("a", true)
+			})
+		})
+	}
+}

@@ -40,7 +40,7 @@ const (
 	LobbyClaimed               // a WebSocket has, and no other may
 	LobbyProbed                // it carries frames; the client polls no more
 	LobbyUpgraded              // it has taken over; nothing is posted any more
-	LobbyEnded                 // its client has given up
+	LobbyEnded                 // its client has given up, or its WebSocket was too late
 )
 
 // Lobby is where a client waits that begins by long polling, until its
@@ -54,7 +54,7 @@ type Lobby struct {
 	Follows    bool         // the invocation of its $connect goes on once it has taken over
 	ClaimedAt  lane.Instant
 	Upgrader   string   // the invocation that has what was posted
-	Packets    [][]byte // in the order in which they were posted
+	Packets    [][]byte // in the order in which they were posted; what was read, but for a WebSocket that takes over, may have nil for some
 	Size       int      // of the packets, in bytes
 	Polls      int      // so far; the latest is the one that is waited for
 }

@@ -25,6 +25,10 @@ const (
 	MetricGone      Metric = "Gone"      // connections found gone
 	MetricFailures  Metric = "Failures"  // panics, and failures of the store or of sockets that a client was told of
 	MetricPinged    Metric = "Pinged"    // connections kept alive by a ping
+
+	MetricEvents        Metric = "Events"        // events that were delivered to those who run the service
+	MetricEventsRetried Metric = "EventsRetried" // tries to deliver an event again
+	MetricEventsDropped Metric = "EventsDropped" // events that were given up
 )
 
 // answers are the metrics of what clients are told, by code. What the server
@@ -46,6 +50,7 @@ func Metrics() []Metric {
 	return append([]Metric{
 		MetricConnects, MetricRefusals, MetricClaims, MetricTakeovers, MetricMessages, MetricHeld, MetricLingered,
 		MetricSkipped, MetricExpired, MetricGone, MetricFailures, MetricPinged,
+		MetricEvents, MetricEventsRetried, MetricEventsDropped,
 	}, slices.Sorted(maps.Values(answers))...)
 }
 

@@ -13,7 +13,7 @@ import (
 // looks at a lobby. In between a pause is a part of what has been waited, so that
 // no look comes much later, by comparison, than it could have.
 const (
-	lookFirst = 5 * time.Millisecond
+	lookFirst = 10 * time.Millisecond
 	lookMost  = 500 * time.Millisecond
 	lookPart  = 5
 )
@@ -104,14 +104,24 @@ func (s *Service) claimLobby(ctx context.Context, h Handshake, follows bool) err
 	return nil
 }
 
-// awaitUpgrade waits until the connection has taken over from its lobby.
-func (s *Service) awaitUpgrade(ctx context.Context, h Handshake) bool {
+// awaitUpgrade waits until the connection has taken over from its lobby. What does not in
+// time, or finds no place to wait, ends the lobby. A client that was told that its
+// WebSocket carries frames does not see that closed until it has said that it takes over
+// (engine.io-client, Socket._probe): there it waits for minutes.
+func (s *Service) awaitUpgrade(ctx context.Context, h Handshake) beginning {
 	l, err := s.awaitLobby(ctx, h.Lobby.ID, UpgradeWithin, func(l Lobby) bool { return l.Stage >= LobbyUpgraded })
-	if err != nil || l.Stage != LobbyUpgraded {
-		s.Log.InfoContext(ctx, "WebSocket did not take over", "connection", h.Peer.ID, "error", err)
-		return false
+	ended := false
+	if err == nil && l.Stage < LobbyUpgraded {
+		l, ended, err = s.updateLobby(ctx, h.Lobby.ID, endLobby())
 	}
-	return true
+	if err == nil && l.Stage == LobbyUpgraded {
+		return begun
+	}
+	s.Log.InfoContext(ctx, "lobby closed", "reason", "the WebSocket did not take over in time", "connection", h.Peer.ID, "error", err)
+	if ended && l.Stage == LobbyProbed {
+		return leftToUpgrade
+	}
+	return notBegun
 }
 
 // awaitLobby looks at a lobby until it is done, the time is over, or it may not
@@ -175,6 +185,8 @@ func (s *Service) upgrade(ctx context.Context, p Peer) Reply {
 		fallthrough
 	case err != nil:
 		return s.failUpgrade(ctx, p, err)
+	case !made && l.Stage == LobbyEnded:
+		return s.failUpgrade(ctx, p, ErrNoLobby)
 	case !made: // it has taken over already, or has not probed
 		return Reply{}
 	}

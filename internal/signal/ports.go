@@ -18,6 +18,7 @@ type Store interface {
 	UserStore
 	LobbyStore
 	HistoryStore
+	PresenceStore
 }
 
 // ConnectionStore keeps a record for each connection.
@@ -50,8 +51,10 @@ type ConnectionStore interface {
 	// ended, and with those that have expired, in no order and without the lane,
 	// what is known of the client and the attributes, until that is done or ctx
 	// ends. It deletes bodies that nobody needs, which a crash has left behind. What it reads may be a little old, unlike all other reads: a connection
-	// that came or went just before may be missed or still be there.
-	Scan(ctx context.Context, s Segment, now lane.Instant, f func(Connection)) error
+	// that came or went just before may be missed or still be there. And it calls owed
+	// with the users of the segment whose presence has changed since all who watch
+	// them were told of it ([PresenceStore.Told]).
+	Scan(ctx context.Context, s Segment, now lane.Instant, f func(Connection), owed func(UserName)) error
 }
 
 // Segment is one of several parts of the records, which together hold every
@@ -66,10 +69,10 @@ type UserStore interface {
 	// returned; [ErrNewerClaim] if its claim is newer. A repeated claim of one
 	// connection changes nothing and is answered like the first.
 	Claim(ctx context.Context, c Claim) (Claimed, error)
-	// Release ends the ownership of a connection. It reports false, and changes
-	// nothing, if another connection owns the name, or none.
+	// Release ends the ownership of a connection. It changes nothing if another
+	// connection owns the name, or none.
 	// It leaves the connection's bucket for the next one.
-	Release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (bool, error)
+	Release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (Released, error)
 	// Route returns which connection owns the name and reserves the next sequence
 	// numbers for so many messages, which are at least one; [ErrOffline] if none
 	// does.
@@ -98,6 +101,7 @@ type Claim struct {
 	Until  lane.Instant // the ownership's end: from then on nothing is routed to its connection
 	Epoch  string       // the record's epoch if the claim begins one
 	Expect ConnectionID // the owner to replace; empty: none
+	Now    lane.Instant // to replace an owner whose time has not passed, by any clock, leaves the user's presence as it is
 }
 
 // Claimed is a claim's answer.
@@ -113,6 +117,14 @@ type Claimed struct {
 	KeptAfter int64
 	// TAT is that of the bucket that the name's last release has left.
 	TAT lane.TAT
+	// Owed: those who watch the user have not all been told of its presence.
+	Owed bool
+}
+
+// Released is a release's answer.
+type Released struct {
+	Owner bool // the connection was the owner until now
+	Owed  bool // nobody owns the name, and those who watch the user have not all been told
 }
 
 // Route is where messages for a user go, and their place among the user's

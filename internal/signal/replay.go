@@ -63,15 +63,15 @@ func (s *Service) recover(ctx context.Context, p Peer, in Recover) Reply {
 	case errors.Is(err, ErrNoConnection):
 		return s.rejectEnded(ctx, p).refused()
 	case err != nil:
-		return reply(RequestFailed{codeOf(err)})
+		return reply(RequestFailed{Code: codeOf(err)})
 	case s.misread(p, c):
 		return Reply{Speaks: c.Protocol}
 	case c.Revoked(s.Clock.Now()):
 		return s.endRevoked(ctx, c, closing).refused()
 	case c.User == "":
-		return reply(RequestFailed{lane.CodeUnknownUser}).refused()
+		return reply(RequestFailed{Code: lane.CodeUnknownUser}).refused()
 	case !c.Recovers || s.RecoverFor == 0:
-		return reply(RequestFailed{lane.CodeUnsupported}).refused()
+		return reply(RequestFailed{Code: lane.CodeUnsupported}).refused()
 	}
 	r, err := s.replay(ctx, c, in)
 	if err == nil {
@@ -83,7 +83,7 @@ func (s *Service) recover(ctx context.Context, p Peer, in Recover) Reply {
 	case errors.Is(err, errReplayEnds): // whoever has ended it tells it
 		return Reply{}
 	case err != nil:
-		failed := reply(RequestFailed{codeOf(err)})
+		failed := reply(RequestFailed{Code: codeOf(err)})
 		failed.User = errors.Is(err, ErrBusy)
 		failed.Refused = failed.User
 		return failed

@@ -200,14 +200,15 @@ func TestRefusalAmidARun(t *testing.T) {
 	})
 }
 
-// busiest is a pusher that notes how many deliveries are under way at once.
+// busiest is a pusher that notes how many posts of some events are under way at once.
 type busiest struct {
 	signal.Pusher
+	counts    func(signal.Event) bool
 	now, most atomic.Int64
 }
 
 func (b *busiest) Post(ctx context.Context, p signal.Peer, e signal.Event) error {
-	if isDelivery(e) {
+	if b.counts(e) {
 		now := b.now.Add(1)
 		defer b.now.Add(-1)
 		for most := b.most.Load(); now > most && !b.most.CompareAndSwap(most, now); most = b.most.Load() {
@@ -224,7 +225,7 @@ func TestReceiversAtOnce(t *testing.T) {
 			for i := range receivers {
 				w.json(signal.ConnectionID(fmt.Sprint(i)), fmt.Sprint("user", i))
 			}
-			b := &busiest{Pusher: slowly{w, 10 * time.Millisecond, isDelivery}}
+			b := &busiest{Pusher: slowly{w, 10 * time.Millisecond, isDelivery}, counts: isDelivery}
 			w.Pusher = b
 			w.sendRun(1+3*receivers, func(n int64) signal.UserName { return signal.UserName(fmt.Sprint("user", n%receivers)) })
 			time.Sleep(time.Minute)

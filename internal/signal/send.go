@@ -43,16 +43,20 @@ func (s *Service) send(ctx context.Context, p Peer, in Send) Reply {
 	if in.Number == NoNumber {
 		return s.sendUnnumbered(ctx, p, Sends{in})
 	}
-	return s.sendRun(ctx, p, []lane.Numbered{{N: in.Number, Frame: in.Frame}}, in.Look)
+	v := s.invocation(Connection{Peer: p, Lane: lane.New()})
+	v.scarce = in.Scarce
+	return v.sendRun(ctx, p, []lane.Numbered{{N: in.Number, Frame: in.Frame}}, in.Look)
 }
 
 // sendRun sends messages with consecutive numbers.
-func (s *Service) sendRun(ctx context.Context, p Peer, run []lane.Numbered, look bool) Reply {
-	v := s.invocation(Connection{Peer: p, Lane: lane.New()})
+func (v *invocation) sendRun(ctx context.Context, p Peer, run []lane.Numbered, look bool) Reply {
 	a, err := v.submit(ctx, run, look)
 	r := v.answer(ctx, p, run, a, err)
 	r.Seen, r.Look = v.seen, !v.conn.Lane.Opened() || len(v.conn.Lane.Held) >= muchHeld
 	r.User = v.conn.Lane.Opened() && err == nil
+	if err == nil && a.Move.Guard.Early {
+		r.Early = a.Move.Change.Grows()
+	}
 	r.Refused = errors.Is(err, ErrNoConnection) || errors.Is(err, errRevoked) ||
 		err == nil && a.Move.Kind == "" && (!v.conn.Lane.Opened() || slices.ContainsFunc(a.Finished, lane.Finished.Busy))
 	return r
@@ -70,7 +74,7 @@ func (v *invocation) answer(ctx context.Context, p Peer, run []lane.Numbered, a 
 	case err != nil:
 		v.Log.ErrorContext(ctx, "send failed", "connection", p.ID, "error", err)
 		return v.giveUp(ctx, run, codeOf(err))
-	case !v.conn.Lane.Opened() && len(a.Finished) > 0:
+	case !v.conn.Lane.Opened() && len(a.Finished) > 0 && !v.scarce:
 		return v.refuseEarly(ctx, a.Finished)
 	}
 	r := v.finished(a.Finished)
@@ -110,6 +114,7 @@ type invocation struct {
 	one      [1]stream     // room for those of most runs
 	mayHold  []int64       // frames that it may have held, unknown to it
 	seen     bool          // conn is the record, as it once was
+	scarce   bool          // it holds nothing before the authentication
 	lingering
 }
 
@@ -173,7 +178,11 @@ func (v *invocation) submit(ctx context.Context, run []lane.Numbered, look bool)
 
 // arrival decides about frames that this invocation submits.
 func (v *invocation) arrival(run []lane.Numbered) lane.Arrival {
-	return v.leaveToOthers(v.conn.Lane.DecideArrival(run, v.id, v.observed, v.Clock.Now()))
+	a := v.conn.Lane.DecideArrival(run, v.id, v.observed, v.Clock.Now())
+	if v.scarce && a.Move.Guard.Early {
+		a = a.Refused()
+	}
+	return v.leaveToOthers(a)
 }
 
 // leaveToOthers makes frames pending that others acknowledge.

@@ -63,7 +63,9 @@ type Reply struct {
 	// Refused: nothing was done but to read. User: it was a user's message, for which
 	// there was no room.
 	Refused, User bool
-	to            Peer // as the record has it; zero: not known
+	// Early is how many bytes are held now of what came before the authentication.
+	Early int
+	to    Peer // as the record has it; zero: not known
 }
 
 func reply(events ...Event) Reply { return Reply{Events: events} }
@@ -113,7 +115,7 @@ func (r Reply) and(o Reply) Reply {
 	if o.Seen {
 		r.Seen, r.Look = true, o.Look
 	}
-	r.Refused, r.User = r.Refused || o.Refused, r.User || o.User
+	r.Refused, r.User, r.Early = r.Refused || o.Refused, r.User || o.User, r.Early+o.Early
 	switch first, then := r.After, o.After; {
 	case first == nil:
 		r.After = then
@@ -129,7 +131,9 @@ func (r Reply) and(o Reply) Reply {
 // Receive does what a client asks. It never fails: what goes wrong becomes
 // part of the answer. The peer's protocol may be a guess by the frame's form.
 func (s *Service) Receive(ctx context.Context, p Peer, in Input) Reply {
+	ctx, changes := announcing(ctx)
 	r := s.receive(ctx, p, in)
+	r.After = s.announced(changes, r.After)
 	r.Events = r.to.batched(r.Events)
 	for _, e := range r.Events {
 		s.countAnswer(e)
@@ -153,6 +157,10 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 		return s.recover(ctx, p, in)
 	case Query:
 		return s.query(ctx, p, in)
+	case Watch:
+		return s.watchUser(ctx, p, in.User)
+	case Unwatch:
+		return s.unwatchUser(ctx, p, in.User)
 	case QueryICE:
 		return s.queryICE(ctx, p)
 	case Probe:
@@ -164,7 +172,7 @@ func (s *Service) receive(ctx context.Context, p Peer, in Input) Reply {
 	case Unreadable:
 		return s.refuse(ctx, p, "", ConnectionRefused{NoNumber, in.Code}, in.Code).refused()
 	default:
-		return reply(RequestFailed{lane.CodeClient})
+		return reply(RequestFailed{Code: lane.CodeClient})
 	}
 }
 
@@ -201,7 +209,7 @@ func failure(in Input) Event {
 			return ConnectionRefused{in.Number, lane.CodeServer}
 		}
 	}
-	return RequestFailed{lane.CodeServer}
+	return RequestFailed{lane.CodeServer, About(in)}
 }
 
 // randomID returns a name that no two invocations, and no two epochs, share.

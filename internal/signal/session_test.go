@@ -335,7 +335,7 @@ func TestLateResumerEndsNoNewerOne(t *testing.T) {
 		late := w.begin("a2", "a1", 1)
 		time.Sleep(time.Millisecond)
 		w.session("a3", "alice", signal.Session{ID: "s", Resume: "a1"})
-		if released, err := w.Store.Release(w.t.Context(), "alice", "a3", 0); !released || err != nil { // or a2 would lose by its claim
+		if released, err := w.Store.Release(w.t.Context(), "alice", "a3", 0); !released.Owner || err != nil { // or a2 would lose by its claim
 			t.Fatal(released, err)
 		}
 		late()

@@ -65,7 +65,7 @@ func (v *invocation) answerUnnumbered(m Send, code lane.Code) []Event {
 	case m.AckAs != nil:
 		return []Event{v.ack(lane.Numbered{N: *m.AckAs, Frame: m.Frame}, code)}
 	case code != lane.OK:
-		return []Event{RequestFailed{code}}
+		return []Event{RequestFailed{Code: code}}
 	default:
 		return nil
 	}

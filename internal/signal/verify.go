@@ -21,7 +21,7 @@ func (s *Service) Verify(ctx context.Context, p Peer) (until lane.Instant, open 
 	case err != nil:
 		return now, true
 	case c.Revoked(now):
-		s.endRevoked(ctx, c, closing)
+		s.announcingIn(ctx, nil, func(ctx context.Context) { s.endRevoked(ctx, c, closing) })
 		return 0, false
 	default:
 		return c.Until, true

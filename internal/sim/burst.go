@@ -126,5 +126,5 @@ func (b Burst) String() string {
 
 // writes tells the store calls that write from those that read.
 func writes(call string) bool {
-	return call != "get" && call != "get ended" && call != "owner" && call != "fetch" && call != "history" && call != "standing"
+	return call != "get" && call != "get ended" && call != "owner" && call != "fetch" && call != "history" && call != "standing" && call != "watchers"
 }

@@ -21,12 +21,13 @@ type checker struct {
 	superseded map[signal.ConnectionID]time.Duration   // when another connection claimed its name
 	forgetful  map[signal.UserName]bool                // a client has claimed the name that does not recover
 	processes  []*process
-	calm       bool          // no faults any more
-	faulty     bool          // faults that may silence an ack were possible
-	gentle     bool          // no faults at all but reordering
-	prompt     bool          // no faults but reordering, skew, and an outage of the store; a gap is one, too
-	outage     window        // of the store
-	nudged     time.Duration // when the last messages were sent
+	calm       bool   // no faults any more
+	faulty     bool   // faults that may silence an ack were possible
+	gentle     bool   // no faults at all but reordering
+	prompt     bool   // no faults but reordering, skew, and an outage of the store; a gap is one, too
+	outage     window // of the store
+	watchChecker
+	nudged time.Duration // when the last messages were sent
 }
 
 type orderKey struct {
@@ -61,6 +62,10 @@ func newChecker() checker {
 		owner:      make(map[signal.UserName]signal.ConnectionID),
 		superseded: make(map[signal.ConnectionID]time.Duration),
 		forgetful:  make(map[signal.UserName]bool),
+		watchChecker: watchChecker{
+			states: make(map[state]bool),
+			ends:   make(map[signal.ConnectionID]time.Duration),
+		},
 	}
 }
 
@@ -103,6 +108,8 @@ func (s *Sim) accepted(k *socket, e signal.Event) {
 		if k.client.session == "" {
 			s.acked(k, e)
 		}
+	case signal.Presence:
+		s.told(k, e)
 	case signal.Closing:
 		if e.Code == lane.CodeWrongToken {
 			s.count("ended tokens")
@@ -282,6 +289,7 @@ func (s *Sim) judge() {
 	for _, c := range s.clients {
 		s.judgeUser(c)
 		s.judgeRecovery(c)
+		s.judgeWatches(c)
 	}
 }
 

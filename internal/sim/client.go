@@ -37,6 +37,8 @@ type client struct {
 	batches bool   // it sends several messages in a frame, and takes several
 	inbox   *inbox // nil: it does not recover
 
+	sights map[signal.UserName]*sight // what it knows of those whom it watches; nil: it watches nobody
+
 	session    string // generationSession: its name
 	resume     signal.ConnectionID
 	unanswered []*message
@@ -95,6 +97,9 @@ func (s *Sim) newClient(user signal.UserName, kind generation) *client {
 	}
 	if s.recovers && (kind == generationJSON || kind == generationSession) && s.chance(0.8) {
 		c.inbox = newInbox()
+	}
+	if s.watches {
+		c.sights = make(map[signal.UserName]*sight)
 	}
 	s.clients = append(s.clients, c)
 	return c
@@ -332,11 +337,16 @@ func (c *client) receive(k *socket, e signal.Event) {
 		c.sim.probed(k)
 	case signal.Welcome:
 		if c.socket == k {
+			if !c.ready {
+				c.sim.watchAll(c)
+			}
 			c.ready, c.resume = true, k.id
 			for _, m := range c.unanswered {
 				c.emit(m)
 			}
 		}
+	case signal.Presence:
+		c.sees(k, e)
 	case signal.Ack:
 		if c.session != "" && c.socket == k { // if not, it asks again where it goes on
 			c.sim.acked(k, e)

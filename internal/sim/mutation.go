@@ -45,6 +45,10 @@ const (
 	Mixing     Mutation = "mixing"      // one receiver's history is another's
 	Impatient  Mutation = "impatient"   // history is deleted before its time
 	Unmarked   Mutation = "unmarked"    // history is deleted, and no record says so
+	Mute       Mutation = "mute"        // nobody is told of who comes and goes
+	Hopeful    Mutation = "hopeful"     // a change counts as told before it is
+	Hindsight  Mutation = "hindsight"   // who begins to watch is told what was before
+	Haunted    Mutation = "haunted"     // connections that have ended are told, too
 )
 
 func (m Mutation) input(in signal.Input) signal.Input {
@@ -68,7 +72,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier, Credulous, Careless, Hopeless, Mixing, Impatient, Unmarked:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier, Credulous, Careless, Hopeless, Mixing, Impatient, Unmarked, Mute, Hopeful, Hindsight, Haunted:
 		return mutatedStore{s, m}
 	default:
 		return s
@@ -195,12 +199,14 @@ func (s mutatedStore) End(ctx context.Context, id signal.ConnectionID, now lane.
 	return c, err
 }
 
-// Release does nothing, if names cling.
-func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (bool, error) {
+// Release does nothing, if names cling, and owes nobody anything, if the store is mute.
+func (s mutatedStore) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (signal.Released, error) {
 	if s.mutation == Clinging {
-		return false, nil
+		return signal.Released{}, nil
 	}
-	return s.Store.Release(ctx, user, id, tat)
+	r, err := s.Store.Release(ctx, user, id, tat)
+	r.Owed = r.Owed && s.mutation != Mute
+	return r, err
 }
 
 // Route reserves too little, if it is too few.

@@ -176,6 +176,9 @@ func (s store) GetEnded(ctx context.Context, id signal.ConnectionID, now lane.In
 func (s store) End(ctx context.Context, id signal.ConnectionID, now lane.Instant) (c signal.Connection, err error) {
 	failed := s.call("end", s.connectionItem(id), func() {
 		c, err = s.Store.End(ctx, id, now)
+		if err == nil {
+			s.ends[id] = s.now
+		}
 		s.tracef("end %s: %v", id, err)
 	})
 	if failed != nil {
@@ -203,13 +206,13 @@ func (s store) Claim(ctx context.Context, c signal.Claim) (claimed signal.Claime
 }
 
 // Release implements [signal.UserStore].
-func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (released bool, err error) {
+func (s store) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, tat lane.TAT) (released signal.Released, err error) {
 	failed := s.call("release", s.userItem(user), func() {
 		released, err = s.Store.Release(ctx, user, id, tat)
-		s.tracef("release %s by %s: %v", user, id, released)
+		s.tracef("release %s by %s: %+v", user, id, released)
 	})
 	if failed != nil {
-		return false, failed
+		return signal.Released{}, failed
 	}
 	return released, err
 }

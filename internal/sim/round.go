@@ -21,28 +21,9 @@ func (s *Sim) rounds(c *client) (end time.Duration) {
 	s.after(200*time.Millisecond+s.upTo(3*time.Second), func() { s.loseLink(c, away) })
 	for range 6 {
 		s.after(s.upTo(away), func() { s.burst(s.clients[s.rng.IntN(len(s.clients))], c.user) })
-		s.after(briefly+s.upTo(away), s.round)
+		s.after(briefly+s.upTo(away), s.keepalive)
 	}
 	return away + 5*time.Second
-}
-
-// round is what a round of keepalive does to history.
-func (s *Sim) round() {
-	s.invoke("keepalive", 1, func() {
-		err := s.service.Store.Scan(context.Background(), signal.Segment{Of: 1}, s.Now(), func(signal.Connection) {})
-		if err == nil {
-			s.count("rounds")
-		}
-	})
-}
-
-// Scan implements [signal.ConnectionStore].
-func (s store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) (err error) {
-	failed := s.call("scan", item{}, func() { err = s.Store.Scan(ctx, of, now, f) })
-	if failed != nil {
-		return failed
-	}
-	return err
 }
 
 // loses judges that a client is told of a number that it is lost: no number is that
@@ -58,14 +39,6 @@ func (s *Sim) loses(c *client, n int64) {
 	}
 }
 
-// Scan deletes all history, if the store is impatient.
-func (s mutatedStore) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection)) error {
-	if s.mutation == Impatient {
-		now = now.Add(away)
-	}
-	return s.Store.Scan(ctx, of, now, f)
-}
-
 // Standing forgets that history was deleted, if the store is unmarked.
 func (s mutatedStore) Standing(ctx context.Context, user signal.UserName, now lane.Instant) (signal.Claimed, error) {
 	c, err := s.Store.Standing(ctx, user, now)
@@ -73,13 +46,4 @@ func (s mutatedStore) Standing(ctx context.Context, user signal.UserName, now la
 		c.KeptAfter = 0
 	}
 	return c, err
-}
-
-// Claim does the same.
-func (s mutatedStore) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error) {
-	claimed, err := s.Store.Claim(ctx, c)
-	if s.mutation == Unmarked {
-		claimed.KeptAfter = 0
-	}
-	return claimed, err
 }

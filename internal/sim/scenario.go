@@ -35,6 +35,9 @@ func (s *Sim) scenario() time.Duration {
 		end = max(end, at+time.Second)
 		s.disturb(at)
 	}
+	if s.watches {
+		end = max(end, s.drawWatches(names))
+	}
 	for i := 0; s.reuses && i < users; i++ {
 		at := 200*time.Millisecond + s.upTo(3*time.Second)
 		end = max(end, at+time.Second)

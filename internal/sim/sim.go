@@ -37,6 +37,7 @@ type Sim struct {
 	repeats  bool // clients say things twice
 	lobbies  bool // clients may begin by long polling
 	leaves   bool // a client sends and leaves at once
+	watches  bool // clients watch each other
 	reuses   bool // clients give a number to another message, too
 	recovers bool // clients may recover
 	deletes  bool // keepalive deletes history
@@ -85,6 +86,11 @@ func Run(seed uint64, mutation Mutation, trace func(string)) Report {
 	s.run(end)
 	s.calmDown()
 	s.run(end + quiet)
+	if s.watches {
+		s.keepalive()
+		end += quiet
+		s.run(end + quiet)
+	}
 	s.nudge()
 	s.run(end + 2*quiet)
 	s.judge()
@@ -114,6 +120,7 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	s.reuses = seed >= FirstWithReuse && seed%2 == 0
 	s.lobbies = seed >= FirstWithLobbies && seed&2 != 0
 	s.recovers = seed >= FirstWithRecovery && seed%3 != 2
+	s.watches = seed >= FirstWithWatches && seed%4 == 1
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},
@@ -124,6 +131,9 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	}
 	if s.deletes = s.recovers && seed%4 == 1; s.deletes {
 		s.service.RecoverFor = briefly
+	}
+	if s.watches {
+		s.service.Prober = s
 	}
 	return s
 }

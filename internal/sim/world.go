@@ -91,6 +91,7 @@ type process struct {
 	skew    time.Duration // of its machine's clock
 	frail   bool          // may crash
 	strands []*strand
+	looked  map[state]time.Duration // when it first saw who watches a user, in a state
 }
 
 // strand is what runs in a process from one end to the other.

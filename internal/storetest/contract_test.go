@@ -67,6 +67,14 @@ func contract(t *testing.T, store signal.Store) {
 		{"the polls of a lobby are bounded", s.lobbyPolls},
 		{"20 concurrent claims of a lobby have one winner", s.lobbyRace},
 		{"an expired lobby is deleted in passing", s.lobbiesGo},
+		{"who watches a user", s.watching},
+		{"who has ended does not watch", s.notWatching},
+		{"the number of a user's presence rises", s.presenceRises},
+		{"a watch lasts as long as its connection", s.watchOutlives},
+		{"what a connection watches is bounded", s.watchedAtMost},
+		{"who watches a user is bounded", s.watchersAtMost},
+		{"a watch against a claim misses nothing", s.watchAgainstClaim},
+		{"a scan finds who is owed something", s.owes},
 	} {
 		t.Run(c.name, c.test)
 	}
@@ -827,7 +835,7 @@ func (s *suite) scan(t *testing.T, segments int, now lane.Instant, f func(signal
 					mu.Lock()
 					defer mu.Unlock()
 					f(c)
-				})
+				}, func(signal.UserName) {})
 				if err != nil {
 					t.Errorf("segment %d of %d: %v", i, segments, err)
 				}
@@ -845,7 +853,7 @@ func (s *suite) scanEnds(t *testing.T) {
 	s.create(t)
 	ended, end := context.WithCancel(ctx)
 	end()
-	err := s.Scan(ended, signal.Segment{Of: 1}, now, func(signal.Connection) { t.Error("a connection was seen after the end") })
+	err := s.Scan(ended, signal.Segment{Of: 1}, now, func(signal.Connection) { t.Error("a connection was seen after the end") }, func(signal.UserName) {})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end: %v", err)
 	}

@@ -181,7 +181,7 @@ func (s *suite) historyEnds(t *testing.T) {
 func scan(t *testing.T, s signal.Store, at lane.Instant) {
 	t.Helper()
 	for i := range 4 {
-		if err := s.Scan(ctx, signal.Segment{Index: i, Of: 4}, at, func(signal.Connection) {}); err != nil {
+		if err := s.Scan(ctx, signal.Segment{Index: i, Of: 4}, at, func(signal.Connection) {}, func(signal.UserName) {}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -158,7 +158,7 @@ func (s twoWinners) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, 
 
 type anyRelease struct{ signal.Store }
 
-func (s anyRelease) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full lane.TAT) (bool, error) {
+func (s anyRelease) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full lane.TAT) (signal.Released, error) {
 	if p, err := s.Owner(ctx, user, now); err == nil && oneIn(4) {
 		id = p.ID
 	}
@@ -218,8 +218,8 @@ func (l *lossy) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, erro
 	return lose(ctx, l, func() (signal.Claimed, error) { return l.Store.Claim(ctx, c) })
 }
 
-func (l *lossy) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full lane.TAT) (bool, error) {
-	return lose(ctx, l, func() (bool, error) { return l.Store.Release(ctx, user, id, full) })
+func (l *lossy) Release(ctx context.Context, user signal.UserName, id signal.ConnectionID, full lane.TAT) (signal.Released, error) {
+	return lose(ctx, l, func() (signal.Released, error) { return l.Store.Release(ctx, user, id, full) })
 }
 
 func (l *lossy) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {

@@ -63,7 +63,7 @@ func (s *suite) ownership(t *testing.T) {
 	if r, err = s.Route(ctx, name, 1, now); err != nil || r.Peer != b || r.Seq != 8 {
 		t.Fatalf("route after that of 5 messages %+v, %v", r, err)
 	}
-	if released, err := s.Release(ctx, name, b.ID, 7); err != nil || !released {
+	if released, err := s.Release(ctx, name, b.ID, 7); err != nil || !released.Owner {
 		t.Fatalf("release: %v, %v", released, err)
 	}
 	if _, err := s.Route(ctx, name, 1, now); !errors.Is(err, signal.ErrOffline) {
@@ -113,6 +113,10 @@ func (s *suite) expectedOwner(t *testing.T) {
 	}
 	if owner, err := s.Owner(ctx, name, now); err != nil || owner != a {
 		t.Errorf("owner %+v, %v", owner, err)
+	}
+	claimed, err := s.Claim(ctx, signal.Claim{User: signal.UserName(s.unique()), Peer: c, At: now, Until: now.Add(time.Hour), Epoch: "e", Expect: a.ID})
+	if err != nil || claimed.Owner != c {
+		t.Errorf("a name that nobody has, expecting an owner: %+v, %v", claimed, err)
 	}
 }
 
@@ -172,13 +176,13 @@ func (s *suite) lateRelease(t *testing.T) {
 	name, a, b := signal.UserName(s.unique()), s.peer(), s.peer()
 	s.claim(t, name, a, now, now.Add(time.Hour))
 	s.claim(t, name, b, now+1, now.Add(time.Hour))
-	if released, err := s.Release(ctx, name, a.ID, 7); err != nil || released {
+	if released, err := s.Release(ctx, name, a.ID, 7); err != nil || released.Owner {
 		t.Fatalf("late release: %v, %v", released, err)
 	}
 	if owner, err := s.Owner(ctx, name, now); err != nil || owner != b {
 		t.Fatalf("owner after a late release %+v, %v", owner, err)
 	}
-	if released, err := s.Release(ctx, signal.UserName(s.unique()), a.ID, 7); err != nil || released {
+	if released, err := s.Release(ctx, signal.UserName(s.unique()), a.ID, 7); err != nil || released.Owner {
 		t.Fatalf("release of a name nobody has: %v, %v", released, err)
 	}
 }

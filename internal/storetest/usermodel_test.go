@@ -148,7 +148,7 @@ func (c claim) ask(ctx context.Context, s signal.Store) answer {
 
 func (c release) ask(ctx context.Context, s signal.Store) answer {
 	released, err := s.Release(ctx, c.user, c.id, c.full)
-	return answer{Released: released, Err: errored(err)}
+	return answer{Released: released.Owner, Err: errored(err)}
 }
 
 func (c route) ask(ctx context.Context, s signal.Store) answer {

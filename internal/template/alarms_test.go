@@ -96,6 +96,7 @@ func TestAlarmsFire(t *testing.T) {
 		"KeepaliveErrors":      inEachPeriod(1, s.during(t, s.failing(down, func(ctx context.Context) { s.keepalive(ctx, t) }), ofFunction("Errors", "KeepaliveFunction"))),
 		"FunctionThrottles":    minutely(s.during(t, s.busy(t), ofFunction("Throttles", "MessageFunction"))),
 		"ApiIntegrationErrors": inEachPeriod(10, s.during(t, s.refused(t, "EIO=5"), ofAPI("IntegrationError"))),
+		"EventsLate":           minutely([]datum{{ofFunction("IteratorAge", "EventsFunction"), 660_000}}), // ms
 		"StalledLanes":         inEachPeriod(1, s.during(t, s.gap(t), ofStack("Skipped"))),
 		"ServiceFailures":      minutely(s.during(t, s.failing(down, s.refused(t, "token=alice")), ofStack("Failures"))),
 		"TableThrottles":       minutely(s.during(t, s.failing(s.throttled, s.refused(t, "token=alice")), ofTable("WriteThrottleEvents"))),

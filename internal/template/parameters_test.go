@@ -109,6 +109,8 @@ var refused = map[string][]string{
 	"JwtOutlive":         {"yes", "True"},
 	"SecretKeyArn":       {"alias/owt", "arn:aws:kms:eu-west-1:123456789012:alias/owt"},
 	"AuthFunctionArn":    {"tickets", "arn:aws:lambda:eu-west-1:123456789012:function:"},
+	"AuthUrl":            {"http://accounts.example", "https://", "https:///who", "https://alice@accounts.example", "https://accounts.example/#a", "https://accounts.example/?%", "HTTPS://accounts.example"},
+	"AuthSecretArn":      {"/owt/auth", "arn:aws:s3:::bucket/key"},
 	"AuthHeaders":        {"Authorization", "origin, COOKIE", "proxy-authorization", "Sec-WebSocket-Protocol", "x y:z", "1a", "_a", ",", strings.Repeat("a,", 16) + "a"},
 	"AuthTimeout":        {"30s", "11s", "10001ms", "0s", "0ms", "3", "1m", ""},
 	"AllowedOrigins":     {"example.com", "https://example.com/", "nulls", ",", "https://bücher.example", "https://a.example:65536", "https://a.example:99999", "https://*", "https://*.", "https://*.*.example", "https://a.*", "https://*a.example", "https://u@a.example", "https://a.example:", "*", strings.Repeat("a://b,", 64) + "a://b"},
@@ -116,6 +118,7 @@ var refused = map[string][]string{
 	"IceServers":         {"turn.example.com", "https://turn.example.com", "stun:", "stun:a?transport=udp", "turn:a?transport=sctp", "turn:a?transport=", "turn:a:0", "turn:a:65536", "turn:a:", "turn:a-", "turn://a", "TURN:a", "turn:u@a", "turn:a,", ",", "stun:[::1]", "stun:[1:2:3:4:5:6:7]", "stun:bücher.example", strings.Repeat("stun:a,", 8) + "stun:a"},
 	"TurnSecretArn":      {"/owt/turn", "arn:aws:s3:::bucket/key"},
 	"TurnLifetime":       {"0h", "0m", "25h", "1441m", "12", "", "60s", "1h30m", "1.5h"},
+	"EventBus":           {"a b", "arn:aws:events:eu-west-1:123456789012:event-bus/default", "bus;", strings.Repeat("b", 65)},
 	"MessageRate":        {"-1", "10001", "1.5", "1e3", "", "01", "x"},
 	"MessageBurst":       {"0", "100001", "1.5", "1e3", ""},
 	"MessageConcurrency": {"-2", "1000001", "x", ""},
@@ -145,12 +148,15 @@ var extremes = map[string][]string{
 	"JwtSkew":            {"0s", "00s", "300s", "0m", "5m", "1s"},
 	"SecretKeyArn":       {keyARN},
 	"AuthFunctionArn":    {"arn:aws:lambda:eu-west-1:123456789012:function:a", "arn:aws:lambda:eu-west-1:123456789012:function:a:1", "arn:a:lambda:-:000000000000:function:" + strings.Repeat("a", 64) + ":" + strings.Repeat("b", 128)},
+	"AuthUrl":            {"https://a", "https://A.example:8443/who?a=%20", "https://a/" + strings.Repeat("~", 246)},
+	"AuthSecretArn":      {secretARN, parameterARN},
 	"AuthHeaders":        {"a", "A-", "origin, ORIGIN", "sec-", "Sec-CH-UA", "s", "c", "p-", strings.Repeat("a,", 15) + "B", "x" + strings.Repeat("_", 255), "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p"},
 	"AuthTimeout":        {"1ms", "9999ms", "10000ms", "1s", "10s"},
 	"AllowedOrigins":     {"a://b", "HTTPS://A.EXAMPLE:65535", "https://a.example:443", "a+.-://b:0000", "a://b:64999,a://b:65499,a://b:65529,a://b:59999", "null", "Null, https://*.a.example:8443", "a://*.b", strings.Repeat("a://b,", 63) + "a://b", "a://" + strings.Repeat("b", 636)},
 	"IceServers":         {"stun:a", "stuns:A.example:65535", "turn:10.0.0.1:1?transport=udp", "turns:a-b.example?transport=tcp", "stun:[2001:DB8:0:0:0:0:0:1]:3478, turn:[1:2:3:4:5:6:7:8]?transport=tcp", strings.Repeat("turn:a,", 7) + "turn:a", "stun:" + strings.Repeat("a", 251)},
 	"TurnSecretArn":      {secretARN, parameterARN},
 	"TurnLifetime":       {"1m", "999m", "1399m", "1440m", "1h", "24h"},
+	"EventBus":           {"default", "a_b-C.9", strings.Repeat("b", 64)},
 	"MessageRate":        {"0", "1", "10000"},
 	"MessageBurst":       {"1", "100000"},
 	"MessageConcurrency": {"-1", "0", "1000000", "1e3"},
@@ -177,6 +183,10 @@ func around(parameter, value string) deployment {
 	case strings.HasPrefix(parameter, "Jwt"), value == "jwt":
 		set("AuthMode", "jwt")
 		set("JwtIssuer", "https://issuer.example")
+	case parameter == "AuthUrl", parameter == "AuthSecretArn", value == "http":
+		set("AuthMode", "http")
+		set("AuthUrl", "https://accounts.example")
+		set("AuthSecretArn", secretARN)
 	case parameter == "AuthHeaders", parameter == "AuthFunctionArn", parameter == "AuthTimeout", value == "lambda":
 		set("AuthMode", "lambda")
 		set("AuthFunctionArn", everything["AuthFunctionArn"])
@@ -225,7 +235,7 @@ var (
 		"AcceptedVersions": "5.x; Android: required, >=4.3 <5", "AuthMode": "jwt", "Anonymous": "allow", "TokenSources": "event,header", "JwtIssuer": "https://issuer.example/",
 		"JwtSecretArn": parameterARN, "JwtAudience": "a, b", "JwtAlgorithms": "HS256,HS384", "JwtClaim": "email", "JwtSkew": "5m", "JwtOutlive": "true",
 		"AllowedOrigins": "https://a.example", "IceServers": "stun:a, turn:a", "TurnSecretArn": secretARN, "TurnLifetime": "1m", "MessageRate": "0", "MessageBurst": "1", "PingRate": "1", "AuthenticateWithin": "1h", "RecoverFor": "0",
-		"LogUserKeyArn": secretARN, "SecretKeyArn": keyARN, "LogLevel": "DEBUG", "Revision": "2",
+		"LogUserKeyArn": secretARN, "SecretKeyArn": keyARN, "LogLevel": "DEBUG", "Revision": "2", "EventBus": "default",
 	}
 	everythingWithLambda = deployment{
 		"AuthMode": "lambda", "Anonymous": "refuse", "AuthFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:a", "AuthHeaders": "origin", "AuthTimeout": "10s",
@@ -276,7 +286,11 @@ func TestRulesRefuse(t *testing.T) {
 		{"SecretHasItsAlgorithms", deployment{"AuthMode": "jwt", "JwtSecretArn": secretARN, "JwtAlgorithms": "RS256"}, true},
 		{"LambdaHasAFunction", deployment{"AuthMode": "lambda"}, true},
 		{"LambdaIsUsed", deployment{"AuthFunctionArn": everything["AuthFunctionArn"]}, true},
-		{"LambdaIsUsed", deployment{"AuthHeaders": "origin", "AuthMode": "jwt", "JwtIssuer": "https://a"}, true},
+		{"HttpHasAServer", deployment{"AuthMode": "http", "AuthUrl": "https://a"}, true},
+		{"HttpHasAServer", deployment{"AuthMode": "http", "AuthSecretArn": secretARN}, true},
+		{"HttpIsUsed", deployment{"AuthUrl": "https://a"}, true},
+		{"HttpIsUsed", deployment{"AuthSecretArn": secretARN}, true},
+		{"HeadersAreShown", deployment{"AuthHeaders": "origin", "AuthMode": "jwt", "JwtIssuer": "https://a"}, true},
 		{"SecretKeyHasASecret", deployment{"SecretKeyArn": keyARN}, false},
 		{"TurnSecretHasServers", deployment{"TurnSecretArn": secretARN}, true},
 		{"BudgetHasAnAddress", deployment{"MonthlyBudget": "1"}, false},
@@ -342,6 +356,10 @@ func TestExtremesStart(t *testing.T) {
 	}
 	for _, function := range tpl.functions() {
 		for _, d := range []deployment{{}, everythingWithJWT, everythingWithLambda} {
+			condition, some := at(map[string]any(tpl), "Resources", function, "Condition").(string)
+			if some && !tpl.holds(condition, d) {
+				continue // it is not there
+			}
 			if err := begin(function, d); err != nil {
 				t.Errorf("%s, %v: %v", function, d, err)
 			}
@@ -413,6 +431,7 @@ var ways = []deployment{
 	{"AuthMode": "jwt", "JwtSecretArn": secretARN},
 	{"AuthMode": "jwt", "JwtJwksUrl": "https://a"},
 	{"AuthMode": "lambda", "AuthFunctionArn": everything["AuthFunctionArn"]},
+	{"AuthMode": "http", "AuthUrl": "https://a", "AuthSecretArn": secretARN},
 }
 
 // among reports whether a parameter may have a value among those of a deployment.

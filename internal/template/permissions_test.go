@@ -23,12 +23,15 @@ var deployments = []deployment{
 	{"JwtSecretArn": secretARN, "LogUserKeyArn": parameterARN, "SecretKeyArn": keyARN},
 	{"JwtSecretArn": parameterARN},
 	{"JwtSecretArn": parameterARN, "SecretKeyArn": keyARN},
+	{"AuthSecretArn": secretARN},
+	{"AuthSecretArn": parameterARN, "SecretKeyArn": keyARN},
 	{"IceServers": "turn:a", "TurnSecretArn": parameterARN, "SecretKeyArn": keyARN},
 	{"IceServers": "turn:a", "TurnSecretArn": secretARN},
+	{"EventBus": "default"},
 	everything,
 }
 
-var everything = deployment{"AuthFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:tickets", "LogUserKeyArn": secretARN, "SecretKeyArn": keyARN, "JwtSecretArn": secretARN, "IceServers": "turn:a", "TurnSecretArn": secretARN}
+var everything = deployment{"EventBus": "users", "AuthFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:tickets", "LogUserKeyArn": secretARN, "SecretKeyArn": keyARN, "JwtSecretArn": secretARN, "AuthSecretArn": secretARN, "IceServers": "turn:a", "TurnSecretArn": secretARN}
 
 const (
 	secretARN    = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:owt-AbCdEf"
@@ -89,13 +92,22 @@ func (tpl template) needed(function string, operations []string, d deployment) (
 			// Whoever asks a function may instead be asked to read a secret, and hands out
 			// credentials.
 			secret("JwtSecretArn")
+			secret("AuthSecretArn")
 			secret("TurnSecretArn")
+		case operation == "eventbridge.PutEvents":
+			// The name of a stack is part of the source of its events.
+			need[grant{"events:PutEvents", text("arn:aws:events:eu-west-1:123456789012:event-bus/" + d["EventBus"]), `{"StringEquals":{"events:source":"owt-signal.` + pseudo["AWS::StackName"] + `"}}`}] = true
 		case service == "dynamodb":
 			need[grant{action: "dynamodb:" + name, resource: table}] = true
 		case service == "apigatewaymanagementapi" && method != "":
 			need[grant{action: "execute-api:ManageConnections", resource: connections(method)}] = true
 		default:
 			return nil, fmt.Errorf("%s can call %s: say here which permission that needs", function, operation)
+		}
+	}
+	if tpl.streams(function) { // Lambda reads it for the function ("Using AWS Lambda with Amazon DynamoDB")
+		for _, action := range []string{"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"} {
+			need[grant{action: "dynamodb:" + action, resource: text(map[string]any{"Fn::Sub": "${Records.Arn}/stream/*"})}] = true
 		}
 	}
 	log, ok := at(tpl.properties(function), "LoggingConfig", "LogGroup", "Ref").(string)
@@ -108,6 +120,17 @@ func (tpl template) needed(function string, operations []string, d deployment) (
 	need[grant{action: "xray:PutTraceSegments", resource: anything}] = true
 	need[grant{action: "xray:PutTelemetryRecords", resource: anything}] = true
 	return need, nil
+}
+
+// streams reports whether a function is invoked by the table's stream.
+func (tpl template) streams(function string) bool {
+	all, _ := tpl.properties(function)["Events"].(map[string]any)
+	for _, source := range all {
+		if at(source, "Type") == "DynamoDB" && text(at(source, "Properties", "Stream")) == text(getAtt("Records", "StreamArn")) {
+			return true
+		}
+	}
+	return false
 }
 
 // role is the properties of a function's role, which must be one of the

@@ -1,10 +1,10 @@
 import { SignalingChannel } from './client/index.js';
+import { Devices } from './devices.js';
 import { Panel } from './panel.js';
 import { Phone } from './phone.js';
 import { ring, silence } from './ring.js';
 
-/** How often the presence of whom one may call is asked, in ms; and how long typing must pause before it is. */
-const FRESH = 2000;
+/** How long typing must pause before it is taken for a name, in ms. */
 const TYPED = 300;
 
 const $ = (id) => document.getElementById(id);
@@ -12,6 +12,7 @@ const { stage, secure } = document.documentElement.dataset;
 const server = new URL(`/${stage}`, location.href).href;
 
 const panel = new Panel();
+const devices = new Devices();
 const channel = new SignalingChannel({ reconnectAttempts: Infinity });
 const phone = new Phone({ send: (to, message) => channel.send(to, message), media, ice });
 let me; // the name under which one is connected
@@ -67,7 +68,7 @@ channel.onStateChange = (state) => {
     notice('good', 'The connection to the server is back.');
   }
   controls();
-  look(0);
+  look();
 };
 channel.onServerDisconnected = async ({ reason, code }) => {
   wasLost = false;
@@ -96,50 +97,66 @@ async function originRefused() {
 
 // Who answers.
 
-let looking;
-let asked = 0;
+let watch; // of whom one may call
+let untold; // it cannot be watched
+let typed;
 
-/** Asks for the presence of whom one may call, after so many ms, and again and again. */
-function look(ms) {
-  clearTimeout(looking);
-  looking = setTimeout(async () => {
-    const mine = ++asked;
-    const name = phone.peer ?? $('callee').value.trim();
-    const known = channel.state === 'connected' && name ? await channel.presence(name).catch(() => undefined) : undefined;
-    if (mine !== asked) return; // another question is on its way
-    show(name, known);
-    look(FRESH);
-  }, ms);
+/** Watches whom one may call. */
+function look() {
+  clearTimeout(typed);
+  const name = callee();
+  const there = channel.state === 'connected' || channel.state === 'reconnecting';
+  if (watch && (!there || watch.user !== name)) {
+    watch.stop();
+    watch = undefined;
+  }
+  if (there && name && name !== channel.user && !watch) {
+    untold = false;
+    watch = channel.watch(name);
+  }
+  show();
 }
 
-function show(name, online) {
-  let text = name === me ? 'That is you.' : `${name} is ${online ? 'online' : 'offline'}.`;
-  if (channel.state === 'reconnecting') text = 'Reconnecting…';
-  else if (channel.state !== 'connected') text = 'Connect first.';
-  else if (!name) text = 'Whose name? You will see whether they are there.';
-  else if (online === undefined) text = `Asking for ${name}…`;
+channel.onPresence = ({ error }) => {
+  untold = error !== undefined;
+  show();
+};
+
+function callee() {
+  return phone.state === 'idle' ? $('callee').value.trim() : phone.peer;
+}
+
+function show() {
+  const name = callee();
+  const online = channel.state === 'connected' && watch?.user === name ? watch.online : undefined;
+  const text = presenceOf(name, online);
   const output = $('presence');
   if (output.textContent !== text) output.textContent = text; // it is read out when it changes
   output.dataset.presence = online === undefined ? 'unknown' : online ? 'online' : 'offline';
-  if (online === false && name === phone.peer) phone.missing();
+  phone.seen(online);
+}
+
+function presenceOf(name, online) {
+  if (channel.state === 'reconnecting') return 'Reconnecting…';
+  if (channel.state !== 'connected') return 'Connect first.';
+  if (!name) return 'Whose name? You will see whether they are there.';
+  if (name === channel.user) return 'That is you.';
+  if (online !== undefined) return `${name} is ${online ? 'online' : 'offline'}.`;
+  return untold ? `The server does not tell whether ${name} is online.` : `Asking for ${name}…`;
 }
 
 $('callee').addEventListener('input', () => {
-  asked++;
-  show($('callee').value.trim());
+  show();
   controls();
-  look(TYPED);
-});
-document.addEventListener('visibilitychange', () => {
-  if (document.hidden) clearTimeout(looking);
-  else look(0);
+  clearTimeout(typed);
+  typed = setTimeout(look, TYPED);
 });
 
 // The call.
 
 $('peer').addEventListener('submit', (event) => {
   event.preventDefault();
-  const name = $('callee').value.trim();
+  const name = callee();
   if (!name || channel.state !== 'connected') return;
   if (name === me) {
     notice('warn', 'That is you. Open this page again in another tab, under another name.');
@@ -193,17 +210,16 @@ phone.onchange = (state, detail) => {
     const [kind, text] = (endings[detail] ?? (() => ['bad', `The call failed (${detail}).`]))(who);
     if (kind) notice(kind, text);
     else $('phase').textContent = text;
-    $('remote').srcObject = $('local').srcObject = null;
+    $('remote').srcObject = null;
     $('mute').ariaPressed = $('blind').ariaPressed = 'false';
     $('hushed').hidden = true;
     if (document.fullscreenElement) document.exitFullscreen();
   }
-  if (phone.stream && $('local').srcObject !== phone.stream) $('local').srcObject = phone.stream;
-  $('local').hidden = !(phone.stream?.getVideoTracks().length > 0);
   $('talk').dataset.state = state;
+  mirror();
   if (state !== 'idle' && state !== 'ringing') $('callee').value = who;
   controls();
-  look(0);
+  look();
   if (focused.disabled || focused.closest('[hidden]')) { // where to go on with the keyboard
     const next = [$('hangup'), $('call')].find((b) => !b.disabled && !b.closest('[hidden]')) ?? $('talk');
     next.focus({ preventScroll: true });
@@ -218,7 +234,9 @@ phone.onhushed = (hushed) => {
   $('hushed').textContent = hushed ? `${phone.peer}: ${hushed}` : '';
 };
 
+if (!document.fullscreenEnabled) $('full').hidden = true;
 $('full').addEventListener('click', () => (document.fullscreenElement ? document.exitFullscreen() : $('talk').requestFullscreen()));
+document.addEventListener('fullscreenchange', () => { $('full').ariaPressed = String(document.fullscreenElement !== null); });
 
 phone.onpeer = (peer) => {
   const remote = new MediaStream();
@@ -228,38 +246,70 @@ phone.onpeer = (peer) => {
   };
   peer.onchat = (text) => said(text, phone.peer);
   peer.onchatopen = controls;
+  mirror();
+  controls();
 };
-
-/** Camera and microphone, as far as there are any; null: none. */
-async function media() {
-  if (!navigator.mediaDevices) {
-    notice('warn', 'Browsers give a page its camera only over https, or on the same machine. You can still look, listen and chat.',
-      secure && location.protocol === 'http:' ? { label: 'Open this page over https', href: `https://${location.hostname}:${secure}/` } : undefined);
-    return null;
-  }
-  for (const wanted of [{ audio: true, video: true }, { audio: true }, { video: true }]) {
-    try {
-      return await navigator.mediaDevices.getUserMedia(wanted);
-    } catch {
-      // then with less
-    }
-  }
-  notice('warn', 'There is no camera or microphone that this page may use. You can still look, listen and chat.');
-  return null;
-}
 
 /** STUN and TURN servers; without them two browsers may still reach each other. */
 function ice() {
   return channel.iceServers().catch(() => []);
 }
 
-for (const [id, kind] of [['mute', 'Audio'], ['blind', 'Video']]) {
-  $(id).addEventListener('click', () => {
-    const off = $(id).ariaPressed !== 'true';
-    $(id).ariaPressed = String(off);
-    for (const track of phone.stream?.[`get${kind}Tracks`]() ?? []) track.enabled = !off;
-    const hushed = [$('mute').ariaPressed === 'true' && 'muted', $('blind').ariaPressed === 'true' && 'camera off'];
-    phone.connection?.tell({ hushed: hushed.filter(Boolean).join(', ') });
+// Camera and microphone.
+
+/** What is there of them, for a call; null: nothing. */
+async function media() {
+  const stream = await devices.take();
+  if (!stream) noDevices();
+  return stream;
+}
+
+function noDevices() {
+  if (!devices.wanted) return;
+  if (navigator.mediaDevices) {
+    notice('warn', 'There is no camera or microphone that this page may use. You can still look, listen and chat.');
+    return;
+  }
+  notice('warn', 'Browsers give a page its camera only over https, or on the same machine. You can still look, listen and chat.',
+    secure && location.protocol === 'http:' ? { label: 'Open this page over https', href: `https://${location.hostname}:${secure}/` } : undefined);
+}
+
+$('preview').addEventListener('click', async () => {
+  if (devices.previewing) devices.close();
+  else if (!await devices.look()) noDevices();
+});
+
+devices.onchange = () => {
+  if (phone.state !== 'idle') return;
+  if (!devices.previewing) $('mute').ariaPressed = $('blind').ariaPressed = 'false';
+  $('phase').textContent = devices.previewing ? 'Only you see this' : 'No call';
+  mirror();
+  controls();
+};
+
+const own = () => phone.stream ?? devices.stream;
+
+/** Shows one's own picture. */
+function mirror() {
+  const stream = own();
+  if ($('local').srcObject !== (stream ?? null)) $('local').srcObject = stream ?? null;
+  $('local').hidden = !(stream?.getVideoTracks().length > 0);
+  $('talk').toggleAttribute('data-preview', Boolean(devices.stream));
+  $('preview').ariaPressed = String(devices.previewing);
+  hush();
+}
+
+/** Turns off what is not to be heard or seen, and tells the other side. */
+function hush() {
+  const [muted, blind] = [$('mute'), $('blind')].map((button) => button.ariaPressed === 'true');
+  for (const track of own()?.getTracks() ?? []) track.enabled = !(track.kind === 'audio' ? muted : blind);
+  phone.connection?.tell({ hushed: [muted && 'muted', blind && 'camera off'].filter(Boolean).join(', ') });
+}
+
+for (const button of [$('mute'), $('blind')]) {
+  button.addEventListener('click', () => {
+    button.ariaPressed = String(button.ariaPressed !== 'true');
+    hush();
   });
 }
 
@@ -292,8 +342,9 @@ function controls() {
   $('callee').disabled = busy && state !== 'ringing'; // one may be typing there, and must not answer by that
   $('call').disabled = busy || channel.state !== 'connected' || !$('callee').value.trim();
   $('hangup').disabled = !busy || state === 'ringing';
-  $('mute').disabled = !(phone.stream?.getAudioTracks().length > 0);
-  $('blind').disabled = !(phone.stream?.getVideoTracks().length > 0);
+  $('mute').disabled = !(own()?.getAudioTracks().length > 0);
+  $('blind').disabled = !(own()?.getVideoTracks().length > 0);
+  $('devices').hidden = state !== 'idle';
   $('full').disabled = state !== 'talking';
   const chatting = phone.connection?.chatting ?? false;
   for (const control of $('say').elements) control.disabled = !chatting;

@@ -3,7 +3,7 @@ const ROWS = 200;
 /** Of how many answers the median is taken, the latest. */
 const SAMPLES = 100;
 /** Frames of little interest: of the connection, not of a call. */
-const SMALL = new Set(['ping', 'pong', 'presence', 'nothing', 'stored']);
+const SMALL = new Set(['ping', 'pong', 'presence', 'watch', 'unwatch', 'nothing', 'stored']);
 
 const $ = (id) => document.getElementById(id);
 
@@ -47,6 +47,8 @@ export class Panel {
         break;
       }
       case 'presence':
+      case 'watch':
+      case 'unwatch':
         this.#wait(`presence ${frame.user}`, this.#row('out', type, '', frame.user));
         break;
       case 'ping':
@@ -68,14 +70,15 @@ export class Panel {
         this.#answered(`message ${frame.id}`, (ms) => ms, true);
         break;
       case 'error':
-        if (frame.id === undefined) this.#row('in', `error ${frame.code}`).dataset.failed = '';
-        else this.#answered(`message ${frame.id}`, () => `error ${frame.code}`);
+        if (!this.#answered(frame.id === undefined ? `presence ${frame.user}` : `message ${frame.id}`, () => `error ${frame.code}`)) {
+          this.#row('in', `error ${frame.code}`).dataset.failed = '';
+        }
         break;
       case 'pong':
         this.#answered('ping', (ms) => ms);
         break;
       case 'presence':
-        this.#answered(`presence ${frame.user}`, (ms) => `${frame.online ? 'on' : 'off'} ${ms}`);
+        this.#presence(frame);
         break;
       case 'open':
         this.#count('connections');
@@ -87,22 +90,29 @@ export class Panel {
     }
   }
 
+  #presence({ user, online, watched }) {
+    const state = online ? 'on' : online === false ? 'off' : watched === false ? 'ended' : '';
+    if (!this.#answered(`presence ${user}`, (ms) => `${state} ${ms}`)) this.#row('in', 'presence', '', user).cells[5].textContent = state;
+  }
+
   #wait(key, row) {
     this.#waiting.set(key, { row, at: performance.now() });
   }
 
+  /** Notes an answer. Returns whether it is one to a question that is listed. */
   #answered(key, say, counts) {
     const waiting = this.#waiting.get(key);
-    if (!waiting) return;
+    if (!waiting) return false;
     this.#waiting.delete(key);
     const ms = performance.now() - waiting.at;
     const text = say(`${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`);
     waiting.row.cells[5].textContent = text;
     if (text.startsWith('error')) waiting.row.dataset.failed = '';
-    if (!counts) return;
+    if (!counts) return true;
     this.#latencies = [...this.#latencies, ms].slice(-SAMPLES);
     const median = this.#latencies.toSorted((a, b) => a - b)[this.#latencies.length >> 1];
     $('median').textContent = `${median < 10 ? median.toFixed(1) : Math.round(median)} ms`;
+    return true;
   }
 
   #count(what) {

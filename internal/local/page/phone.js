@@ -1,9 +1,12 @@
+import { stop } from './devices.js';
 import { Peer } from './peer.js';
 
 /** How long it rings, in ms. */
 const RING = 45_000;
 /** How long a connection between two browsers may be away before the call is over, in ms. */
 const AWAY = 15_000;
+/** How long somebody must have been offline before that counts, in ms. */
+const OFFLINE = 2000;
 /** 2201: the receiver is not online (docs/protocol.md, Codes). */
 const UNREACHABLE = 2201;
 
@@ -31,6 +34,7 @@ export class Phone {
   #attempt; // this call, on this side
   #invites = false; // the other side has been told
   #timer;
+  #absent; // timer, while the other side is offline
 
   /**
    * @param {{
@@ -94,8 +98,13 @@ export class Phone {
     this.#end('you hung up');
   }
 
-  /** The server says that the other side is offline. If the browsers still reach each other, the call goes on. */
-  missing() {
+  /** The server says whether the other side is online. Without it a call goes on for as long as the browsers reach each other. */
+  seen(online) {
+    clearInterval(this.#absent);
+    if (online === false && this.state !== 'idle') this.#absent = setInterval(() => this.#missing(), OFFLINE);
+  }
+
+  #missing() {
     const { connection } = this;
     if (this.state === 'ringing' || (this.state === 'talking' && !(connection.state === 'connected' && connection.chatting))) {
       this.#end('gone');
@@ -221,14 +230,11 @@ export class Phone {
 
   #end(why) {
     clearTimeout(this.#timer);
+    clearInterval(this.#absent);
     this.connection?.close();
     stop(this.stream);
     this.connection = this.stream = this.#call = this.#attempt = undefined;
     this.#become('idle', why);
     this.peer = undefined;
   }
-}
-
-function stop(stream) {
-  for (const track of stream?.getTracks() ?? []) track.stop();
 }

@@ -36,6 +36,16 @@ type Arrival struct {
 	Pending  []Numbered // whoever takes them acknowledges them: they are held, or another invocation has them
 }
 
+// Refused returns the arrival of frames that are not held after all.
+func (a Arrival) Refused() Arrival {
+	for _, f := range a.Move.Change.Hold {
+		a.Finished = append(a.Finished, Finished{Numbered{f.N, f.Frame}, CodeBusy})
+		a.Pending = slices.DeleteFunc(a.Pending, func(p Numbered) bool { return p.N == f.N })
+	}
+	a.Move = Move{}
+	return a
+}
+
 // Finished is a frame that has ended, and how.
 type Finished struct {
 	Numbered

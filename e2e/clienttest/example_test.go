@@ -107,15 +107,21 @@ func ExampleClient_Watch() {
 		return
 	}
 	defer alice.Close()
+	bob, err := client.Dial(ctx, exampleServer(), client.Options{Token: "bob"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	for online, err := range alice.Watch(ctx, "bob") {
-		if err != nil {
-			fmt.Println(err) // the server does not let clients watch
+		fmt.Println(online, err)
+		if !online {
 			break
 		}
-		if online {
-			break // to call him
-		}
+		_ = bob.Close()
 	}
+	// Output:
+	// true <nil>
+	// false <nil>
 }
 
 // Whom there is to talk to.

@@ -331,7 +331,8 @@ func (s *Sim) judgeAnswers(m *message) {
 		return
 	}
 	for _, a := range m.acks[1:] {
-		if first := m.acks[0].code; a.code != first && (unknowing(first) || unknowing(a.code)) {
+		first := m.acks[0].code
+		if a.code != first && (unknowing(first) || unknowing(a.code)) && !s.refusedOneOf(m, first) && !s.refusedOneOf(m, a.code) {
 			s.violate("answer", "number %d of %s was answered twice: %v", m.n, m.from.id, m.acks)
 			return
 		}

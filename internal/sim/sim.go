@@ -43,6 +43,7 @@ type Sim struct {
 	sends    bool       // backends do
 	reuses   bool       // clients give a number to another message, too
 	recovers bool       // clients may recover
+	deletes  bool       // keepalive deletes history
 	batches  bool       // JSON clients send and take several messages in a frame
 }
 
@@ -134,6 +135,9 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	}
 	if s.recovers {
 		s.service.RecoverFor = signal.DefaultRecoverFor
+	}
+	if s.deletes = s.recovers && seed%4 == 1; s.deletes {
+		s.service.RecoverFor = briefly
 	}
 	if s.watches {
 		s.service.Prober = s

@@ -21,7 +21,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-FUNCTIONS := connect disconnect message lobby keepalive events
+FUNCTIONS := connect disconnect message lobby keepalive events api
 # What the functions are built for: for Lambda, linux on ARCH; by make build, this
 # machine, unless there is an ARCH.
 ifndef ARCH

@@ -56,6 +56,7 @@ type server struct {
 	Plain      string // http://127.0.0.1:port
 	Secure     string // https://127.0.0.1:port
 	Management string // http://127.0.0.1:port/prod; empty without functions of their own
+	API        string // http://127.0.0.1:port; empty without one for backends
 	cmd        *exec.Cmd
 	logs       *lockedBuffer
 	killed     bool
@@ -100,6 +101,9 @@ func serve(t *testing.T, args ...string) *server {
 	for lines := bufio.NewScanner(stdout); lines.Scan() && !strings.HasPrefix(lines.Text(), "Point"); {
 		if m := connections.FindStringSubmatch(lines.Text()); m != nil {
 			s.Management = m[1]
+		}
+		if m := apiAt.FindStringSubmatch(lines.Text()); m != nil {
+			s.API = m[1]
 		}
 		if m := servedAt.FindStringSubmatch(lines.Text()); m != nil {
 			if m[1] == "http" {

@@ -24,11 +24,12 @@ export class JSONClient {
   /**
    * @param {{
    *   endpoint: string, insecure?: boolean, token?: string, how?: string, version?: string, batch?: string, protocols?: string[],
+   *   recovery?: {recover: number, epoch?: string, since?: number},
    * }} options how: which part of the handshake brings the token, header or subprotocol; otherwise the query does
    */
-  constructor({ endpoint, insecure, token, how, version, batch, protocols = how === 'subprotocol' ? subprotocols(token) : [SUBPROTOCOL] }) {
+  constructor({ endpoint, insecure, token, how, version, batch, recovery, protocols = how === 'subprotocol' ? subprotocols(token) : [SUBPROTOCOL] }) {
     const { journal } = this;
-    const query = { token: how === 'header' || how === 'subprotocol' ? undefined : token, clientVersion: version, batch };
+    const query = { token: how === 'header' || how === 'subprotocol' ? undefined : token, clientVersion: version, batch, ...recovery };
     this.socket = new WebSocket(webSocket(endpoint, query), protocols, {
       rejectUnauthorized: !insecure, perMessageDeflate: false,
       headers: how === 'header' ? { Authorization: `Bearer ${token}` } : {},

@@ -19,6 +19,7 @@ func TestDefaults(t *testing.T) {
 	before := e.inventory(t)
 	s := e.deploy(t)
 	clients(t, s.endpoint(t), nil, some, 14, "clients/pairs.test.mjs", "clients/takeover.test.mjs", "clients/unreachable.test.mjs", "clients/reconnect.test.mjs")
+	clients(t, s.endpoint(t), nil, ".", 1, "deploy/recovery.test.mjs")
 	wantNames(t, s)
 
 	if said := greeting(t, s); said != "welcome" {

@@ -45,7 +45,7 @@ func TestEverything(t *testing.T) {
 		"DeploymentPreference=Linear10PercentEvery1Minute", "DeletionProtection=true", "Tracing=PassThrough",
 		"LogUserKeyArn=arn:aws:ssm:" + region + ":" + account + ":parameter/users", "SecretKeyArn=" + key,
 		"IceServers=stun:stun.example.com,turns:turn.example.com:443?transport=tcp", "TurnSecretArn=arn:aws:ssm:" + region + ":" + account + ":parameter/turn",
-		"MonthlyBudget=200", "BudgetEmail=you@example.com", "BudgetCutsOff=true",
+		"MonthlyBudget=200", "BudgetEmail=you@example.com", "BudgetCutsOff=true", "BackendApi=on",
 	}
 	byToken := append([]string{"AuthMode=jwt", "JwtSecretArn=" + secret, "JwtAudience=owt"}, everything...)
 	s := e.deploy(t, append(byToken, "EventBus="+users.name, "Revision=1")...)

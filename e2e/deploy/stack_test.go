@@ -159,7 +159,7 @@ func (e *emulator) showLogs(t *testing.T) {
 		if !t.Failed() {
 			return
 		}
-		for _, function := range []string{"connect", "disconnect", "message", "lobby", "keepalive", "events"} {
+		for _, function := range []string{"connect", "disconnect", "message", "lobby", "keepalive", "events", "api"} {
 			out, err := e.try(context.Background(), t, "logs", "filter_log_events", map[string]string{"logGroupName": "/aws/lambda/" + stackName + "/" + function})
 			t.Logf("%s (%v):\n%s", function, err, out)
 		}

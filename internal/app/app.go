@@ -29,8 +29,9 @@ type Config struct {
 	Store       signal.Store
 	Connections apigw.Connections
 	Endpoint    func(events.APIGatewayWebsocketProxyRequestContext) string
-	Access      signal.Access     // zero: everybody is refused
-	ICE         signal.ICEServers // nil: there are none
+	Access      signal.Access       // zero: everybody is refused
+	ICE         signal.ICEServers   // nil: there are none
+	Backends    signal.BackendStore // nil: there is no API for backends
 	Limits      limits.Config
 	PlaceStore  signal.PlaceStore // nil: any number of invocations may linger
 	Places      int               // how many may
@@ -68,6 +69,8 @@ func New(c Config) *apigw.Handler {
 			Rate:               c.Limits.Rate,
 			AuthenticateWithin: c.Limits.AuthenticateWithin,
 			RecoverFor:         c.Limits.RecoverFor,
+			Refusals:           c.Backends,
+			Backends:           c.Backends,
 			PlaceStore:         c.PlaceStore,
 			Places:             c.Places,
 			PingRate:           c.Limits.PingRate,

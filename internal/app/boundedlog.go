@@ -22,9 +22,10 @@ const (
 	// maxLogSubjects is of how many connections and kinds of lines, the last ones, it
 	// is known how often they were logged.
 	maxLogSubjects = 1 << 14
-	// connectionKey and stackKey are keys in logs, as userKey is.
+	// connectionKey, stackKey and principalKey are keys in logs, as userKey is.
 	connectionKey = "connection"
 	stackKey      = "stack"
+	principalKey  = "principal"
 )
 
 // LogRate is how many lines of a kind, which is a place in the code, a process
@@ -33,7 +34,7 @@ var LogRate = lane.Rate{PerSecond: 100, Burst: 1000}
 
 // BoundLog is h with every text shortened, at most [LogRate] lines of a kind, and of
 // those about the same connection the 1st, 10th, 100th and so on, which say which
-// they are.
+// they are. But all lines that have a principal: what backends do, who are no strangers.
 func BoundLog(h slog.Handler) slog.Handler {
 	return bounded{h, &lineCount{of: recent.Map[subject, int]{Size: maxLogSubjects}, kinds: make(map[uintptr]kind)}}
 }
@@ -46,9 +47,12 @@ type bounded struct {
 
 // Handle implements [slog.Handler].
 func (b bounded) Handle(ctx context.Context, r slog.Record) error {
-	times, suppressed, ok := b.lines.add(r.PC, about(r), lane.At(r.Time))
-	if !ok {
-		return nil
+	var times, suppressed int
+	if !audits(r) {
+		var ok bool
+		if times, suppressed, ok = b.lines.add(r.PC, about(r), lane.At(r.Time)); !ok {
+			return nil
+		}
 	}
 	out := slog.NewRecord(r.Time, r.Level, cut(r.Message, MaxLogText), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
@@ -76,6 +80,15 @@ func (b bounded) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements [slog.Handler].
 func (b bounded) WithGroup(name string) slog.Handler {
 	return bounded{b.Handler.WithGroup(name), b.lines}
+}
+
+// audits reports whether a line says what a principal does.
+func audits(r slog.Record) (principal bool) {
+	r.Attrs(func(a slog.Attr) bool {
+		principal = principal || a.Key == principalKey
+		return !principal
+	})
+	return principal
 }
 
 // about returns which connection a line is about, or else which user; empty: none.

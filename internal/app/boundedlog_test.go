@@ -136,3 +136,15 @@ func TestMemoryOfTheLog(t *testing.T) {
 		t.Errorf("%d are known", n)
 	}
 }
+
+// What a principal does is logged each time, also about the same user.
+func TestPrincipalsAreLoggedEachTime(t *testing.T) {
+	l := newBoundedLog()
+	const times = 2000 // beyond the burst
+	for range times {
+		l.Info("asked", "user", "alice", "principal", "calendar")
+	}
+	if got := len(l.lines()); got != times {
+		t.Errorf("%d lines, want %d", got, times)
+	}
+}

@@ -33,6 +33,7 @@ const (
 	variableStack = "STACK_NAME" // empty: no metrics
 	// how many invocations for messages there may be at once; empty or negative: there is no limit
 	variableConcurrency = "MESSAGE_CONCURRENCY"
+	variableBackends    = "BACKEND_API" // on: there is an API for backends, which may have users refused
 	// Who may connect is read by package auth, and which ICE servers there are by
 	// package ice, where that matters.
 )
@@ -108,6 +109,10 @@ func FromEnvironment(ctx context.Context, admission Admission, relays Relays) (*
 		log.WarnContext(ctx, "who may connect", "caution", access.Caution)
 	}
 	store := dynamo.New(client, table)
+	var backends signal.BackendStore
+	if os.Getenv(variableBackends) == "on" {
+		backends = store
+	}
 	return &Function{Metrics: metrics, Handler: New(Config{
 		Store:       store,
 		PlaceStore:  store,
@@ -117,6 +122,7 @@ func FromEnvironment(ctx context.Context, admission Admission, relays Relays) (*
 		Endpoint:    endpoint,
 		Access:      access,
 		ICE:         servers,
+		Backends:    backends,
 		Limits:      limited,
 		Timers:      timers,
 		Meter:       metrics,

@@ -42,6 +42,15 @@ var (
 // watch is what a connection takes to watch a user.
 var watch = Steps{Invocations: 1, In: 1, Answers: 1, Writes: 3, Reads: 1, Metrics: 1}
 
+// What backends take: a message with a key, and the question whether a user is online.
+var (
+	dispatched = Steps{Invocations: 1, Posts: 1, Writes: 5, Reads: 1, Lines: 1, Metrics: 1}
+	asked      = Steps{Invocations: 1, Reads: 1, Lines: 1, Metrics: 1}
+)
+
+// refusalReads is what a connection reads more where backends may have users refused.
+const refusalReads = 2
+
 // Who is in one item of those who watch a user, and is told at a time.
 const watchersTogether, toldAtOnce = 50, 16
 

@@ -475,12 +475,16 @@ func TestStepsOfRecovery(t *testing.T) {
 	epoch := regexp.MustCompile(`"user":"bob","epoch":"(\w+)"`).FindStringSubmatch(frames)[1]
 	kept := message
 	kept.Writes++
+	if want := 2 * float64(kept.Writes-message.Writes); Default.kept()[writes] != want { // and one to delete it
+		t.Errorf("%v writes in the model, want %v", Default.kept()[writes], want)
+	}
 	for n := range 2 {
 		s.frame("alice-AAAAAAAAA=", fmt.Sprintf(`{"type":"message","id":%d,"to":"bob","data":"hello"}`, n+1))
 		if steps, frames := s.did(); steps != kept || !strings.Contains(frames, `"data":"hello"`) {
 			t.Errorf("message: %+v, %s\nwant %+v", steps, frames, kept)
 		}
 	}
+	near(t, "item of history", keptItem, s.size("kept#1#"+epoch+"#bob")-float64(len(`"hello"`)))
 	back := entrances["json"].connect
 	for since, want := range map[int]string{2: `"recovered":true,"from":3}`, 1: `"seq":2,"data":"hello"}`} {
 		s.disconnect("bob-AAAAAAAAAAA=")

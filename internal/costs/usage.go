@@ -29,6 +29,8 @@ const (
 	session = 2   // hours that a connection lasts, API Gateway's limit
 	worlds  = 200 // simulated ones in which a burst is measured
 
+	keptItem = 80 // bytes that an item of history has around a message's data
+
 	// What alarms look at, and all that functions can write, in one dimension.
 	alarmMetrics, customMetrics = 22, 23
 )
@@ -44,10 +46,13 @@ type row struct {
 func (u Usage) things() []row {
 	return []row{
 		{"message, alone", u.message(1), 1},
+		{"the same, to a client that recovers", u.message(1).plus(1, u.kept()), 1},
 		{fmt.Sprintf("message, one of %d at once", u.Burst), u.message(u.Burst), 1},
 		{fmt.Sprintf("message, one of %d in a frame", u.Burst), u.framed().message(u.Burst), 1},
 		{"connection, from beginning to end", connection, 1},
 		{"connected hour, silent", u.hour(), 1},
+		{"message of a backend", dispatched.work(), 1},
+		{"question of a backend", asked.work(), 1},
 		{"watch of a user", watch.work(), 1},
 		{"user who comes or goes, for 50 who watch", announcement(50), 1},
 	}
@@ -93,6 +98,12 @@ func (u Usage) message(burst int) Work {
 		logged:      frames * metricLine,
 		sent:        max(1, b.Posts)*smallFrame + size,
 	}
+}
+
+// kept is what a message costs besides, to a client that recovers: a write to history,
+// and one to delete it.
+func (u Usage) kept() Work {
+	return Work{writes: 2 * math.Ceil((u.Bytes+keptItem)/(1<<10)), busy: float64(sim.StoreTime.Milliseconds())}
 }
 
 func (u Usage) hour() Work { return Work{minutes: 60}.plus(60/u.Heartbeat, beat.work()) }

@@ -2,7 +2,7 @@
 // conditional write, and what a failed condition hands back is used instead of
 // a read before it.
 //
-// The table has a string key, pk, and nine kinds of items:
+// The table has a string key, pk, and eleven kinds of items:
 //
 //	conn#<connectionId>   protocol, endpoint, client, lobby, early, joining, user, until, bar, attributes, since, expires, session, kept, ended, next, and the lane:
 //	                      open, done, turn, owner, turnAt, held, size, faults, forgotten, fullAt, unnumbered
@@ -14,6 +14,8 @@
 //	watchers#<shard>#<user>  members: connections that watch the user; expires
 //	watching#<connectionId>  members: hashes of users whom it watches; expires
 //	place#<number>        by, until, expires: of an invocation that lingers
+//	refused#<name>        until, expires: of a user whom a backend has refused
+//	key#<backend>#<key>   digest, by, at, code, expires: of what a backend has sent under a key
 //
 // Of the lane, turn is [lane.Lane.Taken], owner its Holder, turnAt its LeasedAt,
 // faults its Undelivered, forgotten its OutcomesAfter and fullAt its TAT; bar is

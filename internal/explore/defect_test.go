@@ -135,6 +135,38 @@ var defects = []defect{
 		"of several that are posted the first counts as taken", "once", config{senders: together([]int64{1, 2}), faults: repeat},
 		"lane/transitions.go", "Taken: run[len(run)-1].N", "Taken: run[0].N",
 	},
+	{
+		"a message is acked before it is kept", "recovery", config{senders: one(1), recovers: true},
+		"history.go", "		k.wait()\n", "",
+	},
+	{
+		"a message that was too late for history is acked", "recovery", config{senders: one(1), recovers: true, slow: 2},
+		"history.go", "	if err == nil && kept {", "	if err == nil && (kept || post != nil) {",
+	},
+	{
+		"what is missing is void at once", "recovery", config{senders: one(1, 2), recovers: true},
+		"replay.go", "			missing = append(missing, n)", "			r.add(Void{r.epoch, n, n})\n			r.next = n + 1",
+	},
+	{
+		"a void number keeps nothing out", "recovery", config{senders: one(1), recovers: true, slow: 2},
+		"replay.go", "			return r.Store.Void(ctx, r.conn.User, r.epoch, missing[i], until)", "			r.add(Void{r.epoch, missing[i], missing[i]})\n			r.next = missing[i] + 1\n			_ = until\n			return ctx.Err()",
+	},
+	{
+		"a replay leaves out the last", "recovery", config{senders: one(1, 2), recovers: true, faults: unknown},
+		"replay.go", "r.next <= last && r.Clock", "r.next < last && r.Clock",
+	},
+	{
+		"a client that has a part of a post gets no more of it", "recovery", config{senders: together(upTo(3)), batches: true, recovers: true, since: 1},
+		"replay.go", "r.next-MaxBatch+1, to)", "r.next, to)",
+	},
+	{
+		"what is posted to one receiver is kept as another's", "recovery", config{senders: together(upTo(3)), batches: true, two: true, recovers: true},
+		"history.go", "	to := st.to\n", "	to := UserName(st.run[1].To)\n",
+	},
+	{
+		"one receiver's history is another's", "recovery", config{senders: together(upTo(3)), batches: true, two: true, recovers: true},
+		"../memory/history.go", "		if e, ok := s.history.posts.rows[historyKey{user, epoch, n}]; ok {", "		for k, e := range s.history.posts.rows {\n			if k.seq != n {\n				continue\n			}",
+	},
 }
 
 var inDefect = flag.String("defect", "", "explore the config of the defect of that name, which must be found: the source has it")

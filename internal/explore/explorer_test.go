@@ -32,6 +32,7 @@ type sender struct {
 	session string
 	resume  signal.ConnectionID // the session's connection before
 	ends    bool                // its token ends after a tick
+	has     *signal.Since       // what it has got, if it recovers
 }
 
 // config is one bounded world that is explored completely.
@@ -47,6 +48,9 @@ type config struct {
 	after   int64 // this frame comes once all else has come to rest
 	leaves  bool  // the first sender has left: its frames and $disconnect come at once
 	small   bool  // also by default
+
+	recovers bool  // receivers' clients do. Bob's link has died unnoticed, and he comes back on Y
+	since    int64 // he has got that much before
 }
 
 // explorer explores a config.
@@ -100,15 +104,19 @@ func (x *explorer) begin() []*world {
 		x.join(w, newProgram("$disconnect", connA, func(r *replay) { _ = r.service().Disconnect(context.Background(), connName[connA]) }), plan{})
 	}
 	x.connect(w, connX, sender{user: bob})
-	if x.moves {
-		y := sender{user: bob, auth: true}
+	if x.moves || x.recovers {
+		y := sender{user: bob, auth: true, has: x.has(w)}
 		x.connect(w, connY, y)
-		p := plan{program: x.authenticates(connY, y), auth: true, of: w.n}
+		p := plan{program: x.authenticates(connY, y), auth: true, of: w.n, since: x.since}
 		w.calls[w.n] = call{plan: p}
 		w.n++
 	}
 	if x.two {
-		x.connect(w, connY, sender{user: carol})
+		x.connect(w, x.carols(), sender{user: carol})
+	}
+	if x.asksAgain() {
+		w.calls[w.n] = call{plan: plan{program: x.asks(w), of: w.n, last: true, welcome: true}}
+		w.n++
 	}
 	if !x.config.late {
 		return []*world{w}
@@ -149,6 +157,7 @@ func (x *explorer) opened(w *world, p *program) {
 func (x *explorer) peer(i int) signal.Peer {
 	p := peer(i)
 	p.Batches = x.batches
+	p.Recovers = x.recovers && i >= len(x.senders)
 	return p
 }
 
@@ -157,7 +166,7 @@ func peer(i int) signal.Peer { return signal.Peer{ID: connName[i], Protocol: sig
 
 // authenticates is the invocation that brings a connection's token.
 func (x *explorer) authenticates(i int, s sender) *program {
-	in := signal.Authenticate{Number: s.at, Token: string(s.user), Handshake: s.at == unknownStart}
+	in := signal.Authenticate{Number: s.at, Token: string(s.user), Handshake: s.at == unknownStart, Since: s.has}
 	if s.session != "" {
 		in.Handshake, in.Start, in.Session = true, lane.StartAfter(0), &signal.Session{ID: s.session, Resume: s.resume}
 	}
@@ -297,11 +306,11 @@ func (x *explorer) commutes(w *world, e effect) bool {
 	case e.kind == answer:
 		return true
 	case e.kind == post:
-		switch _, delivery := first(e.event).(signal.Delivery); e.event.(type) {
+		switch e.event.(type) {
 		case signal.Superseded, signal.Closing:
 			return true
 		default:
-			return !delivery && w.faults&goneAck == 0 && !w.gone[w.conn(e.conn)]
+			return !delivers(e.event) && w.faults&goneAck == 0 && !w.gone[w.conn(e.conn)]
 		}
 	case e.name == "routes":
 		return !x.moves && x.config.faults&goneTo == 0

@@ -49,7 +49,11 @@ func (k *walker) hears(w *world, i int, e signal.Event) {
 			k.hears(w, i, one)
 		}
 	case signal.Delivery:
-		k.delivered(w, e)
+		if !k.recovers || k.place(w, i, e) {
+			k.delivered(w, e)
+		}
+	case signal.Void, signal.Lost, signal.Replayed:
+		k.announced(w, i, e)
 	case signal.Welcome:
 		w.welcomed[i] = true
 	case signal.Ack:
@@ -106,6 +110,7 @@ func (k *walker) acked(w *world, i int, a signal.Ack) {
 		if t.accepted&bit(n) == 0 {
 			k.breaks(w, "truth: %d is acked, no socket has it", n)
 		}
+		k.voidOrAcked(w)
 	default:
 		if a.Code != lane.CodeServer { // which an invocation may also say that does not know who else does
 			k.once(w, t.fail, n)
@@ -211,6 +216,9 @@ func (x *explorer) stalled(w *world) string {
 	if lost := w.told[0].reached &^ w.told[0].accepted; x.leaves && lost != 0 && x.faultless(w) {
 		return fmt.Sprintf("leaving: %v, sent before, are not posted, though nothing was at fault", list(lost))
 	}
+	if bad := x.missed(w); bad != "" {
+		return bad
+	}
 	return x.nameless(w)
 }
 
@@ -257,7 +265,7 @@ func (x *explorer) nameless(w *world) string {
 		return ""
 	}
 	for i, o := range w.users {
-		if o == nil {
+		if o == nil || o.free {
 			continue
 		}
 		if _, there := w.living(w.conn(o.Peer.ID)); !there {

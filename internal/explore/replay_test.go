@@ -49,7 +49,8 @@ type observation struct {
 	made    bool
 	route   signal.Route
 	claimed signal.Claimed
-	of      uint64 // the hash of the record that conn is
+	kept    []signal.Kept
+	of      uint64 // the hash of the record that conn is, or of the user's whose history was read
 }
 
 // effect is what a strand of an invocation waits for. It is shared, and never
@@ -60,6 +61,8 @@ type effect struct {
 	strand int          // 0: what began with the invocation
 	since  lane.Instant // when it was asked for
 	write  bool
+	reads  bool                // history
+	keeps  bool                // history
 	conn   signal.ConnectionID // whose record, or whose socket
 	call   func(*memory.Store) observation
 	move   *signal.Update
@@ -67,6 +70,8 @@ type effect struct {
 	user   signal.UserName
 	event  signal.Event
 	sleep  time.Duration
+
+	numbers int // that a route reserves
 }
 
 type kind int
@@ -98,6 +103,7 @@ func (o observation) hash() uint64 {
 	b = append(append(b, o.route.Peer.ID...), 0)
 	b = append(append(b, o.claimed.Owner.ID...), 0)
 	b = append(b, o.claimed.Epoch...)
+	b = binary.AppendVarint(binary.AppendVarint(b, o.route.Seq), o.claimed.Seq)
 	return maphash.Bytes(seed, b)
 }
 
@@ -127,7 +133,7 @@ func (p *program) history(parent *history, did *effect, o observation, ids *uint
 
 // recollection is what an invocation remembers of its history: all of it, but for
 // what it has forgotten. A look at a record replaces the look before it, where
-// it does nothing but look; so does a record that refuses a move, where it then
+// it does nothing but look, be it of a lane or of history; so does a record that refuses a move, where it then
 // decides anew; and who takes a run has nothing left of what it has done before,
 // but for the runs that it had. Nothing is forgotten while another strand is under
 // way, and, if one has found a socket gone, nothing of those.
@@ -137,6 +143,7 @@ type recollection struct {
 	observed lane.Observed  // what it has seen of its lane
 	since    uint64         // all that its first strand has observed since
 	loop     uint64         // the same before the first of the moves that were refused just now; 0: none was
+	replay   uint64         // the same before it first looked at history
 	beside   map[int]uint64 // what the other strands have observed
 	gone     bool           // one of them has found a socket gone
 }
@@ -152,6 +159,9 @@ func (h *history) remember(e *effect, o observation) recollection {
 		if m.beside == nil {
 			m.beside = make(map[int]uint64)
 		}
+		if h.looksAgain(e) { // since when it does is what the first strand knows
+			m.beside[e.strand] = 0
+		}
 		m.beside[e.strand] = hashOf([2]uint64{m.beside[e.strand], seen})
 		m.gone = m.gone || errors.Is(o.err, signal.ErrGone)
 		return m
@@ -161,8 +171,13 @@ func (h *history) remember(e *effect, o observation) recollection {
 	}
 	m.answered = m.answered || e.kind == answer
 	before := m.since
-	if m.loop != 0 && e.move != nil {
+	switch {
+	case m.loop != 0 && e.move != nil:
 		before = m.loop
+	case e.reads && h.looksAgain(e):
+		before = m.replay
+	case e.reads:
+		m.replay = before
 	}
 	if e.move != nil {
 		seen = hashOf([2]any{seen, numbers(e.move.Run)})
@@ -204,6 +219,12 @@ func (m *recollection) forget(h *history, e *effect, o observation, seen uint64)
 	}
 }
 
+// looksAgain reports whether a strand looks at history once more, having waited.
+func (h *history) looksAgain(e *effect) bool {
+	last := h.of(e.strand).did
+	return e.reads && last != nil && last.polls()
+}
+
 // decidesAnew are the moves after whose refusal only the record counts.
 var decidesAnew = map[lane.Kind]bool{lane.KindTake: true, lane.KindHold: true, lane.KindAdopt: true, lane.KindSkip: true, lane.KindExpire: true}
 
@@ -216,7 +237,7 @@ func (h *history) ticked(ids *uint64) *history {
 		}
 		o := h.seen
 		o.now, o.conn = older(o.now), ticked(o.conn)
-		if o.of != 0 {
+		if o.of != 0 && h.did.user == "" {
 			o.of = hashOf(o.conn)
 		}
 		h.later = h.program.history(before, h.did, o, ids)
@@ -318,6 +339,7 @@ type replay struct {
 	random               byte
 	strands              []*strand
 	current              *strand
+	unwinding            bool
 }
 
 // strand is what an invocation does one after the other. It runs until it waits.
@@ -352,6 +374,7 @@ func (r *replay) begin(f func()) *strand {
 var errUnwound = errors.New("unwound")
 
 func (r *replay) unwind() {
+	r.unwinding = true
 	for _, st := range r.strands {
 		st.stop()
 	}
@@ -392,7 +415,7 @@ func (r *replay) answer(h *history) {
 // suspend has the strand that runs wait.
 func (r *replay) suspend(e *effect) observation {
 	st := r.current
-	if !st.yield(e) {
+	if r.unwinding || !st.yield(e) { // what is deferred may wait, too
 		panic(errUnwound)
 	}
 	return st.seen
@@ -420,6 +443,7 @@ func (r *replay) beside(f func()) (wait func()) {
 func (r *replay) service() *signal.Service {
 	return &signal.Service{
 		Store: r, Pusher: r, Clock: r, Beside: r.beside, Access: signal.OpenAccess, Random: r.bytes, Log: slog.New(slog.DiscardHandler),
+		RecoverFor: signal.DefaultRecoverFor, // for clients that do
 	}
 }
 
@@ -539,40 +563,13 @@ func (r *replay) Release(ctx context.Context, user signal.UserName, id signal.Co
 	return signal.Released{Owner: o.made}, o.err
 }
 
-// Route implements [signal.UserStore]. The sequence number is left out: nothing
-// that the service does depends on it.
+// Route implements [signal.UserStore].
 func (r *replay) Route(ctx context.Context, user signal.UserName, messages int, now lane.Instant) (signal.Route, error) {
-	o := r.wait(effect{kind: storeCall, name: "routes", user: user, call: func(s *memory.Store) observation {
+	o := r.wait(effect{kind: storeCall, name: "routes", user: user, numbers: messages, call: func(s *memory.Store) observation {
 		route, err := s.Route(ctx, user, messages, now)
-		return observation{route: signal.Route{Peer: route.Peer, Epoch: route.Epoch}, err: err}
+		return observation{route: route, err: err}
 	}})
 	return o.route, o.err
-}
-
-// Keep implements [signal.HistoryStore].
-func (r *replay) Keep(ctx context.Context, user signal.UserName, post []signal.Delivery, until lane.Instant) (bool, error) {
-	o := r.wait(effect{kind: storeCall, name: "keeps", user: user, call: func(s *memory.Store) observation {
-		kept, err := s.Keep(ctx, user, post, until)
-		return observation{made: kept, err: err}
-	}})
-	return o.made, o.err
-}
-
-// Void implements [signal.HistoryStore].
-func (r *replay) Void(ctx context.Context, user signal.UserName, epoch string, seq int64, until lane.Instant) error {
-	return r.wait(effect{kind: storeCall, name: "voids", user: user, call: func(s *memory.Store) observation {
-		return observation{err: s.Void(ctx, user, epoch, seq, until)}
-	}}).err
-}
-
-// History implements [signal.HistoryStore].
-func (r *replay) History(context.Context, signal.UserName, string, int64, int64) ([]signal.Kept, error) {
-	panic("explored invocations do not replay")
-}
-
-// Standing implements [signal.HistoryStore].
-func (r *replay) Standing(context.Context, signal.UserName, lane.Instant) (signal.Claimed, error) {
-	panic("explored invocations do not replay")
 }
 
 // Owner implements [signal.UserStore]; only queries need it.

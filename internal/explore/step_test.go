@@ -51,7 +51,7 @@ func (x *explorer) steps(w *world, i int) []step {
 				return nil // of two equal invocations the first is called the original
 			}
 		}
-		if c.welcome && !w.welcomed[c.conn] {
+		if c.welcome && !w.welcomed[c.conn] || c.since > 0 && w.inbox[c.since] == nothing {
 			return nil
 		}
 		k.at = c.root(&x.ids)
@@ -95,6 +95,9 @@ func (k *walker) wakes(e *effect) bool {
 	}
 	for at := h; at != nil; at = at.parent {
 		if at.seen.of != 0 && at.did.strand == e.strand {
+			if at.did.reads {
+				return k.w.users[user(at.did.user)].hash != at.seen.of
+			}
 			r := k.w.conns[k.w.conn(at.seen.conn.ID)]
 			return r == nil || r.hash != at.seen.of
 		}
@@ -114,7 +117,7 @@ func (k *walker) do(what string, cost fault, f func(w *world) observation) {
 	o.now = present
 	w.calls[k.i].at = k.at.then(k.e, o, &k.ids)
 	e := k.e
-	k.out = append(k.out, step{w.calls[k.i].name + " " + what, &w, e.kind == storeCall && !e.write && e.conn != ""})
+	k.out = append(k.out, step{w.calls[k.i].name + " " + what, &w, e.kind == storeCall && !e.write && (e.conn != "" || e.reads)})
 }
 
 func (k *walker) take(effect *effect) {
@@ -145,7 +148,7 @@ func (k *walker) store(e effect) {
 		what += fmt.Sprint(" ", numbers(e.move.Run))
 	}
 	k.do(what, 0, func(w *world) observation { return k.commit(w, e) })
-	if e.move == nil {
+	if e.move == nil && !e.keeps {
 		return
 	}
 	k.do(what+", answer lost", lostMove, func(w *world) observation {
@@ -153,7 +156,7 @@ func (k *walker) store(e effect) {
 		return observation{err: errLost}
 	})
 	k.do(what+", late", lateDup, func(w *world) observation {
-		w.late = &lateWrite{k.i, k.at}
+		w.late = &lateWrite{k.i, e.strand, k.at}
 		return observation{err: errLost}
 	})
 }
@@ -164,6 +167,9 @@ func (k *walker) commit(w *world, e effect) observation {
 	if e.conn != "" {
 		return k.commitConnection(w, e)
 	}
+	if k.recovers {
+		return k.commitRecovering(w, e)
+	}
 	ctx, s, u := context.Background(), memory.New(), user(e.user)
 	if o := w.users[u]; o != nil {
 		if _, err := s.Claim(ctx, o.Claim); err != nil {
@@ -171,13 +177,14 @@ func (k *walker) commit(w *world, e effect) observation {
 		}
 	}
 	o := e.call(s)
+	o.route.Seq = 0 // nothing that the service does depends on it
 	switch {
 	case e.claim != nil && o.err == nil && o.claimed.Owner.ID == e.claim.Peer.ID:
 		if was := w.users[u]; was == nil || was.Peer.ID != e.claim.Peer.ID {
 			if was != nil {
 				w.lost[w.conn(was.Peer.ID)] = true
 			}
-			w.users[u] = &owner{*e.claim, hashOf(*e.claim)}
+			w.users[u] = newOwner(owner{Claim: *e.claim})
 		}
 	case e.claim == nil && e.write && o.made:
 		w.users[u] = nil
@@ -218,16 +225,19 @@ func (k *walker) post(e effect) {
 	fails := func(err error) func(*world) observation {
 		return func(w *world) observation { k.unheard(w, e.event); return observation{err: err} }
 	}
-	_, delivery := first(e.event).(signal.Delivery)
+	delivery := delivers(e.event)
 	switch {
 	case k.w.gone[i]:
 		k.do("finds gone "+to, 0, func(*world) observation { return observation{err: signal.ErrGone} })
 		return
-	case delivery && present.Sub(e.since) > tick:
+	case delivery && !k.w.calls[k.i].asks() && present.Sub(e.since) > tick:
 		k.do("gives up the post "+to, 0, fails(errSilent))
 		return
 	}
 	k.do("posts "+to, 0, accept(nil))
+	if k.w.calls[k.i].asks() { // whose client would ask again
+		return
+	}
 	cost := goneAck
 	if delivery {
 		cost = goneTo
@@ -246,7 +256,7 @@ func (k *walker) post(e effect) {
 // crashes are the ends of a call that may come at any time.
 func (x *explorer) crashes(w *world, i int) []step {
 	c := w.calls[i]
-	if w.faults&crash == 0 || c.over() || c.at == nil && c.of != i {
+	if w.faults&crash == 0 || c.over() || c.asks() || c.at == nil && c.of != i {
 		return nil
 	}
 	out := *w
@@ -281,7 +291,7 @@ func (x *explorer) passes(w *world) *world {
 		}
 	}
 	if w.late != nil {
-		out.late = &lateWrite{w.late.call, w.late.at.ticked(&x.ids)}
+		out.late = &lateWrite{w.late.call, w.late.strand, w.late.at.ticked(&x.ids)}
 	}
 	return &out
 }

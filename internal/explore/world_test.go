@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strings"
 
 	"github.com/owt-signal/owt-signal/internal/signal"
@@ -17,8 +18,10 @@ type world struct {
 	n     int // how many calls there are
 
 	told     [maxLines]facts
-	gone     [maxConns]bool // sockets that do not exist any more
-	lost     [maxConns]bool // connections that another one's claim has superseded
+	posted   [maxUsers]places // to users whose clients recover
+	inbox    places           // what bob's client has got, if it recovers
+	gone     [maxConns]bool   // sockets that do not exist any more
+	lost     [maxConns]bool   // connections that another one's claim has superseded
 	welcomed [maxConns]bool
 	faults   fault // that may still occur
 	slow     int   // how often time may still pass while somebody is at work
@@ -28,7 +31,7 @@ type world struct {
 	bad string // a promise that the last step broke
 }
 
-// The connections: three that send, two of bob, who receives.
+// The connections: three that send, or of carol, who receives; two of bob, who does.
 const (
 	connA = iota
 	connB
@@ -63,11 +66,24 @@ type record struct {
 
 func newRecord(c signal.Connection) *record { return &record{c, hashOf(c)} }
 
-// owner is what a user's record says of the owner; without the count of
-// messages, on which nothing depends.
+// owner is what a user's record says of the owner; the count of messages only
+// where clients recover: nothing else depends on it.
 type owner struct {
 	signal.Claim
-	hash uint64
+	hash    uint64
+	free    bool  // the name is, and its numbers are kept
+	seq     int64 // the last number that was reserved
+	history []signal.Kept
+}
+
+func newOwner(o owner) *owner {
+	o.hash = hashOf(struct {
+		signal.Claim
+		free    bool
+		seq     int64
+		history []signal.Kept
+	}{o.Claim, o.free, o.seq, o.history})
+	return &o
 }
 
 // call is an invocation in a world.
@@ -84,8 +100,12 @@ type plan struct {
 	late    bool   // as late as it likes, or never
 	last    bool   // once everything else has come to rest
 	welcome bool   // once its connection has been welcomed
+	since   int64  // once bob's client has that number
 	auth    bool
 }
+
+// asks reports whether it is a client's last question for what it has missed.
+func (p plan) asks() bool { return p.last && p.numbers == 0 }
 
 func (c call) over() bool { return c.at != nil && len(c.at.waiting()) == 0 }
 
@@ -115,11 +135,11 @@ const (
 
 // lateWrite is a write on its way that its invocation no longer waits for.
 type lateWrite struct {
-	call int
-	at   *history // that waited for it
+	call, strand int
+	at           *history // that waited for it
 }
 
-func (l *lateWrite) effect() *effect { return l.at.waitsFor(0) }
+func (l *lateWrite) effect() *effect { return l.at.waitsFor(l.strand) }
 
 func (w *world) conn(id signal.ConnectionID) int {
 	for i, name := range connName {
@@ -180,9 +200,14 @@ func (w *world) hash() uint64 {
 	for i := range maxConns {
 		b = append(b, bits(w.gone[i], w.lost[i], w.welcomed[i]))
 	}
+	for _, p := range append(w.posted[:], w.inbox) {
+		for _, at := range p {
+			b = append(b, byte(at))
+		}
+	}
 	b = append(b, byte(w.faults), byte(w.slow))
 	if w.late != nil {
-		b = binary.AppendUvarint(b, w.late.at.id)
+		b = append(binary.AppendUvarint(b, w.late.at.id), byte(w.late.strand))
 	}
 	return maphash.Bytes(seed, b)
 }
@@ -203,12 +228,16 @@ func bit(ns ...int64) (set uint16) {
 	return set
 }
 
-// first is the first of several events, or the only one.
-func first(e signal.Event) signal.Event {
-	if batch, ok := e.(signal.Batch); ok {
-		return batch[0]
+// delivers reports whether there is a message among what is posted.
+func delivers(e signal.Event) bool {
+	switch e := e.(type) {
+	case signal.Batch:
+		return slices.ContainsFunc(e, delivers)
+	case signal.Delivery:
+		return true
+	default:
+		return false
 	}
-	return e
 }
 
 // String shows what there is to see of a world in a trace.

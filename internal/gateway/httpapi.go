@@ -36,12 +36,13 @@ const HTTPTimeout = 30 * time.Second
 // imitated: throttles, and the 10 MB that a body may have, which whoever runs the server bounds.
 type HTTPAPI struct {
 	Function HTTPFunction
+	Signer   *Signer      // who may call, as by the URL of a function with IAM's authorization; nil: anybody
 	MaxBody  int64        // the longest body of a request, in bytes, inclusive
 	Log      *slog.Logger // gets failed functions as warnings
 }
 
 // ServeHTTP answers a request with what the function returns. Refusals are JSON, {"message":…}: 413 past MaxBody, 400 for
-// a body that ends early or does not come, 500 if the function fails. The invocation's context ends with the request's.
+// a body that ends early or does not come, 403 if it is not signed as it must be, 500 if the function fails. The invocation's context ends with the request's.
 func (a *HTTPAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.MaxBody))
 	if err != nil {
@@ -55,6 +56,13 @@ func (a *HTTPAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), HTTPTimeout)
 	defer cancel()
 	event := httpEvent(r, body)
+	if a.Signer != nil {
+		if !a.Signer.verify(r, body, time.Now()) {
+			unsigned.write(w)
+			return
+		}
+		event.RequestContext.Authorizer = a.Signer.principal()
+	}
 	response, err := callHTTP(ctx, a.Function, event)
 	if err == nil && (response.StatusCode < 200 || response.StatusCode > 599) {
 		err = fmt.Errorf("status %d", response.StatusCode)

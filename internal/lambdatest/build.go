@@ -10,7 +10,7 @@ import (
 )
 
 // Functions are the folders in functions/.
-var Functions = []string{"connect", "disconnect", "message", "lobby", "keepalive", "events"}
+var Functions = []string{"connect", "disconnect", "message", "lobby", "keepalive", "events", "api"}
 
 // Release is the flags by which `make build` makes the functions smaller.
 var Release = []string{"-trimpath", "-ldflags", "-s -w"}

@@ -19,6 +19,7 @@ import (
 	"github.com/owt-signal/owt-signal/internal/ice"
 	"github.com/owt-signal/owt-signal/internal/memory"
 	"github.com/owt-signal/owt-signal/internal/prom"
+	"github.com/owt-signal/owt-signal/internal/signal"
 	"github.com/owt-signal/owt-signal/internal/webhook"
 )
 
@@ -54,6 +55,7 @@ type api struct {
 	caution    string         // what whoever runs it is to be told of who may connect
 	faults     *faults.Faults // nil: none
 	log        *slog.Logger
+	backends   signal.BackendStore         // nil: there is no API for them
 	memory     *memory.Store               // nil: the records are elsewhere
 	metrics    *prom.Metrics               // nil: none are told
 	events     *webhook.Queue              // nil: nobody is told of any
@@ -109,6 +111,9 @@ func (a *api) inProcess(ctx context.Context, o options) (backend, error) {
 	a.reach = reachStore(store)
 	a.caution = access.Caution
 	a.memory, _ = store.(*memory.Store)
+	if o.api != "" {
+		a.backends, _ = store.(signal.BackendStore) // as each that is made here is
+	}
 	if store, err = a.tellEvents(ctx, o, store); err != nil {
 		return nil, err
 	}

@@ -77,6 +77,9 @@ func (e *environments) serve(ctx context.Context, o options, a *api) (config lam
 	}
 	env := maps.Clone(o.environment)
 	maps.Copy(env, o.timing)
+	if o.api != "" {
+		env["BACKEND_API"] = "on"
+	}
 	if url := awsenv.Endpoint("LAMBDA"); url != nil { // of a function that says who clients are
 		env["AWS_ENDPOINT_URL_LAMBDA"] = *url
 	}

@@ -19,9 +19,10 @@ var (
 	message    = function{"message", "MessageFunction", 60 * time.Second}
 	lobby      = function{"lobby", "LobbyFunction", 30 * time.Second}
 	keepalive  = function{"keepalive", "KeepaliveFunction", 240 * time.Second}
+	backendAPI = function{"api", "ApiFunction", 30 * time.Second}
 )
 
-var allFunctions = []function{connect, disconnect, message, lobby, keepalive}
+var allFunctions = []function{connect, disconnect, message, lobby, keepalive, backendAPI}
 
 // exchange makes an invocation in Lambda's JSON.
 func exchange[E, R any](ctx context.Context, ev E, invoke func(context.Context, []byte) ([]byte, error)) (r R, err error) {

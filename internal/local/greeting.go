@@ -19,6 +19,9 @@ func (s *server) greeting() string {
 	if m := s.api.management; m != nil {
 		fmt.Fprintf(&b, "  @connections            %s/%s\n", m.url(), s.stage)
 	}
+	if s.backends != nil {
+		fmt.Fprintf(&b, "  HTTP API for backends   %s/v1/, /openapi.yaml\n", s.backends.url())
+	}
 	if s.admin != nil {
 		fmt.Fprintf(&b, "  Health and metrics      %s/healthz, /readyz, /metrics\n", s.admin.url())
 	}

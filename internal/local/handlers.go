@@ -41,6 +41,7 @@ func newHandlers(o options, store signal.Store, access signal.Access, servers si
 		Limits:      o.limits,
 		Access:      access,
 		ICE:         servers,
+		Backends:    a.backends,
 		Timers:      o.timers,
 		Meter:       a.metrics,
 		Log:         a.log,

@@ -41,6 +41,8 @@ type options struct {
 	lambda        string // endpoint of an Invoke API; empty: as above
 	management    string // address
 	admin         string // address; empty: off
+	api           string // address; empty: off
+	apiKeys       string // file
 	admission     gateway.Limits
 	auth          auth.Config
 	ice           ice.Config
@@ -81,6 +83,8 @@ func (o *options) groups() []setting.Group {
 			setting.Own("key", "key `file` (PEM) of -cert", setting.Text(&o.key)),
 			setting.Own("stage", "`name` of the stage, served at /name (default "+o.stage+")", setting.Text(&o.stage, checkStage)),
 			setting.Own("admin", "`address` for whoever looks after the server, or off: /healthz, /readyz, and /metrics for Prometheus (default off)", setting.Parsed(&o.admin, listenAt)),
+			setting.Own("api", "`address` of the HTTP API for backends, or off; see docs/api.md (default off)", setting.Parsed(&o.api, listenAt)),
+			setting.Own("api-key-file", "`file` with a name and a key on each line, of the backends that may use -api", setting.Text(&o.apiKeys)),
 			setting.Own("trusted-proxies", "`list` of the addresses, or networks such as 10.0.0.0/8, of proxies in front: their X-Forwarded-For says where a client is (default none)",
 				setting.Parsed(&o.admission.Proxies, proxies)),
 		}},
@@ -250,6 +254,8 @@ func (o options) check() error {
 		return errors.New("nothing to serve: -plain and -secure are both off")
 	case (o.cert == "") != (o.key == ""):
 		return errors.New("-cert and -key go together")
+	case o.api != "" && o.apiKeys == "" && o.functions == "" && o.lambda == "":
+		return errors.New("-api needs -api-key-file: who may use it")
 	case o.functions != "" && o.lambda != "":
 		return errors.New("-functions and -lambda-endpoint: only one of them")
 	case o.functions != "" && o.dynamodb == "":
@@ -290,6 +296,8 @@ func (o options) checkEffect(given setting.Given) error {
 	}{
 		{o.secure != "", "without -secure", []string{"cert"}},
 		{o.dynamodb != "", "without -dynamodb", []string{"table"}},
+		{o.api != "", "without -api", []string{"api-key-file"}},
+		{o.functions == "" && !elsewhere, "with functions, whose URL wants a signature of AWS's", []string{"api-key-file"}},
 		{o.functions != "", "without -functions", []string{"concurrency"}},
 		{o.functions != "" || elsewhere, "without -functions or -lambda-endpoint", []string{"management"}},
 		{!elsewhere, "with -lambda-endpoint: set it in the functions' environment (PING_TIMEOUT)", []string{"ping-timeout"}},

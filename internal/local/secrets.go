@@ -22,7 +22,7 @@ func (o *options) warnOfReadable(log *slog.Logger) {
 	if runtime.GOOS == "windows" { // whose files have no such modes
 		return
 	}
-	for _, file := range []string{o.auth.SecretFile, o.auth.ServerSecretFile, o.ice.SecretFile, o.limits.LogKeyFile, o.events.SecretFile, o.key} {
+	for _, file := range []string{o.auth.SecretFile, o.auth.ServerSecretFile, o.ice.SecretFile, o.limits.LogKeyFile, o.events.SecretFile, o.key, o.apiKeys} {
 		if info, err := os.Stat(file); err == nil && info.Mode()&readableByOthers != 0 {
 			log.Warn("a file with a secret is readable by others", "file", file, "mode", info.Mode().String())
 		}

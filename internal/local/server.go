@@ -55,6 +55,7 @@ type server struct {
 	listeners   []listener
 	certificate *certificate // nil: -secure is off
 	admin       *service     // health and metrics; nil: there is none
+	backends    *service     // the API for backends; nil: there is none
 	ending      atomic.Bool
 	log         *slog.Logger
 	stage       string
@@ -94,10 +95,14 @@ func newServer(ctx context.Context, o options, logs io.Writer) (*server, error) 
 	if err == nil {
 		err = s.serveAdmin(o)
 	}
+	if err == nil {
+		s.backends, err = a.serveBackends(ctx, o)
+	}
 	if err != nil {
 		for _, l := range s.listeners {
 			_ = l.Close()
 		}
+		s.admin.close()
 		s.api.close()
 		return nil, err
 	}
@@ -155,6 +160,7 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	s.ending.Store(true)
 	cancel()
+	s.backends.close()
 	s.api.close()
 	_ = s.http.Close()
 	s.admin.close()

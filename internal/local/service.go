@@ -16,15 +16,22 @@ type service struct {
 	at     net.Listener
 }
 
+// serve serves programs on this machine and its network alone.
 func serve(address string, handler http.Handler, log *slog.Logger) (*service, error) {
+	return serveAll(address, programsOnly(address, handler), log)
+}
+
+// serveAll serves whoever reaches the address.
+func serveAll(address string, handler http.Handler, log *slog.Logger) (*service, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	s := &service{at: l, server: &http.Server{
-		Handler:           programsOnly(address, handler),
-		ReadHeaderTimeout: readRequest,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler:        handler,
+		ReadTimeout:    readRequest,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}}
 	go func() { _ = s.server.Serve(l) }()
 	return s, nil

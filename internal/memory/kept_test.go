@@ -213,3 +213,37 @@ func TestNamesWithoutAFullBucketAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// History is bounded: the oldest goes, and its user's record says so.
+func TestHistoryIsBounded(t *testing.T) {
+	const row, posts = 512, 64 // a post takes a row besides what is in it
+	store, until := memory.New(), began.Add(time.Minute)
+	if _, err := store.Claim(t.Context(), signal.Claim{User: "bob", Peer: signal.Peer{ID: "b", Recovers: true}, At: began, Until: until, Epoch: "e"}); err != nil {
+		t.Fatal(err)
+	}
+	post := signal.Delivery{From: "alice", Epoch: "e"}
+	post.Data = make([]byte, memory.MaxHistory/posts-row-signal.Room(post))
+	kept := func() int64 {
+		all, err := store.History(t.Context(), "bob", "e", 1, 2*posts)
+		at, errAt := store.Standing(t.Context(), "bob", began)
+		if err != nil || errAt != nil || len(all) == 0 || all[0].Seq != at.KeptAfter+1 {
+			t.Fatalf("%d posts, %+v, %v, %v", len(all), at, err, errAt)
+		}
+		return at.KeptAfter
+	}
+	for n := range int64(posts) {
+		post.Seq = n + 1
+		if made, err := store.Keep(t.Context(), "bob", []signal.Delivery{post}, until); err != nil || !made {
+			t.Fatal(made, err)
+		}
+	}
+	if after := kept(); after != 0 {
+		t.Errorf("%d bytes are the limit, and %d is deleted", memory.MaxHistory, after)
+	}
+	if err := store.Void(t.Context(), "bob", "e", posts+1, until); err != nil {
+		t.Fatal(err)
+	}
+	if after := kept(); after != 1 {
+		t.Errorf("above the limit, %d are deleted, want 1", after)
+	}
+}

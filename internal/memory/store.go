@@ -28,6 +28,7 @@ type Store struct {
 	watching    table[signal.ConnectionID, []signal.UserName] // whom a connection watches
 	forgotten   int64                                         // the highest number of presence of users who were forgotten
 	kept        kept
+	backends    backends
 	latest      lane.Instant // that a caller has said
 }
 

@@ -81,7 +81,7 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 	if id.Expires >= c.Expires { // no connection lasts that long
 		id.Expires = 0
 	}
-	claimed, superseded, err := s.claim(ctx, c, id)
+	claimed, superseded, err := s.claimUnlessRefused(ctx, c, id)
 	if err != nil {
 		s.supersede(ctx, superseded...)
 	}

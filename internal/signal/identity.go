@@ -85,6 +85,9 @@ func (id Identity) Check() error {
 	if err := CheckUserName(id.User); err != nil {
 		return err
 	}
+	if id.User.Backend() {
+		return errReserved
+	}
 	size := 0
 	for name, value := range id.Attributes {
 		if name == "" || !isText(name) || !isText(value) {

@@ -149,6 +149,7 @@ func (r *round) visit(ctx, begin context.Context, c Connection) {
 			r.endRevoked(ctx, c, closing)
 			return nil
 		})
+	case c.Protocol == Backend: // it has no socket
 	case c.User == "" && r.Clock.Now().Sub(c.Since) < MaxHandshake:
 	case r.Pings != nil && r.Pings(c.Protocol):
 		err = r.paced(begin, &r.pinged, func() error { return r.Pusher.Post(ctx, c.Peer, Ping{}) })

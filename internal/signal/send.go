@@ -25,6 +25,8 @@ const (
 	// watchFirst and watchMost are the pauses between two looks at a lane.
 	watchFirst = 20 * time.Millisecond
 	watchMost  = 250 * time.Millisecond
+	// lookTries is how often who gives up tries to read what others have answered.
+	lookTries = 3
 	// maxDrain is how long an invocation posts frames of others before it leaves
 	// what follows to them; handover is how long it gives them.
 	maxDrain = 20 * time.Second
@@ -251,7 +253,9 @@ func (v *invocation) giveUp(ctx context.Context, run []lane.Numbered, code lane.
 	r, fresh := v.reply(), run
 	switch {
 	case code == lane.CodeUnavailable:
-		r.After = func(ctx context.Context) { v.close(ctx, v.conn.Peer) }
+		if fresh = v.unanswered(ctx, run); len(fresh) > 0 {
+			r.After = func(ctx context.Context) { v.close(ctx, v.conn.Peer) }
+		}
 	case code == lane.CodeBusy && v.reload(ctx) == nil:
 		var a lane.Arrival
 		a, fresh = v.conn.Lane.Known(run)
@@ -265,6 +269,25 @@ func (v *invocation) giveUp(ctx context.Context, run []lane.Numbered, code lane.
 		r.Events = append(r.Events, v.ack(f, code))
 	}
 	return r
+}
+
+// unanswered returns a run without the frames that another invocation has answered
+// meanwhile, as far as a look tells.
+func (v *invocation) unanswered(ctx context.Context, run []lane.Numbered) []lane.Numbered {
+	if len(v.mayHold) == 0 {
+		return run
+	}
+	c, err := v.Store.Get(ctx, v.conn.ID, v.Clock.Now())
+	for try := 1; err != nil && try < lookTries && v.Clock.Sleep(ctx, retryFirst) == nil; try++ {
+		c, err = v.Store.Get(ctx, v.conn.ID, v.Clock.Now())
+	}
+	if err != nil {
+		return run
+	}
+	v.see(&c)
+	return slices.DeleteFunc(slices.Clone(run), func(f lane.Numbered) bool {
+		return f.N <= c.Lane.Done && v.answeredByAnother(f, c.Lane.Answer(f))
+	})
 }
 
 // postFirstRun posts the run that submitting its own frames has given to this
@@ -397,14 +420,22 @@ func (v *invocation) finish(ctx context.Context, p *posted, more bool) (next []l
 // nothing: whoever expires its lease does. It returns the run that was taken
 // with that, and false if the lease is not this invocation's any more.
 func (v *invocation) finishAndAck(ctx context.Context, p posted, more bool) (next []lane.Numbered, ok bool) {
+	next, ok = v.finishKnown(ctx, &p, more)
+	v.ackAll(ctx, p)
+	return next, ok
+}
+
+// finishKnown finishes a run, however long it takes until that is known; or leaves its
+// answers to others when the invocation's time ends.
+func (v *invocation) finishKnown(ctx context.Context, p *posted, more bool) (next []lane.Numbered, ok bool) {
 	for {
-		next, ok, err := v.finish(ctx, &p, more)
+		next, ok, err := v.finish(ctx, p, more)
 		switch {
 		case err == nil:
-			v.ackAll(ctx, p)
 			return next, ok
 		case ctx.Err() != nil:
 			v.Log.WarnContext(ctx, "finish failed", "connection", v.conn.ID, "error", err)
+			p.answered = true
 			return nil, false
 		}
 	}

@@ -30,6 +30,8 @@ type Service struct {
 	// RecoverFor is for how long what is posted to a client that recovers is kept, at
 	// least [MinRecoverFor]; zero: nothing is.
 	RecoverFor time.Duration
+	Refusals   RefusalStore // nil: nobody is refused
+	Backends   BackendStore // nil: there are none, and nothing that they ask for may be called
 	PlaceStore PlaceStore   // nil: any number of invocations may linger
 	Places     int          // how many may
 	PingRate   int          // connections that keepalive visits per second; zero: [PingRate]

@@ -20,6 +20,7 @@ const (
 	generationJava                      // by an event, before what was buffered; numbers go on
 	generationSession                   // JSON with a session: numbers go on, and what was not answered is sent again
 	generations
+	generationBackend = generations // which is no client
 )
 
 // client is a user's program: it connects, sends, and reconnects when its

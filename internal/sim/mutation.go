@@ -43,9 +43,12 @@ const (
 	Brief      Mutation = "brief"       // a replay leaves something out
 	Hopeless   Mutation = "hopeless"    // a number that is missing is void at once
 	Mixing     Mutation = "mixing"      // one receiver's history is another's
+	Impatient  Mutation = "impatient"   // history is deleted before its time
+	Unmarked   Mutation = "unmarked"    // history is deleted, and no record says so
 	Mute       Mutation = "mute"        // nobody is told of who comes and goes
 	Hopeful    Mutation = "hopeful"     // a change counts as told before it is
 	Hindsight  Mutation = "hindsight"   // who begins to watch is told what was before
+	Keyless    Mutation = "keyless"     // what a backend sends under a key is forgotten
 	Haunted    Mutation = "haunted"     // connections that have ended are told, too
 )
 
@@ -70,7 +73,7 @@ func (m Mutation) input(in signal.Input) signal.Input {
 
 func (m Mutation) store(s signal.Store) signal.Store {
 	switch m {
-	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier, Credulous, Careless, Hopeless, Mixing, Mute, Hopeful, Hindsight, Haunted:
+	case Forgetful, NoFence, Clinging, Blind, Amnesia, Hasty, Undying, AckFirst, OtherClock, Traceless, Heirless, Deaf, TooFew, Spilling, Denier, Credulous, Careless, Hopeless, Mixing, Impatient, Unmarked, Mute, Hopeful, Hindsight, Haunted:
 		return mutatedStore{s, m}
 	default:
 		return s

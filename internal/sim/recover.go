@@ -25,6 +25,7 @@ type inbox struct {
 	handed map[int]bool     // messages that it has handed out
 	last   map[string]int64 // the last number of each sender among them
 	void   map[seqKey]bool  // what it was told never comes
+	lost   map[seqKey]bool  // what it was told is not kept any more
 	asks   *socket          // on which it is about to ask for what is missing
 }
 
@@ -32,7 +33,7 @@ type inbox struct {
 const notMessage = -1
 
 func newInbox() *inbox {
-	return &inbox{known: make(map[int64]int), handed: make(map[int]bool), last: make(map[string]int64), void: make(map[seqKey]bool)}
+	return &inbox{known: make(map[int64]int), handed: make(map[int]bool), last: make(map[string]int64), void: make(map[seqKey]bool), lost: make(map[seqKey]bool)}
 }
 
 // given is what the client says of it when it connects.
@@ -64,11 +65,10 @@ func (s *Sim) recover(c *client, k *socket, e signal.Event) {
 		s.count("void numbers")
 		b.take(e.Epoch, e.Seq, e.Last, notMessage)
 	case signal.Lost:
-		b.take(e.Epoch, e.Seq, e.Last, notMessage)
-		if s.forgetful[c.user] {
-			break
+		for n := e.Seq; n <= e.Last && e.Epoch == b.epoch; n++ {
+			s.loses(c, n)
 		}
-		s.violate("recovery", "%s has lost %d to %d, though all is kept", k.id, e.Seq, e.Last)
+		b.take(e.Epoch, e.Seq, e.Last, notMessage)
 	case signal.Replayed:
 		s.count("replays")
 		if e.Epoch == b.epoch && b.since < e.Seq {
@@ -89,11 +89,14 @@ func (s *Sim) welcomes(c *client, w signal.Welcome) {
 		return
 	case b.epoch == "":
 		b.epoch, b.since, b.began = w.Epoch, w.Seq, s.now
-	case s.forgetful[c.user]: // what another client got, that does not recover
+	case w.Recovery.Whole && w.Recovery.From > b.since+1:
+		s.violate("recovery", "%s comes back with %d, and is told %+v", c.user, b.since, w.Recovery)
+	default: // what it has lost was deleted, or another client got it that does not recover
+		for n := b.since + 1; n < w.Recovery.From; n++ {
+			s.loses(c, n)
+		}
 		b.since = max(b.since, w.Recovery.From-1)
 		maps.DeleteFunc(b.known, func(n int64, _ int) bool { return n <= b.since })
-	case !w.Recovery.Whole || w.Recovery.From > b.since+1:
-		s.violate("recovery", "%s comes back with %d, and is told %+v", c.user, b.since, w.Recovery)
 	}
 	b.upTo = max(b.upTo, w.Seq)
 }
@@ -153,14 +156,14 @@ func (s *Sim) asks(c *client, k *socket) {
 
 // loseLink has a client's link die: what is posted to it is accepted, and lost. The
 // client notices after a while, and connects anew.
-func (s *Sim) loseLink(c *client) {
+func (s *Sim) loseLink(c *client, within time.Duration) {
 	k := c.socket
 	if k == nil || !k.open || !c.ready || c.left || c.inbox == nil {
 		return
 	}
 	s.count("dead links")
 	k.dead = true
-	s.after(s.upTo(6*time.Second), func() {
+	s.after(s.upTo(within), func() {
 		if c.socket == k {
 			c.renew()
 		}
@@ -188,7 +191,7 @@ func (s *Sim) judgeRecovery(c *client) {
 			s.violate("recovery", "%s was told that %d never comes, and message %d was acknowledged", c.user, place.seq, m.id)
 		}
 		its := slices.ContainsFunc(m.accepted, func(a acceptance) bool { return a.by.client == c && a.at >= c.inbox.began })
-		if its && place.epoch == c.inbox.epoch && c.ready && c.socket.open && !c.left && !c.inbox.handed[m.id] {
+		if its && place.epoch == c.inbox.epoch && !c.inbox.lost[place] && c.ready && c.socket.open && !c.left && !c.inbox.handed[m.id] {
 			s.violate("recovery", "%s has not got message %d, number %d, which was acknowledged; it has all up to %d", c.user, m.id, place.seq, c.inbox.since)
 		}
 	}

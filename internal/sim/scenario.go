@@ -35,6 +35,9 @@ func (s *Sim) scenario() time.Duration {
 		end = max(end, at+time.Second)
 		s.disturb(at)
 	}
+	if s.sends {
+		end = max(end, s.drawBackends(names))
+	}
 	if s.watches {
 		end = max(end, s.drawWatches(names))
 	}
@@ -46,8 +49,11 @@ func (s *Sim) scenario() time.Duration {
 	if s.recovers {
 		at, c := 200*time.Millisecond+s.upTo(3*time.Second), s.clients[s.rng.IntN(users)]
 		end = max(end, at+7*time.Second)
-		s.after(at, func() { s.loseLink(c) })
+		s.after(at, func() { s.loseLink(c, 6*time.Second) })
 		s.after(at-s.upTo(30*time.Millisecond), func() { s.burst(s.clients[s.rng.IntN(users)], c.user) })
+	}
+	if s.deletes {
+		end = max(end, s.rounds(s.clients[s.rng.IntN(users)]))
 	}
 	if s.leaves {
 		at, i := 200*time.Millisecond+s.upTo(3*time.Second), s.rng.IntN(users)

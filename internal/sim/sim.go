@@ -32,15 +32,19 @@ type Sim struct {
 	busy     time.Duration // of all invocations together
 	counts   map[string]int
 	bodies   bodies
-	sessions bool // there are clients with sessions
-	outages  bool // the store may be out, and clocks are apart
-	repeats  bool // clients say things twice
-	lobbies  bool // clients may begin by long polling
-	leaves   bool // a client sends and leaves at once
-	watches  bool // clients watch each other
-	reuses   bool // clients give a number to another message, too
-	recovers bool // clients may recover
-	batches  bool // JSON clients send and take several messages in a frame
+	sessions bool       // there are clients with sessions
+	outages  bool       // the store may be out, and clocks are apart
+	repeats  bool       // clients say things twice
+	lobbies  bool       // clients may begin by long polling
+	leaves   bool       // a client sends and leaves at once
+	watches  bool       // clients watch each other
+	backends []*socket  // which are none, but their lanes
+	requests []*request // of backends
+	sends    bool       // backends do
+	reuses   bool       // clients give a number to another message, too
+	recovers bool       // clients may recover
+	deletes  bool       // keepalive deletes history
+	batches  bool       // JSON clients send and take several messages in a frame
 }
 
 // FirstWithSessions is the first seed of a world in which clients may have
@@ -120,13 +124,20 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	s.lobbies = seed >= FirstWithLobbies && seed&2 != 0
 	s.recovers = seed >= FirstWithRecovery && seed%3 != 2
 	s.watches = seed >= FirstWithWatches && seed%4 == 1
+	s.sends = seed >= FirstWithBackends && seed%3 == 0
 	s.tokens = newTokens(s, seed)
 	s.service = &signal.Service{
 		Store: s.mutation.store(store{s, s.records}), Pusher: s.mutation.pusher(s), Access: signal.Access{Authenticator: s.tokens},
 		Clock: s.World, Beside: s.beside, Random: s.random, Log: slog.New(slog.DiscardHandler),
 	}
+	if s.sends {
+		s.service.Backends = backendStore{s, s.records}
+	}
 	if s.recovers {
 		s.service.RecoverFor = signal.DefaultRecoverFor
+	}
+	if s.deletes = s.recovers && seed%4 == 1; s.deletes {
+		s.service.RecoverFor = briefly
 	}
 	if s.watches {
 		s.service.Prober = s
@@ -297,6 +308,11 @@ func (s *Sim) calmDown() {
 // nudge has every client that is connected send one more message to everybody.
 func (s *Sim) nudge() {
 	s.nudged = s.now
+	for _, k := range s.backends {
+		for _, c := range s.clients {
+			s.dispatch(k, c.user, func() {})
+		}
+	}
 	for _, c := range s.clients {
 		if !c.ready {
 			continue

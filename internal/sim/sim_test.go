@@ -18,7 +18,7 @@ func TestWorlds(t *testing.T) {
 	if testing.Short() {
 		seeds = 500
 	}
-	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches, sim.FirstWithLobbies, sim.FirstWithLeaving, sim.FirstWithReuse, sim.FirstWithRecovery, sim.FirstWithWatches} {
+	for _, first := range []uint64{1, sim.FirstWithSessions, sim.FirstWithOutages, sim.FirstWithRepeats, sim.FirstWithBodies, sim.FirstWithBatches, sim.FirstWithLobbies, sim.FirstWithLeaving, sim.FirstWithReuse, sim.FirstWithRecovery, sim.FirstWithWatches, sim.FirstWithBackends} {
 		r := sim.Search{First: first, Seeds: seeds, Workers: runtime.NumCPU()}.Run(t.Context())
 		t.Log("\n" + r.String())
 		if len(r.Failures) > 0 {
@@ -51,9 +51,14 @@ func TestWorlds(t *testing.T) {
 		if reused := r.Counts["reused numbers"] > 0; reused != (first >= sim.FirstWithReuse) {
 			t.Errorf("worlds from %d on: reused numbers %v", first, reused)
 		}
-		for _, what := range []string{"dead links", "replayed", "void numbers", "questions"} {
+		for _, what := range []string{"dead links", "replayed", "void numbers", "questions", "lost numbers"} {
 			if recovery := r.Counts[what] > 0; recovery != (first >= sim.FirstWithRecovery) {
 				t.Errorf("worlds from %d on: %s %v", first, what, recovery)
+			}
+		}
+		for _, what := range []string{"requests of backends", "requests again", "keys in use"} {
+			if some := r.Counts[what] > 0; some != (first >= sim.FirstWithBackends) {
+				t.Errorf("worlds from %d on: %s %v", first, what, some)
 			}
 		}
 		if throttled := r.Counts["throttled calls"] > 0; throttled != (first >= sim.FirstWithBodies) {
@@ -93,7 +98,9 @@ func TestMutations(t *testing.T) {
 		sim.AckFirst: "answer", sim.OtherClock: "order", sim.WildClocks: "order",
 		sim.Traceless: "answer", sim.Heirless: "once", sim.Deaf: "once", sim.TooFew: "seq", sim.Spilling: "lobby", sim.Denier: "answer", sim.Curtailed: "truth",
 		sim.Hurried: "leaving", sim.Credulous: "truth", sim.Careless: "recovery", sim.Brief: "recovery", sim.Hopeless: "recovery", sim.Mixing: "address",
+		sim.Impatient: "recovery", sim.Unmarked: "recovery",
 		sim.Mute: "watch", sim.Hopeful: "watch", sim.Hindsight: "watch", sim.Haunted: "watch",
+		sim.Keyless: "once",
 	} {
 		t.Run(string(mutation), func(t *testing.T) {
 			t.Parallel()
@@ -113,10 +120,12 @@ func TestMutations(t *testing.T) {
 				first = sim.FirstWithReuse
 			case sim.Hurried:
 				first = sim.FirstWithLeaving
-			case sim.Careless, sim.Brief, sim.Hopeless, sim.Mixing:
+			case sim.Careless, sim.Brief, sim.Hopeless, sim.Mixing, sim.Impatient, sim.Unmarked:
 				first = sim.FirstWithRecovery
 			case sim.Mute, sim.Hopeful, sim.Hindsight, sim.Haunted:
 				first = sim.FirstWithWatches
+			case sim.Keyless:
+				first = sim.FirstWithBackends
 			}
 			r := sim.Search{First: first, Seeds: 4000, Mutation: mutation, Workers: 1}.Run(t.Context())
 			for _, f := range r.Failures {
@@ -146,6 +155,8 @@ func TestKeptSeeds(t *testing.T) {
 		2199023300537:       "numbers were denied that had been delivered on the connection before, by the end of one that was refused",
 		1795884037439385048: "a connection was created again after it had ended, by a write that took effect late",
 		1795888541618258228: "a lane whose holder had died was left to others, who had died, by a machine whose clock is behind",
+		140737488587434:     "a number that another invocation had delivered was told that nothing was known, by one that could not hold it for 5 s",
+		140737488624154:     "the same, while a number before was finished",
 		1795916674867009349: "whoever had a fast clock noted as told what the release of an ownership that had ended would say",
 		1795897222077083904: "a gap whose watcher had died was left to it by one that came 21 s later",
 	} {

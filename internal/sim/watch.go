@@ -218,18 +218,26 @@ func (s store) Told(ctx context.Context, user signal.UserName, at int64) (err er
 	return err
 }
 
-// Scan owes nobody anything, if the store is mute.
+// Scan owes nobody anything, if the store is mute; it deletes all history, if it is
+// impatient.
 func (s mutatedStore) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection), owed func(signal.UserName)) error {
 	if s.mutation == Mute {
 		owed = func(signal.UserName) {}
 	}
+	if s.mutation == Impatient {
+		now = now.Add(away)
+	}
 	return s.Store.Scan(ctx, of, now, f, owed)
 }
 
-// Claim owes nobody anything, if the store is mute.
+// Claim owes nobody anything, if the store is mute, and forgets that history was
+// deleted, if it is unmarked.
 func (s mutatedStore) Claim(ctx context.Context, c signal.Claim) (signal.Claimed, error) {
 	claimed, err := s.Store.Claim(ctx, c)
 	claimed.Owed = claimed.Owed && s.mutation != Mute
+	if s.mutation == Unmarked {
+		claimed.KeptAfter = 0
+	}
 	return claimed, err
 }
 

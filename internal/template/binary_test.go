@@ -19,8 +19,10 @@ import (
 var (
 	method = regexp.MustCompile(`^github\.com/aws/aws-sdk-go-v2/service/([a-z0-9]+)\.\(\*Client\)\.([A-Z]\w*)$`)
 	// read is what reads secrets, by operations that are no client's of the SDK.
-	read  = "github.com/owt-signal/owt-signal/internal/secret.Fetch"
-	setup = regexp.MustCompile(`^github\.com/aws/aws-sdk-go-v2/service/([a-z0-9]+)\.\(\*Client\)\.addOperation(\w+)Middlewares$`)
+	read = "github.com/owt-signal/owt-signal/internal/secret.Fetch"
+	// relays is what hands out credentials for TURN servers, by a secret.
+	relays = "github.com/owt-signal/owt-signal/internal/ice.FromEnvironment"
+	setup  = regexp.MustCompile(`^github\.com/aws/aws-sdk-go-v2/service/([a-z0-9]+)\.\(\*Client\)\.addOperation(\w+)Middlewares$`)
 )
 
 // never is the operations that the SDK can reach and does not call.
@@ -58,6 +60,9 @@ func operations(binary string) ([]string, error) {
 	}
 	if slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == read }) {
 		setups["secret.Fetch"] = true
+	}
+	if slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == relays }) {
+		setups["ice.FromEnvironment"] = true
 	}
 	maps.DeleteFunc(setups, func(operation string, _ bool) bool { return never[operation] })
 	return slices.Sorted(maps.Keys(setups)), nil

@@ -118,6 +118,7 @@ var refused = map[string][]string{
 	"IceServers":         {"turn.example.com", "https://turn.example.com", "stun:", "stun:a?transport=udp", "turn:a?transport=sctp", "turn:a?transport=", "turn:a:0", "turn:a:65536", "turn:a:", "turn:a-", "turn://a", "TURN:a", "turn:u@a", "turn:a,", ",", "stun:[::1]", "stun:[1:2:3:4:5:6:7]", "stun:bücher.example", strings.Repeat("stun:a,", 8) + "stun:a"},
 	"TurnSecretArn":      {"/owt/turn", "arn:aws:s3:::bucket/key"},
 	"TurnLifetime":       {"0h", "0m", "25h", "1441m", "12", "", "60s", "1h30m", "1.5h"},
+	"BackendApi":         {"true", "On", ""},
 	"EventBus":           {"a b", "arn:aws:events:eu-west-1:123456789012:event-bus/default", "bus;", strings.Repeat("b", 65)},
 	"MessageRate":        {"-1", "10001", "1.5", "1e3", "", "01", "x"},
 	"MessageBurst":       {"0", "100001", "1.5", "1e3", ""},

@@ -89,10 +89,10 @@ func (tpl template) needed(function string, operations []string, d deployment) (
 			if d["AuthFunctionArn"] != "" {
 				need[grant{action: "lambda:InvokeFunction", resource: text(d["AuthFunctionArn"])}] = true
 			}
-			// Whoever asks a function may instead be asked to read a secret, and hands out
-			// credentials.
+			// Whoever asks a function may instead be asked to read a secret.
 			secret("JwtSecretArn")
 			secret("AuthSecretArn")
+		case operation == "ice.FromEnvironment":
 			secret("TurnSecretArn")
 		case operation == "eventbridge.PutEvents":
 			// The name of a stack is part of the source of its events.

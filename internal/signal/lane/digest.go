@@ -24,8 +24,11 @@ func (f Frame) Digest() uint32 {
 	}
 	const basis, prime = 2166136261, 16777619 // of FNV-1a, 32 bits
 	rest := (basis ^ uint32(f.Asks)) * prime
-	for i := range len(f.To) {
-		rest = (rest ^ uint32(f.To[i])) * prime
+	for _, said := range [...]string{f.To, f.Mark} {
+		for i := range len(said) {
+			rest = (rest ^ uint32(said[i])) * prime
+		}
+		rest *= prime // as if a zero followed
 	}
 	return max(1, crc32.Update(rest, castagnoli, f.Data))
 }

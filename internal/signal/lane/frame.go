@@ -7,6 +7,9 @@ type Frame struct {
 	// follows it if the sender's protocol relays more than that.
 	To   string
 	Data []byte
+	// Mark tells the frame from another one that says the same, where the sender does
+	// not number them; empty: nothing does. It is kept in the [Frame.Digest] alone.
+	Mark string
 	// Body, if not zero, says that a store keeps both apart from the lane: of a
 	// frame in a record they are to be fetched before it is posted.
 	Body Body

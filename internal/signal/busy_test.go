@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -152,4 +153,49 @@ func TestFinishIsThrottled(t *testing.T) {
 			t.Errorf("alice got %q", got)
 		}
 	})
+}
+
+// unheld is a store that holds a frame, loses the answer, and refuses to hold it again.
+type unheld struct {
+	signal.Store
+	held bool
+}
+
+func (h *unheld) Update(ctx context.Context, id signal.ConnectionID, u signal.Update, now lane.Instant) (signal.Connection, bool, error) {
+	switch {
+	case u.Kind != lane.KindHold:
+		return h.Store.Update(ctx, id, u, now)
+	case h.held:
+		return signal.Connection{}, false, fmt.Errorf("hold: %w", signal.ErrBusy)
+	}
+	h.held = true
+	_, _, _ = h.Store.Update(ctx, id, u, now)
+	return signal.Connection{}, false, errOut
+}
+
+// Whoever gives up does not say that it knows nothing of what another invocation has
+// delivered meanwhile.
+func TestGivingUpWhatAnotherHasAnswered(t *testing.T) {
+	for answered, want := range map[bool]string{true: "ack 2 0", false: "ack 2 2101"} {
+		inWorld(t, func(w *world) {
+			w.json("b", "bob")
+			w.json("a", "alice")
+			w.Store = &unheld{Store: w.Store}
+			go w.send("a", 2, "bob")
+			time.Sleep(time.Second)
+			if answered {
+				w.send("a", 1, "bob")
+			}
+			time.Sleep(5 * time.Second)
+			var got []string
+			for _, e := range w.events("a") {
+				if strings.HasPrefix(e, "ack 2") {
+					got = append(got, e)
+				}
+			}
+			if !slices.Equal(got, []string{want}) || w.closed["a"] == answered {
+				t.Errorf("answered %v: alice got %q, closed %v", answered, got, w.closed["a"])
+			}
+		})
+	}
 }

@@ -136,7 +136,7 @@ func newSim(seed uint64, mutation Mutation, trace func(string)) *Sim {
 	if s.recovers {
 		s.service.RecoverFor = signal.DefaultRecoverFor
 	}
-	if s.deletes = s.recovers && seed%4 == 1; s.deletes {
+	if s.deletes = s.recovers && seed%4 == 0; s.deletes {
 		s.service.RecoverFor = briefly
 	}
 	if s.watches {

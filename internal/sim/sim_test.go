@@ -155,8 +155,6 @@ func TestKeptSeeds(t *testing.T) {
 		2199023300537:       "numbers were denied that had been delivered on the connection before, by the end of one that was refused",
 		1795884037439385048: "a connection was created again after it had ended, by a write that took effect late",
 		1795888541618258228: "a lane whose holder had died was left to others, who had died, by a machine whose clock is behind",
-		140737488587434:     "a number that another invocation had delivered was told that nothing was known, by one that could not hold it for 5 s",
-		140737488624154:     "the same, while a number before was finished",
 		1795916674867009349: "whoever had a fast clock noted as told what the release of an ownership that had ended would say",
 		1795897222077083904: "a gap whose watcher had died was left to it by one that came 21 s later",
 	} {
@@ -168,7 +166,7 @@ func TestKeptSeeds(t *testing.T) {
 
 // TestReplay: a seed decides everything.
 func TestReplay(t *testing.T) {
-	for _, seed := range []uint64{42, sim.FirstWithRecovery + 1, sim.FirstWithWatches + 3} { // the last two with keepalive
+	for _, seed := range []uint64{42, sim.FirstWithRecovery + 4, sim.FirstWithWatches + 1} { // the last two with keepalive
 		var first, second strings.Builder
 		for _, b := range []*strings.Builder{&first, &second} {
 			sim.Run(seed, sim.None, func(line string) { b.WriteString(line + "\n") })

@@ -26,6 +26,7 @@ type inbox struct {
 	last   map[string]int64 // the last number of each sender among them
 	void   map[seqKey]bool  // what it was told never comes
 	lost   map[seqKey]bool  // what it was told is not kept any more
+	on     *socket          // on which it was told from where on it is replayed
 	asks   *socket          // on which it is about to ask for what is missing
 }
 
@@ -54,7 +55,7 @@ func (s *Sim) recover(c *client, k *socket, e signal.Event) {
 	b := c.inbox
 	switch e := e.(type) {
 	case signal.Welcome:
-		s.welcomes(c, e)
+		s.welcomes(c, k, e)
 	case signal.Delivery:
 		id, _ := strconv.Atoi(string(e.Data))
 		b.take(e.Epoch, e.Seq, e.Seq, id)
@@ -71,7 +72,7 @@ func (s *Sim) recover(c *client, k *socket, e signal.Event) {
 		b.take(e.Epoch, e.Seq, e.Last, notMessage)
 	case signal.Replayed:
 		s.count("replays")
-		if e.Epoch == b.epoch && b.since < e.Seq {
+		if e.Epoch == b.epoch && b.since < e.Seq && b.on == k {
 			s.violate("recovery", "%s is told that all up to %d was replayed, and has what is up to %d", k.id, e.Seq, b.since)
 		}
 	}
@@ -82,7 +83,7 @@ func (s *Sim) recover(c *client, k *socket, e signal.Event) {
 }
 
 // welcomes: all that a client has missed is replayed to it.
-func (s *Sim) welcomes(c *client, w signal.Welcome) {
+func (s *Sim) welcomes(c *client, k *socket, w signal.Welcome) {
 	b := c.inbox
 	switch {
 	case w.Recovery.For == 0: // it is not that of a connection, but of an authentication
@@ -98,7 +99,7 @@ func (s *Sim) welcomes(c *client, w signal.Welcome) {
 		b.since = max(b.since, w.Recovery.From-1)
 		maps.DeleteFunc(b.known, func(n int64, _ int) bool { return n <= b.since })
 	}
-	b.upTo = max(b.upTo, w.Seq)
+	b.upTo, b.on = max(b.upTo, w.Seq), k
 }
 
 func (b *inbox) take(epoch string, first, last int64, id int) {
@@ -163,10 +164,18 @@ func (s *Sim) loseLink(c *client, within time.Duration) {
 	}
 	s.count("dead links")
 	k.dead = true
-	s.after(s.upTo(within), func() {
+	renew := func() {
 		if c.socket == k {
 			c.renew()
 		}
+	}
+	s.after(s.upTo(within), func() {
+		if !s.deletes {
+			renew()
+			return
+		}
+		s.burst(s.clients[s.rng.IntN(len(s.clients))], c.user) // it comes back amid that
+		s.after(s.upTo(100*time.Millisecond), renew)
 	})
 }
 
@@ -199,6 +208,9 @@ func (s *Sim) judgeRecovery(c *client) {
 
 // Keep implements [signal.HistoryStore].
 func (s store) Keep(ctx context.Context, user signal.UserName, post []signal.Delivery, until lane.Instant) (kept bool, err error) {
+	if s.deletes { // where what is missing is often on its way
+		s.wait(s.upTo(slowly))
+	}
 	failed := s.call("keep post", item{}, func() {
 		kept, err = s.Store.Keep(ctx, user, post, until)
 		s.tracef("keep %d of %s: %v", post[0].Seq, user, kept)

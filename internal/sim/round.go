@@ -8,10 +8,11 @@ import (
 	"github.com/owt-signal/owt-signal/internal/signal/lane"
 )
 
-// briefly is how long history is kept in worlds in which rounds of keepalive delete
-// it: so short, and clients are away for so long, that some of it is over.
+// In worlds in which rounds of keepalive delete history it is kept briefly, and clients
+// are away for so long that some of it is over; and to keep it takes slowly at most.
 const (
 	briefly = 3 * time.Second
+	slowly  = 200 * time.Millisecond
 	away    = 2 * (briefly + signal.HistoryMargin)
 )
 

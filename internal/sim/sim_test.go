@@ -168,12 +168,14 @@ func TestKeptSeeds(t *testing.T) {
 
 // TestReplay: a seed decides everything.
 func TestReplay(t *testing.T) {
-	var first, second strings.Builder
-	for _, b := range []*strings.Builder{&first, &second} {
-		sim.Run(42, sim.None, func(line string) { b.WriteString(line + "\n") })
-	}
-	if first.String() != second.String() || first.Len() == 0 {
-		t.Error("the same seed gave two worlds")
+	for _, seed := range []uint64{42, sim.FirstWithRecovery + 1, sim.FirstWithWatches + 3} { // the last two with keepalive
+		var first, second strings.Builder
+		for _, b := range []*strings.Builder{&first, &second} {
+			sim.Run(seed, sim.None, func(line string) { b.WriteString(line + "\n") })
+		}
+		if first.String() != second.String() || first.Len() == 0 {
+			t.Errorf("the seed %d gave two worlds", seed)
+		}
 	}
 }
 

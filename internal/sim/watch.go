@@ -134,6 +134,23 @@ func (s *Sim) keepalive() {
 	s.invoke("keepalive", 1, func() { _ = s.service.Keepalive(context.Background()) })
 }
 
+// Scan implements [signal.ConnectionStore]. All is in the first segment, and in order,
+// so that the seed alone decides what a round does.
+func (s store) Scan(ctx context.Context, of signal.Segment, now lane.Instant, f func(signal.Connection), owed func(signal.UserName)) error {
+	if of.Index > 0 {
+		return nil
+	}
+	all, users := make(map[signal.ConnectionID]signal.Connection), make(map[signal.UserName]bool)
+	err := s.Store.Scan(ctx, signal.Segment{Of: 1}, now, func(c signal.Connection) { all[c.ID] = c }, func(user signal.UserName) { users[user] = true })
+	for _, user := range slices.Sorted(maps.Keys(users)) {
+		owed(user)
+	}
+	for _, id := range sorted(all) {
+		f(all[id])
+	}
+	return err
+}
+
 // Probe implements [signal.Prober].
 func (s *Sim) Probe(_ context.Context, p signal.Peer) error {
 	s.step()

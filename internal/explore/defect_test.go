@@ -109,7 +109,7 @@ var defects = []defect{
 	},
 	{
 		"a run is acked before it is finished", "truth", config{senders: one(1, 2), slow: 4},
-		"send.go", "		next, ok, err := v.finish(ctx, &p, more)\n", "		v.ackAll(ctx, p)\n		next, ok, err := v.finish(ctx, &p, more)\n",
+		"send.go", "		next, ok, err := v.finish(ctx, p, more)\n", "		v.ackAll(ctx, *p)\n		next, ok, err := v.finish(ctx, p, more)\n",
 	},
 	{
 		"an invocation ends before its acks are out", "stall", config{senders: one(1, 2)},

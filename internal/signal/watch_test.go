@@ -177,6 +177,7 @@ func TestWatchersAreToldBeside(t *testing.T) {
 		if most := b.most.Load(); most != atOnce {
 			t.Errorf("%d posts at once", most)
 		}
+		synctest.Wait()
 		w.closed["b"] = true
 		w.send("a", 2, "bob")
 		w.send("a", 3, "alice")

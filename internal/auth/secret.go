@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -47,8 +46,8 @@ func readSecret(ctx context.Context, c Config, config aws.Config) ([]key, error)
 // checkSecret reports why s cannot be a secret for these algorithms, or, if none
 // is given, for the least of them.
 func checkSecret(s []byte, algorithms []string) error {
-	if len(s) > 0 && s[0] == '{' {
-		return errors.New("it is JSON: keep the secret as it is, as plain text")
+	if err := secret.CheckText(s); err != nil {
+		return err
 	}
 	if algorithms == nil {
 		algorithms = []string{"HS256"}

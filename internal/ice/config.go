@@ -132,11 +132,11 @@ func New(ctx context.Context, c Config, config aws.Config) (signal.ICEServers, e
 
 // checkSecret reports why s cannot be what a TURN server has, too.
 func checkSecret(s []byte) error {
-	switch {
+	switch err := secret.CheckText(s); {
 	case len(s) < MinSecret || len(s) > MaxSecret:
 		return fmt.Errorf("use secret: it has %d bytes, from %d to %d are allowed", len(s), MinSecret, MaxSecret)
-	case s[0] == '{':
-		return errors.New("use secret: it is JSON: keep the secret as it is, as plain text")
+	case err != nil:
+		return fmt.Errorf("use secret: %w", err)
 	case strings.ContainsFunc(string(s), func(c rune) bool { return c <= ' ' || c > '~' }):
 		return errors.New("use secret: it has a space, a line break, or what is not ASCII")
 	default:

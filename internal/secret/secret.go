@@ -58,6 +58,15 @@ func ReadFile(name string) ([]byte, error) {
 	return bytes.TrimRight(b, "\r\n"), nil
 }
 
+// CheckText reports why s is not a secret as it is: that it is kept as JSON, as Secrets
+// Manager's console suggests.
+func CheckText(s []byte) error {
+	if len(s) > 0 && s[0] == '{' {
+		return errors.New("it is JSON: keep the secret as it is, as plain text")
+	}
+	return nil
+}
+
 // CheckID reports why id cannot name a secret; nil if it can.
 func CheckID(id string) error {
 	parts := strings.SplitN(id, ":", 6)

@@ -8,7 +8,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -44,9 +43,9 @@ func ReadSecret(ctx context.Context, config aws.Config, file, id string) ([]byte
 		return nil, err
 	case len(key) < MinSecret:
 		return nil, fmt.Errorf("use secret: it has %d bytes, at least %d are needed", len(key), MinSecret)
-	case key[0] == '{':
-		return nil, errors.New("use secret: it is JSON: keep the secret as it is, as plain text")
-	default:
-		return key, nil
 	}
+	if err := secret.CheckText(key); err != nil {
+		return nil, fmt.Errorf("use secret: %w", err)
+	}
+	return key, nil
 }

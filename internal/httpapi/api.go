@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -120,7 +121,7 @@ func (a *API) do(ctx context.Context, c *call) Response {
 	do, ok := methods[c.Method]
 	if !ok {
 		r := errMethod.response()
-		r.Header["Allow"] = strings.Join(sortedKeys(methods), ", ")
+		r.Header["Allow"] = strings.Join(slices.Sorted(maps.Keys(methods)), ", ")
 		return r
 	}
 	answer, err := do(a, ctx, c)
@@ -133,15 +134,6 @@ func (a *API) do(ctx context.Context, c *call) Response {
 		return p.response()
 	}
 	return answered(answer)
-}
-
-func sortedKeys(m map[string]operation) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // answered returns the answer of an operation that has succeeded.

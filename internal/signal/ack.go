@@ -15,7 +15,7 @@ func (v *invocation) ack(f lane.Numbered, code lane.Code) Event {
 	case f.Asks == lane.AsksName:
 		return AuthenticationDenied{f.N, code}
 	case f.Asks == lane.AsksICE && code == lane.OK:
-		return ICEAnswer{f.N, v.iceFor(v.conn.User)}
+		return ICEAnswer{f.N, v.ICEFor(v.conn.User)}
 	default:
 		return Ack{f.N, code}
 	}

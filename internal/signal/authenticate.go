@@ -114,7 +114,7 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 		}
 		s.supersede(ctx, superseded...)
 		if in.Handshake && v.conn.User == user { // perhaps by this invocation, if the answer was lost
-			return reply(Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed, recovery, s.iceFor(user)})
+			return reply(Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed, recovery, s.ICEFor(user)})
 		}
 		return s.authenticateAgain(ctx, v.conn, in)
 	case errors.Is(err, errRevoked): // refused by a repeated invocation
@@ -128,7 +128,7 @@ func (s *Service) claimAndOpen(ctx context.Context, c Connection, id Identity, i
 	s.Log.InfoContext(ctx, "authenticated", "connection", c.ID, "user", user)
 	return Reply{
 		Seen:   true,
-		Events: []Event{Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed, recovery, s.iceFor(user)}},
+		Events: []Event{Welcome{in.Number, user, claimed.Epoch, claimed.Seq, c.Session, resumed, recovery, s.ICEFor(user)}},
 		After: v.after(func(ctx context.Context) {
 			if claimed.Owed {
 				s.changed(ctx, user)
@@ -155,7 +155,7 @@ func (s *Service) claim(ctx context.Context, c Connection, id Identity) (claimed
 	}
 	var tat lane.TAT // the latest of those that the user's connections have left
 	for range claimTries {
-		err = s.untilKnown(ctx, s.Clock.Now(), func(lane.Instant) error {
+		err = s.untilKnown(ctx, func(lane.Instant) error {
 			claimed, err = s.Store.Claim(ctx, claim)
 			return err
 		})

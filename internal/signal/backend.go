@@ -108,7 +108,7 @@ func (s *Service) IsOnline(ctx context.Context, user UserName) (bool, error) {
 
 // owner reads who owns a name.
 func (s *Service) owner(ctx context.Context, user UserName) (p Peer, err error) {
-	err = s.untilKnown(ctx, s.Clock.Now(), func(now lane.Instant) error {
+	err = s.untilKnown(ctx, func(now lane.Instant) error {
 		p, err = s.Store.Owner(ctx, user, now)
 		return err
 	})
@@ -117,15 +117,12 @@ func (s *Service) owner(ctx context.Context, user UserName) (p Peer, err error) 
 
 // Online lists users who are online; see [BackendStore].
 func (s *Service) Online(ctx context.Context, cursor string, limit int) (users []UserName, next string, err error) {
-	err = s.untilKnown(ctx, s.Clock.Now(), func(now lane.Instant) error {
+	err = s.untilKnown(ctx, func(now lane.Instant) error {
 		users, next, err = s.Backends.Online(ctx, cursor, limit, now)
 		return err
 	})
 	return users, next, err
 }
-
-// ICEFor returns the ICE servers for a user.
-func (s *Service) ICEFor(user UserName) ICE { return s.iceFor(user) }
 
 // Code returns what a client would be told of an error.
 func Code(err error) lane.Code { return codeOf(err) }

@@ -53,7 +53,7 @@ func (s *Service) dispatchKeyed(ctx context.Context, from UserName, key string, 
 	now := s.Clock.Now()
 	mine := Keyed{Digest: f.Digest(), By: s.randomID(), At: now}
 	var k Keyed
-	err := s.untilKnown(ctx, s.Clock.Now(), func(lane.Instant) (err error) {
+	err := s.untilKnown(ctx, func(lane.Instant) (err error) {
 		k, err = s.Backends.BeginKey(ctx, from, key, mine)
 		return err
 	})
@@ -78,7 +78,7 @@ func (s *Service) dispatchKeyed(ctx context.Context, from UserName, key string, 
 // noted is not told: a repeat would be told otherwise.
 func (s *Service) endKey(ctx context.Context, from UserName, key string, code lane.Code) lane.Code {
 	var noted lane.Code
-	err := s.untilKnown(ctx, s.Clock.Now(), func(lane.Instant) (err error) {
+	err := s.untilKnown(ctx, func(lane.Instant) (err error) {
 		noted, err = s.Backends.EndKey(ctx, from, key, code)
 		return err
 	})
@@ -120,7 +120,7 @@ func (s *Service) senderLane(ctx context.Context, from UserName) (*invocation, e
 	if errors.Is(err, ErrNoConnection) {
 		now := s.Clock.Now()
 		c = Connection{Peer: Peer{ID: ConnectionID(from), Protocol: Backend}, Since: now, Expires: now.Add(senderLife), Lane: lane.New()}
-		err = s.untilKnown(ctx, s.Clock.Now(), func(lane.Instant) error { return s.Store.Create(ctx, c) })
+		err = s.untilKnown(ctx, func(lane.Instant) error { return s.Store.Create(ctx, c) })
 	}
 	v := unheard.invocation(c)
 	if err == nil && !c.Lane.Opened() {

@@ -14,7 +14,7 @@ func (v *invocation) fetch(ctx context.Context, run []lane.Numbered) []lane.Numb
 		return run
 	}
 	var fetched []lane.Numbered
-	err := v.untilKnown(ctx, v.Clock.Now(), func(lane.Instant) (err error) {
+	err := v.untilKnown(ctx, func(lane.Instant) (err error) {
 		fetched, err = v.Store.Fetch(ctx, v.conn.ID, run)
 		return err
 	})

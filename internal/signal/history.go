@@ -49,7 +49,7 @@ type Kept struct {
 // keep keeps what was posted, and returns what its sender is told.
 func (s *Service) keep(ctx context.Context, user UserName, post []Delivery) lane.Code {
 	kept, until := false, s.Clock.Now().Add(s.RecoverFor)
-	err := s.untilKnown(ctx, s.Clock.Now(), func(lane.Instant) (err error) {
+	err := s.untilKnown(ctx, func(lane.Instant) (err error) {
 		kept, err = s.Store.Keep(ctx, user, post, until)
 		return err
 	})

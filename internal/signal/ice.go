@@ -16,7 +16,8 @@ type ICE struct {
 // ICEServers returns those for a user at a time. It may be called concurrently.
 type ICEServers func(user UserName, now lane.Instant) ICE
 
-func (s *Service) iceFor(user UserName) ICE {
+// ICEFor returns the ICE servers for a user, with credentials from now on.
+func (s *Service) ICEFor(user UserName) ICE {
 	if s.ICE == nil {
 		return ICE{}
 	}
@@ -29,5 +30,5 @@ func (s *Service) queryICE(ctx context.Context, p Peer) Reply {
 	if !ok {
 		return refused
 	}
-	return reply(ICEAnswer{NoNumber, s.iceFor(c.User)})
+	return reply(ICEAnswer{NoNumber, s.ICEFor(c.User)})
 }

@@ -28,7 +28,12 @@ var errNotKnown = errors.New("outcome is not known")
 // untilKnown makes a call of the store until its outcome is known, for [knownWithin]
 // at most, and [busyWithin] if it is only refused. The call, which is told the time,
 // must do no harm if it is made again.
-func (s *Service) untilKnown(ctx context.Context, now lane.Instant, call func(now lane.Instant) error) error {
+func (s *Service) untilKnown(ctx context.Context, call func(now lane.Instant) error) error {
+	return s.untilKnownFrom(ctx, s.Clock.Now(), call)
+}
+
+// untilKnownFrom is untilKnown for who has read the clock already.
+func (s *Service) untilKnownFrom(ctx context.Context, now lane.Instant, call func(now lane.Instant) error) error {
 	for began, pause, within := now, retryFirst, busyWithin; ; now = s.Clock.Now() {
 		err := call(now)
 		switch {
@@ -50,7 +55,7 @@ func (s *Service) untilKnown(ctx context.Context, now lane.Instant, call func(no
 
 // get reads the record of a connection.
 func (s *Service) get(ctx context.Context, id ConnectionID) (c Connection, err error) {
-	err = s.untilKnown(ctx, s.Clock.Now(), func(now lane.Instant) error {
+	err = s.untilKnown(ctx, func(now lane.Instant) error {
 		c, err = s.Store.Get(ctx, id, now)
 		return err
 	})
@@ -59,7 +64,7 @@ func (s *Service) get(ctx context.Context, id ConnectionID) (c Connection, err e
 
 // getEnded reads a record, whether the connection has ended or not.
 func (s *Service) getEnded(ctx context.Context, id ConnectionID) (c Connection, err error) {
-	err = s.untilKnown(ctx, s.Clock.Now(), func(now lane.Instant) error {
+	err = s.untilKnown(ctx, func(now lane.Instant) error {
 		c, err = s.Store.GetEnded(ctx, id, now)
 		return err
 	})

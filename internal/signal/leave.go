@@ -98,7 +98,7 @@ func (s *Service) endAndRelease(ctx context.Context, user UserName, id Connectio
 
 // end ends a connection.
 func (s *Service) end(ctx context.Context, id ConnectionID) (c Connection, err error) {
-	err = s.untilKnown(ctx, s.Clock.Now(), func(now lane.Instant) error {
+	err = s.untilKnown(ctx, func(now lane.Instant) error {
 		c, err = s.Store.End(ctx, id, now)
 		return err
 	})
@@ -108,7 +108,7 @@ func (s *Service) end(ctx context.Context, id ConnectionID) (c Connection, err e
 // release releases a name, and reports whether it was the connection's until now.
 func (s *Service) release(ctx context.Context, user UserName, id ConnectionID, tat lane.TAT) (bool, error) {
 	var r Released
-	err := s.untilKnown(ctx, s.Clock.Now(), func(lane.Instant) (err error) {
+	err := s.untilKnown(ctx, func(lane.Instant) (err error) {
 		r, err = s.Store.Release(ctx, user, id, tat)
 		return err
 	})

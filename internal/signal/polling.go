@@ -211,7 +211,7 @@ func (s *Service) failUpgrade(ctx context.Context, p Peer, err error) Reply {
 // updateLobby makes a move that may be tried again. It returns the record before
 // it.
 func (s *Service) updateLobby(ctx context.Context, id LobbyID, m LobbyMove) (l Lobby, made bool, err error) {
-	err = s.untilKnown(ctx, s.Clock.Now(), func(now lane.Instant) error {
+	err = s.untilKnown(ctx, func(now lane.Instant) error {
 		l, made, err = s.Store.UpdateLobby(ctx, id, m, now)
 		return err
 	})

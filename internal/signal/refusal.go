@@ -45,7 +45,7 @@ func (s *Service) Readmit(ctx context.Context, user UserName) error {
 }
 
 func (s *Service) refuseUntil(ctx context.Context, user UserName, until lane.Instant) error {
-	err := s.untilKnown(ctx, s.Clock.Now(), func(lane.Instant) error { return s.Backends.Refuse(ctx, user, until) })
+	err := s.untilKnown(ctx, func(lane.Instant) error { return s.Backends.Refuse(ctx, user, until) })
 	if err != nil {
 		return fmt.Errorf("refuse user: %w", err)
 	}
@@ -73,7 +73,7 @@ func (s *Service) checkRefusal(ctx context.Context, user UserName) error {
 		return nil
 	}
 	var until lane.Instant
-	err := s.untilKnown(ctx, s.Clock.Now(), func(now lane.Instant) (err error) {
+	err := s.untilKnown(ctx, func(now lane.Instant) (err error) {
 		until, err = s.Refusals.RefusedUntil(ctx, user, now)
 		return err
 	})

@@ -58,18 +58,10 @@ func (s *Service) recovery(p Peer, since *Since, at Claimed) (r Recovery) {
 
 // recover sends again what a client asks for, and has not got.
 func (s *Service) recover(ctx context.Context, p Peer, in Recover) Reply {
-	c, err := s.get(ctx, p.ID)
+	c, refused, ok := s.asker(ctx, p, "")
 	switch {
-	case errors.Is(err, ErrNoConnection):
-		return s.rejectEnded(ctx, p).refused()
-	case err != nil:
-		return reply(RequestFailed{Code: codeOf(err)})
-	case s.misread(p, c):
-		return Reply{Speaks: c.Protocol}
-	case c.Revoked(s.Clock.Now()):
-		return s.endRevoked(ctx, c, closing).refused()
-	case c.User == "":
-		return reply(RequestFailed{Code: lane.CodeUnknownUser}).refused()
+	case !ok:
+		return refused
 	case !c.Recovers || s.RecoverFor == 0:
 		return reply(RequestFailed{Code: lane.CodeUnsupported}).refused()
 	}
@@ -124,7 +116,7 @@ func (v *invocation) replayBeside(ctx context.Context, as Recovery, at Claimed) 
 
 // standing reads where the numbers stand, if the connection still owns the name.
 func (r *replay) standing(ctx context.Context) (at Claimed, err error) {
-	err = r.untilKnown(ctx, r.Clock.Now(), func(now lane.Instant) error {
+	err = r.untilKnown(ctx, func(now lane.Instant) error {
 		at, err = r.Store.Standing(ctx, r.conn.User, now)
 		return err
 	})
@@ -198,7 +190,7 @@ func (r *replay) step(ctx context.Context, to int64) error {
 // there was something under it if history was deleted so far.
 func (r *replay) read(ctx context.Context, to int64) (missing []int64, err error) {
 	var history []Kept
-	err = r.untilKnown(ctx, r.Clock.Now(), func(lane.Instant) error { // a post may have begun before
+	err = r.untilKnown(ctx, func(lane.Instant) error { // a post may have begun before
 		history, err = r.Store.History(ctx, r.conn.User, r.epoch, r.next-MaxBatch+1, to)
 		return err
 	})
@@ -258,7 +250,7 @@ func (r *replay) void(ctx context.Context, missing []int64) error {
 	failed := make([]error, len(missing))
 	until := r.Clock.Now().Add(r.RecoverFor)
 	r.sideBySide(len(missing), voidsAtOnce, func(i int) {
-		failed[i] = r.untilKnown(ctx, r.Clock.Now(), func(lane.Instant) error {
+		failed[i] = r.untilKnown(ctx, func(lane.Instant) error {
 			return r.Store.Void(ctx, r.conn.User, r.epoch, missing[i], until)
 		})
 	})

@@ -230,7 +230,7 @@ func (s *Service) routeStream(ctx context.Context, st *stream) (now lane.Instant
 		st.abandon(st.route.Seq, st.routed)
 	}
 	st.routed = min(st.left, maxRouted)
-	err = s.untilKnown(ctx, s.Clock.Now(), func(now lane.Instant) error {
+	err = s.untilKnown(ctx, func(now lane.Instant) error {
 		st.route, err = s.Store.Route(ctx, st.to, st.routed, now)
 		return err
 	})

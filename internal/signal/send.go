@@ -214,7 +214,7 @@ func (v *invocation) answeredByAnother(f lane.Numbered, code lane.Code) bool {
 // not known whether the update was made.
 func (v *invocation) update(ctx context.Context, u Update, now lane.Instant) (made bool, err error) {
 	var c Connection
-	err = v.untilKnown(ctx, now, func(now lane.Instant) (err error) {
+	err = v.untilKnownFrom(ctx, now, func(now lane.Instant) (err error) {
 		c, made, err = v.Store.Update(ctx, v.conn.ID, u, now)
 		if codeOf(err) == lane.CodeUnavailable {
 			for _, f := range u.Change.Hold {

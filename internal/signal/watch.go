@@ -68,7 +68,7 @@ func (s *Service) watchUser(ctx context.Context, p Peer, user UserName) Reply {
 		return refused
 	}
 	var is Presence
-	err := s.untilKnown(ctx, s.Clock.Now(), func(now lane.Instant) (err error) {
+	err := s.untilKnown(ctx, func(now lane.Instant) (err error) {
 		is, err = s.Store.Watch(ctx, user, c.ID, now)
 		return err
 	})
@@ -81,7 +81,7 @@ func (s *Service) unwatchUser(ctx context.Context, p Peer, user UserName) Reply 
 	if !ok {
 		return refused
 	}
-	err := s.untilKnown(ctx, s.Clock.Now(), func(lane.Instant) error { return s.Store.Unwatch(ctx, user, c.ID) })
+	err := s.untilKnown(ctx, func(lane.Instant) error { return s.Store.Unwatch(ctx, user, c.ID) })
 	return s.watched(ctx, c, user, Unwatched{user}, err)
 }
 

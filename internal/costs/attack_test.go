@@ -387,12 +387,20 @@ func TestAttackOnFewEnvironments(t *testing.T) {
 	}
 }
 
-// TestAttackWithoutPlaces: where any number may linger, they take all environments.
+// TestAttackWithoutPlaces: where any number may linger, they take all environments, and
+// messages of the two are lost. How many hangs on chance: in some runs
+// so few that [TestAttackOnFewEnvironments] would not mind.
 func TestAttackWithoutPlaces(t *testing.T) {
-	a := newAttack(t, false)
-	if a.run("users' gaps"); len(a.took)*100 >= len(a.sent)*99 {
-		t.Errorf("of %d messages %d came", len(a.sent), len(a.took))
+	const runs = 5
+	for range runs {
+		a := newAttack(t, false)
+		a.run("users' gaps")
+		t.Logf("of %d messages %d came", len(a.sent), len(a.took))
+		if len(a.took)*100 < len(a.sent)*99 {
+			return
+		}
 	}
+	t.Errorf("in %d runs 99 of 100 messages came", runs)
 }
 
 // TestInvocationsThatWait: the docs say how many invocations gaps keep at most.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -93,6 +94,7 @@ func (e *environments) serve(ctx context.Context, o options, a *api) (config lam
 		"AWS_LAMBDA_LOG_LEVEL":                     o.level.String(),
 		"TABLE_NAME":                               o.table,
 		"LOG_LEVEL":                                o.level.String(),
+		"MESSAGE_CONCURRENCY":                      strconv.Itoa(o.concurrency), // of which a part may linger, as on AWS
 	})
 	return lambdaenv.Config{
 		Region:         aws.Region,

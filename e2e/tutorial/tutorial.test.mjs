@@ -121,6 +121,27 @@ for (const [name, pages] of Object.entries({
   });
 }
 
+it('a call that is hung up in the middle of an answer, and another', async (t) => {
+  const alice = await person(t, 'call.html', 'ada', 'bo');
+  const bob = await person(t, 'call.html', 'bo', 'ada');
+  await Promise.all([sees(alice, 'Connected as ada'), sees(bob, 'Connected as bo')]);
+  await bob.evaluate(() => { // what a browser is about when its connection is closed never settles
+    const add = RTCPeerConnection.prototype.addIceCandidate;
+    RTCPeerConnection.prototype.addIceCandidate = function (candidate) {
+      RTCPeerConnection.prototype.addIceCandidate = add;
+      const adding = add.call(this, candidate);
+      document.getElementById('hangup').click();
+      return adding;
+    };
+  });
+  await pressing(alice, 'Call');
+  await sees(alice, 'bo has hung up');
+  await sees(bob, 'You have hung up');
+  await pressing(alice, 'Call');
+  await Promise.all([watches(alice, 'bo'), watches(bob, 'ada')]);
+  for (const tab of [alice, bob]) assert.deepEqual(tab.complaints, []);
+});
+
 it('a chat in React, in StrictMode', async (t) => {
   const alice = await person(t, 'chat.html', 'ann', 'ben');
   await sees(alice, 'connected');

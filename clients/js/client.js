@@ -183,18 +183,17 @@ export class SignalingClient extends EventTarget {
     this.#settings.clock.clearTimeout(this.#again);
     const way = {};
     this.#way = way;
-    const WebSocket = this.#settings.WebSocket ?? globalThis.WebSocket;
-    if (WebSocket && typeof this.#login.token !== 'function') this.#dial(way, WebSocket, this.#login.token);
-    else this.#prepare(way, WebSocket);
+    this.#prepare(way);
   }
 
   /** Finds a WebSocket and a token first, for which there is as much time as for the connection. */
-  async #prepare(way, given) {
+  async #prepare(way) {
     const { clock, connectTimeout } = this.#settings;
     const { token } = this.#login;
     way.timer = clock.setTimeout(() => this.#failed(new SignalError(Code.UNAUTHENTICATED, `the token function took more than ${connectTimeout} ms`)), connectTimeout);
+    await undefined; // whoever leaves at once, as in React's StrictMode, has opened nothing
     try {
-      const WebSocket = given ?? await findWebSocket();
+      const WebSocket = this.#settings.WebSocket ?? globalThis.WebSocket ?? await findWebSocket();
       const fresh = typeof token === 'function' ? await freshToken(token) : token;
       if (this.#way === way) this.#dial(way, WebSocket, fresh);
     } catch (error) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import { MAX_NAME } from '../arguments.js';
 import { Code, SignalError, SignalingClient } from '../index.js';
-import { Clock } from './clock.js';
+import { Clock, settle } from './clock.js';
 import { Sockets } from './sockets.js';
 
 let client, sockets;
@@ -44,6 +44,7 @@ it('of connect', async () => {
 describe('while it is connected', () => {
   beforeEach(async () => {
     const user = client.connect({ url: 'https://example.com', token: 'alice' });
+    await settle();
     sockets.last.welcome({ maxWatched: 64 });
     await user;
   });

@@ -32,6 +32,7 @@ const heard = (...expected) => assert.deepEqual(told.splice(0), expected);
 /** Connects, and says nothing of it. */
 async function join(more) {
   const user = client.connect(LOGIN);
+  await settle();
   sockets.last.welcome(more);
   await user;
   told.length = 0;
@@ -56,8 +57,9 @@ describe('the address', () => {
     'wss://api.example.com/prod': 'wss://api.example.com/prod',
     'ws://localhost:8095/prod/?stage=1#x': 'ws://localhost:8095/prod/?stage=1',
   })) {
-    it(given, () => {
+    it(given, async () => {
       client.connect({ host: given, token: 'alice' });
+      await settle();
       const { url } = sockets.last;
       const { session, ...query } = sockets.last.query;
       assert.match(session, /^[0-9a-f]{32}$/);
@@ -67,19 +69,22 @@ describe('the address', () => {
     });
   }
 
-  it('may be called url', () => {
+  it('may be called url', async () => {
     client.connect({ url: 'ws://example.com/prod' });
+    await settle();
     assert.equal(sockets.last.url.pathname, '/prod');
   });
 
-  it('does not have the token, which goes beside the subprotocol', () => {
+  it('does not have the token, which goes beside the subprotocol', async () => {
     for (const [token, protocol] of [['alice', 'YWxpY2U'], ['>>>???ä', 'Pj4-Pz8_w6Q'], ['x'.repeat(8192), Buffer.alloc(8192, 'x').toString('base64url')]]) {
       begin();
       client.connect({ ...LOGIN, token });
+      await settle();
       assert.deepEqual(sockets.last.protocols, ['owt.signal.v1', `owt.token.${protocol}`]);
     }
     begin();
     client.connect({ host: LOGIN.host });
+    await settle();
     assert.deepEqual(sockets.last.protocols, ['owt.signal.v1']);
   });
 
@@ -107,6 +112,7 @@ describe('the address', () => {
 describe('connect', () => {
   it('resolves with the name', async () => {
     const user = outcome(client.connect(LOGIN));
+    await settle();
     heard('connecting');
     sockets.last.greet();
     await settle();
@@ -125,6 +131,7 @@ describe('connect', () => {
     let n = 0;
     const user = client.connect({ ...LOGIN, token: async () => `token${++n}` });
     await settle();
+    await settle();
     const token = () => Buffer.from(sockets.last.protocols[1].slice('owt.token.'.length), 'base64url').toString();
     assert.equal(token(), 'token1');
     sockets.last.welcome();
@@ -138,6 +145,7 @@ describe('connect', () => {
     begin({ retryFirst: true });
     let n = 0;
     const user = outcome(client.connect({ ...LOGIN, token: () => { if (++n === 1) throw new Error('not yet'); return 'alice'; } }));
+    await settle();
     await clock.pass(DEFAULTS.reconnectFirst);
     sockets.last.welcome();
     assert.equal(await user, 'alice');
@@ -164,6 +172,7 @@ describe('connect', () => {
 
   it('gives up a handshake that hangs, and a token that does not come', async () => {
     const user = outcome(client.connect(LOGIN));
+    await settle();
     sockets.last.greet();
     await clock.pass(DEFAULTS.connectTimeout);
     assert.equal(await user, Code.UNAVAILABLE);
@@ -178,6 +187,7 @@ describe('connect', () => {
   for (const code of [2103, 2120, 2121]) {
     it(`is rejected with ${code}, and that is that`, async () => {
       const user = outcome(client.connect(LOGIN));
+      await settle();
       sockets.last.greet();
       sockets.last.say({ type: 'error', code, message: 'x', closing: true });
       assert.equal(await user, code);
@@ -189,6 +199,7 @@ describe('connect', () => {
   it('tries again when the server could not say who it is, if it is told to', async () => {
     begin({ retryFirst: true });
     const user = outcome(client.connect(LOGIN));
+    await settle();
     sockets.last.greet();
     sockets.last.say({ type: 'error', code: 2101, message: 'x', closing: true });
     sockets.last.end(1000);
@@ -199,6 +210,7 @@ describe('connect', () => {
 
   it('fails at once if the first attempt does, and the next may be better', async () => {
     const user = outcome(client.connect(LOGIN));
+    await settle();
     sockets.last.end(1006);
     assert.equal(await user, Code.UNAVAILABLE);
     heard('connecting', 'disconnected', 'end: unreachable 2101');
@@ -210,9 +222,10 @@ describe('connect', () => {
     const first = outcome(client.connect(LOGIN));
     client.disconnect();
     const second = outcome(client.connect(LOGIN));
+    await settle();
+    assert.equal(sockets.all.length, 1); // one that is closed while it opens may reach the server after the other, and take over
     sockets.last.welcome();
     assert.deepEqual([await first, await second], [Code.CLOSED, 'alice']);
-    assert.equal(sockets.all[0].readyState, 2);
     assert.equal(client.state, 'connected');
   });
 
@@ -225,6 +238,7 @@ describe('connect', () => {
     await assert.rejects(client.connect({ ...LOGIN, signal: controller.signal }), /enough/);
     const other = new AbortController();
     const again = client.connect({ ...LOGIN, signal: other.signal });
+    await settle();
     sockets.last.welcome();
     await again;
     other.abort();
@@ -236,6 +250,7 @@ describe('connect', () => {
     const retries = [];
     client.onRetry = ({ attempt, delay, reason }) => retries.push([attempt, delay, reason.code]);
     client.connect(LOGIN);
+    await settle();
     sockets.last.end();
     await clock.pass(500);
     sockets.last.greet();
@@ -250,6 +265,7 @@ describe('connect', () => {
   it('is what the name and ready wait for', async () => {
     assert.equal(await outcome(client.ready), Code.NOT_CONNECTED);
     client.connect(LOGIN);
+    await settle();
     const ready = outcome(client.ready);
     assert.equal(client.user, undefined);
     sockets.last.welcome();
@@ -268,6 +284,7 @@ describe('connect', () => {
     a.say({ type: 'superseded' });
     heard('disconnected', 'end: superseded');
     const user = outcome(client.connect({ ...LOGIN, token: 'carol' }));
+    await settle();
     sockets.last.welcome({ user: 'carol', seq: 9 });
     assert.equal(await user, 'carol');
     assert.equal(sockets.last.query.resume, 'c1');
@@ -278,6 +295,7 @@ describe('connect', () => {
 describe('messages', () => {
   it('are sent when there is a connection', async () => {
     client.connect(LOGIN);
+    await settle();
     const sent = send();
     sockets.last.greet();
     assert.deepEqual(sockets.last.saw(), []);
@@ -412,10 +430,11 @@ describe('a lost connection', () => {
     t.after(() => { delete globalThis.addEventListener; delete globalThis.removeEventListener; });
     const a = await join();
     a.end();
-    network.dispatchEvent(new Event('online'));
-    assert.equal(sockets.all.length, 2);
-    network.dispatchEvent(new Event('online'));
-    assert.equal(sockets.all.length, 2, 'one attempt at a time');
+    for (const attempt of ['the first', 'and no other while it lasts']) {
+      network.dispatchEvent(new Event('online'));
+      await settle();
+      assert.equal(sockets.all.length, 2, attempt);
+    }
     sockets.last.welcome();
     network.dispatchEvent(new Event('online'));
     assert.deepEqual(sockets.last.saw(), ['ping']);
@@ -469,6 +488,7 @@ describe('renewal', () => {
   it('before an attempt has begun it was not', async () => {
     begin();
     const user = client.connect({ ...LOGIN, token: () => (sockets.last ? new Promise(() => {}) : 'alice') });
+    await settle();
     await settle();
     sockets.last.welcome();
     await user;
@@ -594,6 +614,7 @@ describe('disconnect', () => {
 
   it('while connecting', async () => {
     const user = outcome(client.connect(LOGIN));
+    await settle();
     await client.disconnect();
     assert.equal(await user, Code.CLOSED);
     assert.equal(sockets.last.readyState, 2);
@@ -617,6 +638,7 @@ describe('disconnect', () => {
     const left = client.disconnect();
     a.say({ type: 'superseded' });
     const user = client.connect(LOGIN);
+    await settle();
     sockets.last.welcome();
     await user;
     await clock.pass(DEFAULTS.farewell);

@@ -17,6 +17,7 @@ beforeEach(async () => {
 
 async function join({ maxWatched = 64, ...more } = {}) {
   const user = client.connect(LOGIN);
+  await settle();
   sockets.last.welcome({ maxWatched, ...more });
   await user;
   return sockets.last;

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/owt-signal/owt-signal/internal/memory"
@@ -88,7 +89,16 @@ var seed = maphash.MakeSeed()
 
 // hashOf tells values apart by all that they hold. Among n of them two are
 // taken for one with a probability below n²/2^65.
-func hashOf(v any) uint64 { return maphash.String(seed, fmt.Sprintf("%+v", v)) }
+func hashOf(v any) uint64 { return maphash.String(seed, fmt.Sprintf("%v", v)) }
+
+// mix is the hash of several, in their order.
+func mix(hashes ...uint64) uint64 {
+	b := make([]byte, 0, 128)
+	for _, h := range hashes {
+		b = binary.LittleEndian.AppendUint64(b, h)
+	}
+	return maphash.Bytes(seed, b)
+}
 
 func (o observation) hash() uint64 {
 	var b []byte
@@ -121,7 +131,7 @@ func (h *history) then(e *effect, o observation, ids *uint64) *history {
 // that remember the same are one.
 func (p *program) history(parent *history, did *effect, o observation, ids *uint64) *history {
 	m := parent.remember(did, o)
-	key := hashOf(m)
+	key := m.hash()
 	if h, ok := p.known[key]; ok {
 		return h
 	}
@@ -141,6 +151,7 @@ type recollection struct {
 	answered bool           // it works on after its answer
 	runs     uint64         // what it has taken so far
 	observed lane.Observed  // what it has seen of its lane
+	saw      uint64         // the hash of that
 	since    uint64         // all that its first strand has observed since
 	loop     uint64         // the same before the first of the moves that were refused just now; 0: none was
 	replay   uint64         // the same before it first looked at history
@@ -148,12 +159,20 @@ type recollection struct {
 	gone     bool           // one of them has found a socket gone
 }
 
+func (m recollection) hash() uint64 {
+	all := append(make([]uint64, 0, 16), uint64(bits(m.answered, m.gone)), m.runs, m.saw, m.since, m.loop, m.replay)
+	for _, strand := range slices.Sorted(maps.Keys(m.beside)) {
+		all = append(all, uint64(strand), m.beside[strand])
+	}
+	return mix(all...)
+}
+
 func (h *history) remember(e *effect, o observation) recollection {
 	if h == nil {
 		return recollection{since: o.hash()}
 	}
 	m := h.kept
-	seen := hashOf([2]any{o.hash(), e.name})
+	seen := mix(o.hash(), maphash.String(seed, e.name))
 	if e.strand != 0 {
 		m.beside = maps.Clone(m.beside)
 		if m.beside == nil {
@@ -162,12 +181,13 @@ func (h *history) remember(e *effect, o observation) recollection {
 		if h.looksAgain(e) { // since when it does is what the first strand knows
 			m.beside[e.strand] = 0
 		}
-		m.beside[e.strand] = hashOf([2]uint64{m.beside[e.strand], seen})
+		m.beside[e.strand] = mix(m.beside[e.strand], seen)
 		m.gone = m.gone || errors.Is(o.err, signal.ErrGone)
 		return m
 	}
 	if o.conn.ID == connName[h.program.conn] && o.err == nil {
 		m.observed = m.observed.Look(o.conn.Lane, o.now)
+		m.saw = hashOf(m.observed)
 	}
 	m.answered = m.answered || e.kind == answer
 	before := m.since
@@ -180,19 +200,19 @@ func (h *history) remember(e *effect, o observation) recollection {
 		m.replay = before
 	}
 	if e.move != nil {
-		seen = hashOf([2]any{seen, numbers(e.move.Run)})
+		seen = mix(seen, hashOf(numbers(e.move.Run)))
 	}
-	m.since, m.loop = hashOf([2]uint64{before, seen}), 0
+	m.since, m.loop = mix(before, seen), 0
 	if e.move != nil && !o.made && o.err == nil && (e.move.Kind == lane.KindOpen || e.move.Kind == lane.KindFinish) {
 		m.loop = before
 	}
 	if e.move != nil && e.move.Kind == lane.KindHold && o.err != nil { // it may have been made
-		m.runs = hashOf([2]any{m.runs, seen})
+		m.runs = mix(m.runs, seen)
 	}
 	switch {
 	case h.program.several && !m.answered: // what it has done for one run is answered after the next
 	case h.program.several && e.kind == answer:
-		m.runs = hashOf([2]uint64{m.runs, before})
+		m.runs = mix(m.runs, before)
 	case len(h.waiting()) == 1:
 		m.forget(h, e, o, seen)
 	}
@@ -205,13 +225,13 @@ func (m *recollection) forget(h *history, e *effect, o observation, seen uint64)
 	made := e.move != nil && o.err == nil && (o.made || e.move.Made(o.conn.Lane)) // by now, or before its answer was lost
 	switch last := h.of(0).did; {
 	case made && (e.move.Kind == lane.KindTake || e.move.Kind == lane.KindAdopt):
-		m.runs, m.since = hashOf([2]any{m.runs, numbers(e.move.Run)}), seen
+		m.runs, m.since = mix(m.runs, hashOf(numbers(e.move.Run))), seen
 		if !m.gone {
 			m.beside = nil
 		}
 	case e.move != nil && !made && o.err == nil && decidesAnew[e.move.Kind]:
 		if e.move.Kind == lane.KindTake { // it may still take effect
-			m.runs = hashOf([]any{m.runs, e.move.Change.Done, e.move.Change.Taken})
+			m.runs = mix(m.runs, hashOf([]any{e.move.Change.Done, e.move.Change.Taken}))
 		}
 		m.since = seen
 	case e.name == "gets" && last != nil && last.polls():

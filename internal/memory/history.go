@@ -35,8 +35,6 @@ type keptPost struct {
 	until lane.Instant
 }
 
-func newHistory() history { return history{posts: newTable[historyKey, *list.Element]()} }
-
 // Keep implements [signal.HistoryStore].
 func (s *Store) Keep(_ context.Context, user signal.UserName, post []signal.Delivery, until lane.Instant) (bool, error) {
 	s.mu.Lock()
@@ -60,7 +58,7 @@ func (s *Store) keep(k keptPost) *keptPost {
 	if e, ok := h.posts.rows[k.historyKey]; ok {
 		return postAt(e)
 	}
-	h.posts.rows[k.historyKey] = h.byAge.PushBack(&k)
+	h.posts.put(k.historyKey, h.byAge.PushBack(&k))
 	h.size += k.size
 	s.endHistory(0)
 	return &k

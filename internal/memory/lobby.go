@@ -16,7 +16,7 @@ func (s *Store) CreateLobby(_ context.Context, l signal.Lobby) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.endLobbies(l.Expires.Add(-signal.LobbyLife), MaxLobbies-1)
-	s.lobbies.rows[l.ID] = &l
+	s.lobbies.put(l.ID, &l)
 	s.inLobby.PushBack(l.ID)
 	return nil
 }

@@ -9,22 +9,14 @@ import (
 
 // parted is a table in parts, one for each segment of a round of keepalive: who reads
 // a segment does not go through all rows.
-type parted[K ~string, V any] struct {
-	seed  maphash.Seed
-	parts [signal.Segments]table[K, V]
-}
+type parted[K ~string, V any] [signal.Segments]table[K, V]
 
-func newParted[K ~string, V any]() parted[K, V] {
-	p := parted[K, V]{seed: maphash.MakeSeed()}
-	for i := range p.parts {
-		p.parts[i] = newTable[K, V]()
-	}
-	return p
-}
+// seed is what rows are put into parts by, in every store of the process.
+var seed = maphash.MakeSeed()
 
 // part returns the part that a row is in.
 func (p *parted[K, V]) part(key K) *table[K, V] {
-	return &p.parts[maphash.String(p.seed, string(key))%signal.Segments]
+	return &p[maphash.String(seed, string(key))%signal.Segments]
 }
 
 func (p *parted[K, V]) get(key K) (V, bool) {
@@ -32,15 +24,15 @@ func (p *parted[K, V]) get(key K) (V, bool) {
 	return v, ok
 }
 
-func (p *parted[K, V]) put(key K, v V) { p.part(key).rows[key] = v }
+func (p *parted[K, V]) put(key K, v V) { p.part(key).put(key, v) }
 
 func (p *parted[K, V]) remove(key K) { p.part(key).remove(key) }
 
 // segment returns the rows of a segment. It may be put to and removed from meanwhile.
 func (p *parted[K, V]) segment(of signal.Segment) iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
-		for i := of.Index; i < len(p.parts); i += of.Of {
-			for key, v := range p.parts[i].rows {
+		for i := of.Index; i < len(p); i += of.Of {
+			for key, v := range p[i].rows {
 				if !yield(key, v) {
 					return
 				}

@@ -49,16 +49,7 @@ type user struct {
 }
 
 // New returns an empty Store.
-func New() *Store {
-	return &Store{
-		connections: newParted[signal.ConnectionID, *signal.Connection](),
-		users:       newParted[signal.UserName, *user](),
-		lobbies:     newTable[signal.LobbyID, *signal.Lobby](),
-		history:     newHistory(),
-		watched:     newParted[signal.UserName, *watched](),
-		watching:    newTable[signal.ConnectionID, []signal.UserName](),
-	}
-}
+func New() *Store { return new(Store) }
 
 // Create implements [signal.ConnectionStore].
 func (s *Store) Create(_ context.Context, c signal.Connection) error {

@@ -2,7 +2,8 @@ package memory
 
 import "maps"
 
-// table is a map that gives memory back: Go's keep that of their largest size.
+// table is a map that gives memory back: Go's keep that of their largest size. Its
+// zero value is empty.
 type table[K comparable, V any] struct {
 	rows map[K]V
 	most int // rows that there have been since the memory was last taken
@@ -11,7 +12,12 @@ type table[K comparable, V any] struct {
 // shrinkFrom is from how many rows on it is worth it.
 const shrinkFrom = 64
 
-func newTable[K comparable, V any]() table[K, V] { return table[K, V]{rows: make(map[K]V)} }
+func (t *table[K, V]) put(key K, v V) {
+	if t.rows == nil {
+		t.rows = make(map[K]V)
+	}
+	t.rows[key] = v
+}
 
 // remove removes a row. Where not a quarter is left, the others move.
 func (t *table[K, V]) remove(key K) {

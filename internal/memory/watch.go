@@ -38,7 +38,7 @@ func (s *Store) Watch(_ context.Context, user signal.UserName, by signal.Connect
 		}
 		s.watched.put(user, w)
 		w.by[by] = true
-		s.watching.rows[by] = append(mine, user)
+		s.watching.put(by, append(mine, user))
 	}
 	return s.presence(user, now), nil
 }
@@ -48,7 +48,7 @@ func (s *Store) Unwatch(_ context.Context, user signal.UserName, by signal.Conne
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	mine := slices.DeleteFunc(s.watching.rows[by], func(other signal.UserName) bool { return other == user })
-	if s.watching.rows[by] = mine; len(mine) == 0 {
+	if s.watching.put(by, mine); len(mine) == 0 {
 		s.watching.remove(by)
 	}
 	s.unwatch(user, by)

@@ -255,9 +255,10 @@ func TestBackendAPIAsDescribed(t *testing.T) {
 			}
 		}()
 		t.Cleanup(func() { _ = bob.CloseNow(); <-drained })
-		examples, least, variables := "200", 1000, []string{"KEY=" + apiKey}
-		if a.Management != "" {
-			examples, least, variables = "10", 100, nil
+		const examples, least = "200", 1000
+		var variables []string
+		if a.Management == "" {
+			variables = []string{"KEY=" + apiKey}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), clientsWithin)
 		defer cancel()

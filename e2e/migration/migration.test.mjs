@@ -19,7 +19,6 @@ function program(title) {
 
 /** The channel of a sample: the options it has, what the guide adds to them, and what it does then. */
 class Channel {
-  inbox = [];
   #io;
   #guide;
 
@@ -32,7 +31,7 @@ class Channel {
     const opts = { query, reconnection: true, reconnectionAttempts: 10, 'force new connection': true };
     this.#guide(opts);
     this.socket = this.#io(SERVER, opts);
-    this.socket.on('owt-message', ({ from, data }) => this.inbox.push([from, data]));
+    this.message = new Promise((resolve) => this.socket.on('owt-message', ({ from, data }) => resolve([from, data])));
   }
 
   send(to, data) {
@@ -78,7 +77,7 @@ for (const [sdk, Sample, io, version] of [['4.x', Channel4, io2, '2.5.0'], ['5.x
         assert.equal(alice.polls, false, 'the WebSocket has taken over');
         assert.equal(await within(alice.send(b, 'hello'), 'the ack'), undefined);
         assert.equal(await within(alice.send('nobody', 'hello'), 'the ack'), 2201, 'a number, as the SDK expects');
-        assert.deepEqual(bob.inbox, [[a, 'hello']]);
+        assert.deepEqual(await within(bob.message, 'the message'), [a, 'hello']);
       });
     }
   });

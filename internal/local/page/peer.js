@@ -8,8 +8,9 @@ const FAREWELL = 500;
  * recommendation (section 10.7). Both sides may offer at any time; where two offers meet, the polite side withdraws its
  * own. That it works rests on signaling that is ordered.
  *
- * Chromium may find no addresses of its own after it has withdrawn an offer that it had only just made, and then the
- * two do not reach each other. So where that takes too long, ICE is restarted.
+ * Chromium finds no addresses of its own, ever, if its first offer is withdrawn just as it begins to look for them, so
+ * that is not done before it has found one. Where the two do not reach each other within some time, ICE is restarted: by
+ * the impolite side, whose offers are not withdrawn, and by the other only much later. Both at once would meet again.
  */
 export class Peer {
   /** Functions that are called; the page sets them. */
@@ -28,8 +29,9 @@ export class Peer {
   #told = {};
   #prepared = false;
   #offering = false;
-  #settingAnswer = false;
   #ignoring = false;
+  #found; // a promise of the first address of its own, or of the word that there is none
+  #turn = Promise.resolve(); // one message after the other
   #watch;
 
   /**
@@ -44,15 +46,16 @@ export class Peer {
     this.#stream = stream;
     const pc = this.#pc;
     pc.onnegotiationneeded = () => this.#offer();
+    this.#found = new Promise((resolve) => { pc.addEventListener('icecandidate', resolve, { once: true }); });
     pc.onicecandidate = ({ candidate }) => candidate && send({ type: 'candidate', candidate });
     pc.ontrack = ({ track, streams }) => this.ontrack(track, streams[0]);
     pc.onconnectionstatechange = () => {
-      if (pc.connectionState === 'failed') pc.restartIce();
+      if (pc.connectionState === 'failed' && !polite) pc.restartIce();
       this.onstate(pc.connectionState);
     };
     this.#watch = setInterval(() => {
-      if (['new', 'connecting'].includes(pc.connectionState) && pc.remoteDescription) this.resync();
-    }, PATIENCE);
+      if (['new', 'connecting', 'failed'].includes(pc.connectionState) && pc.remoteDescription) this.resync();
+    }, PATIENCE * (polite ? 1.7 : 1));
     if (offers) this.#prepare();
   }
 
@@ -97,7 +100,13 @@ export class Peer {
   }
 
   /** A message of the other side's. */
-  async receive({ description, candidate }) {
+  receive(message) {
+    const heard = this.#turn.then(() => this.#hear(message));
+    this.#turn = heard.catch(() => {}); // is told to the caller
+    return heard;
+  }
+
+  async #hear({ description, candidate }) {
     const pc = this.#pc;
     try {
       if (description) await this.#accept(description);
@@ -109,12 +118,11 @@ export class Peer {
 
   async #accept(description) {
     const pc = this.#pc;
-    const ready = !this.#offering && (pc.signalingState === 'stable' || this.#settingAnswer);
-    this.#ignoring = !this.#polite && description.type === 'offer' && !ready;
+    const meets = description.type === 'offer' && (this.#offering || pc.signalingState !== 'stable');
+    this.#ignoring = meets && !this.#polite;
     if (this.#ignoring) return;
-    this.#settingAnswer = description.type === 'answer';
+    if (meets) await this.#found;
     await pc.setRemoteDescription(description);
-    this.#settingAnswer = false;
     if (description.type !== 'offer') return;
     this.#prepare();
     await pc.setLocalDescription();

@@ -107,6 +107,41 @@ describe('a call', { concurrency: 2 }, () => {
     assert.deepEqual(complaints, []);
   });
 
+  it('is restored with the ICE servers of then', async (t) => {
+    const { page, complaints } = await Person.at(t, browser, SERVER);
+    const urls = await page.evaluate(async () => {
+      const { Peer } = await import('/.page/peer.js');
+      const made = [];
+      globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+        constructor(how) {
+          super(how);
+          made.push(this);
+        }
+      };
+      const peers = [];
+      const open = new Promise((resolve) => {
+        for (const me of [0, 1]) {
+          const send = (message) => peers[1 - me].receive(JSON.parse(JSON.stringify(message)));
+          const ice = async () => [{ urls: `stun:127.0.0.1:${me + 1}` }];
+          peers[me] = new Peer({ send, polite: me === 0, stream: null, iceServers: [], ice, offers: me === 1 });
+          peers[me].onchatopen = () => peers.every((p) => p.chatting) && resolve();
+        }
+      });
+      await open;
+      const anew = new Promise((resolve) => {
+        made[1].addEventListener('signalingstatechange', ({ target }) => target.signalingState === 'stable' && resolve());
+      });
+      const ufrag = () => /a=ice-ufrag:(.*)/.exec(made[1].localDescription.sdp)[1];
+      const before = ufrag();
+      peers[1].resync();
+      await anew;
+      peers.forEach((p) => p.close());
+      return [before !== ufrag(), ...made.map((pc) => pc.getConfiguration().iceServers.flatMap((s) => s.urls))];
+    });
+    assert.deepEqual(urls, [true, [], ['stun:127.0.0.1:2']]);
+    assert.deepEqual(complaints, []);
+  });
+
   it('is declined, or refused when there is another', async (t) => {
     const [a, b] = names();
     const [alice, bob, carol] = await each([a, b, `carol of ${a}`], (name) => Person.as(t, browser, SERVER, name));

@@ -75,6 +75,15 @@ async function person(t, page, me, peer) {
   tab.complaints = [];
   tab.on('console', (m) => ['error', 'warning'].includes(m.type()) && tab.complaints.push(m.text()));
   tab.on('pageerror', (e) => tab.complaints.push(e.message));
+  await tab.addInitScript(() => {
+    globalThis.connections = [];
+    globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(how) {
+        super(how);
+        globalThis.connections.push(this);
+      }
+    };
+  });
   await tab.goto(`${origin}/${page}?${new URLSearchParams({ me, peer })}`);
   return tab;
 }
@@ -97,6 +106,19 @@ async function watches(tab, peer) {
   }, time);
 }
 
+/** Has the connection of a call fail, as far as the page can tell. Resolves with whether it was negotiated anew. */
+const fails = (tab) => tab.evaluate(async () => {
+  const pc = globalThis.connections.at(-1);
+  const ufrag = () => /a=ice-ufrag:(.*)/.exec(pc.localDescription.sdp)[1];
+  const before = ufrag();
+  const anew = new Promise((resolve) => { pc.addEventListener('signalingstatechange', () => pc.signalingState === 'stable' && resolve()); });
+  Object.defineProperty(pc, 'connectionState', { value: 'failed', configurable: true });
+  pc.dispatchEvent(new Event('connectionstatechange'));
+  delete pc.connectionState;
+  await anew;
+  return before !== ufrag();
+});
+
 for (const [name, pages] of Object.entries({
   'clients/js': ['call.html', 'call.html'],
   'Socket.IO alone, with clients/js': ['socket.html', 'call.html'],
@@ -111,6 +133,8 @@ for (const [name, pages] of Object.entries({
     const bob = await person(t, pages[1], b, a);
     await sees(bob, `Connected as ${b}`);
     await pressing(bob, 'Call');
+    await Promise.all([watches(alice, b), watches(bob, a)]);
+    assert.ok(await fails(bob), 'ICE is restarted');
     await Promise.all([watches(alice, b), watches(bob, a)]);
 
     await pressing(bob, 'Hang up');

@@ -252,7 +252,7 @@ phone.onpeer = (peer) => {
 
 /** STUN and TURN servers; without them two browsers may still reach each other. */
 function ice() {
-  return channel.iceServers().catch(() => []);
+  return channel.iceServers().catch(() => null);
 }
 
 // Camera and microphone.

@@ -23,6 +23,7 @@ export class Peer {
   #pc;
   #chat;
   #control; // what the two pages tell each other without the server: JSON
+  #ice;
   #send;
   #polite;
   #stream;
@@ -36,11 +37,14 @@ export class Peer {
 
   /**
    * @param {{
-   *   send: (message: object) => void, polite: boolean, stream: MediaStream | null, iceServers: RTCIceServer[], offers: boolean,
-   * }} how offers: this side begins; the other adds what it has to the first offer's answer.
+   *   send: (message: object) => void, polite: boolean, stream: MediaStream | null, offers: boolean,
+   *   iceServers?: RTCIceServer[], ice?: () => Promise<RTCIceServer[] | null>,
+   * }} how offers: this side begins; the other adds what it has to the first offer's answer. ice: asks for ICE servers when
+   *   ICE is restarted, since credentials end; null: those that there are.
    */
-  constructor({ send, polite, stream, iceServers, offers }) {
+  constructor({ send, polite, stream, iceServers, ice = async () => null, offers }) {
     this.#pc = new RTCPeerConnection({ iceServers });
+    this.#ice = ice;
     this.#send = send;
     this.#polite = polite;
     this.#stream = stream;
@@ -50,7 +54,7 @@ export class Peer {
     pc.onicecandidate = ({ candidate }) => candidate && send({ type: 'candidate', candidate });
     pc.ontrack = ({ track, streams }) => this.ontrack(track, streams[0]);
     pc.onconnectionstatechange = () => {
-      if (pc.connectionState === 'failed' && !polite) pc.restartIce();
+      if (pc.connectionState === 'failed' && !polite) this.#restart();
       this.onstate(pc.connectionState);
     };
     this.#watch = setInterval(() => {
@@ -132,7 +136,14 @@ export class Peer {
   /** Messages may have been lost: what they would have said is said anew. */
   resync() {
     if (this.#pc.signalingState === 'have-local-offer') this.#describe();
-    else if (this.#pc.signalingState === 'stable') this.#pc.restartIce();
+    else if (this.#pc.signalingState === 'stable') this.#restart();
+  }
+
+  async #restart() {
+    const iceServers = await this.#ice();
+    if (this.#pc.signalingState === 'closed') return;
+    if (iceServers) this.#pc.setConfiguration({ iceServers });
+    this.#pc.restartIce();
   }
 
   say(text) {

@@ -39,7 +39,7 @@ export class Phone {
   /**
    * @param {{
    *   send: (to: string, message: string) => Promise<void>, media: () => Promise<MediaStream | null>,
-   *   ice: () => Promise<RTCIceServer[]>,
+   *   ice: () => Promise<RTCIceServer[] | null>,
    * }} how
    */
   constructor({ send, media, ice }) {
@@ -81,7 +81,7 @@ export class Phone {
   async #prepare() {
     const attempt = this.#attempt;
     const [stream, iceServers] = await Promise.all([this.#media(), this.#ice()]);
-    if (this.#attempt === attempt) Object.assign(this, { stream, iceServers });
+    if (this.#attempt === attempt) Object.assign(this, { stream, iceServers: iceServers ?? [] });
     else stop(stream);
     return this.#attempt === attempt;
   }
@@ -175,7 +175,7 @@ export class Phone {
 
   #connect(offers) {
     const connection = new Peer({
-      send: (message) => this.#tell(message), polite: this.#polite, stream: this.stream ?? null, iceServers: this.iceServers, offers,
+      send: (message) => this.#tell(message), polite: this.#polite, stream: this.stream ?? null, iceServers: this.iceServers, ice: this.#ice, offers,
     });
     this.connection = connection;
     this.onpeer(connection);

@@ -90,6 +90,7 @@ fix:
 # The race detector makes ten seconds of reckoning a hundred, and keeps memory of each
 # coroutine of the simulator for ever. It is not for what reckons, in virtual time or
 # with one thing after the other: what that runs, others run at the same time.
+# internal/explore, which reckons, too, has a target of its own.
 RECKONS := ./cmd/owt-signal-costs ./internal/costs ./internal/sim ./internal/template ./scripts
 
 test-go: $(NEEDED)

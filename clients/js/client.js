@@ -178,18 +178,16 @@ export class SignalingClient extends EventTarget {
     return this.#leaving;
   }
 
-  /** Opens a connection, to take over from the one there is, if there is one. */
-  #attempt() {
-    this.#settings.clock.clearTimeout(this.#again);
-    const way = {};
-    this.#way = way;
-    this.#prepare(way);
-  }
-
-  /** Finds a WebSocket and a token first, for which there is as much time as for the connection. */
-  async #prepare(way) {
+  /**
+   * Opens a connection, to take over from the one there is, if there is one. Finds a WebSocket and a token first, for
+   * which there is as much time as for the connection.
+   */
+  async #attempt() {
     const { clock, connectTimeout } = this.#settings;
     const { token } = this.#login;
+    clock.clearTimeout(this.#again);
+    const way = {};
+    this.#way = way;
     way.timer = clock.setTimeout(() => this.#failed(new SignalError(Code.UNAUTHENTICATED, `the token function took more than ${connectTimeout} ms`)), connectTimeout);
     await undefined; // whoever leaves at once, as in React's StrictMode, has opened nothing
     try {

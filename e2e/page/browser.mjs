@@ -16,6 +16,17 @@ export const launch = (...rules) => chromium.launch({
   ],
 });
 
+/** For an init script: the page has the connections that it makes in `connections`. */
+export function keepConnections() {
+  globalThis.connections = [];
+  globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(how) {
+      super(how);
+      globalThis.connections.push(this);
+    }
+  };
+}
+
 /** Somebody at the page: a browser of their own, with nothing in common with others. */
 export class Person {
   /** What the browser complains of. */
@@ -30,6 +41,7 @@ export class Person {
     person.page.setDefaultTimeout(WAIT);
     person.page.on('console', (m) => ['error', 'warning'].includes(m.type()) && person.complaints.push(m.text()));
     person.page.on('pageerror', (e) => person.complaints.push(e.message));
+    await person.page.addInitScript(keepConnections);
     const response = await person.page.goto(address);
     assert.match(response.headers()['content-security-policy'], /default-src 'none'; script-src 'self';/);
     return person;

@@ -111,13 +111,7 @@ describe('a call', { concurrency: 2 }, () => {
     const { page, complaints } = await Person.at(t, browser, SERVER);
     const urls = await page.evaluate(async () => {
       const { Peer } = await import('/.page/peer.js');
-      const made = [];
-      globalThis.RTCPeerConnection = class extends RTCPeerConnection {
-        constructor(how) {
-          super(how);
-          made.push(this);
-        }
-      };
+      const made = globalThis.connections;
       const peers = [];
       const open = new Promise((resolve) => {
         for (const me of [0, 1]) {

@@ -8,7 +8,7 @@ import { extname, join } from 'node:path';
 import { after, before, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
-import { launch, WAIT } from '../page/browser.mjs';
+import { keepConnections, launch, WAIT } from '../page/browser.mjs';
 
 const { SERVER } = process.env;
 const at = (path) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -75,15 +75,7 @@ async function person(t, page, me, peer) {
   tab.complaints = [];
   tab.on('console', (m) => ['error', 'warning'].includes(m.type()) && tab.complaints.push(m.text()));
   tab.on('pageerror', (e) => tab.complaints.push(e.message));
-  await tab.addInitScript(() => {
-    globalThis.connections = [];
-    globalThis.RTCPeerConnection = class extends RTCPeerConnection {
-      constructor(how) {
-        super(how);
-        globalThis.connections.push(this);
-      }
-    };
-  });
+  await tab.addInitScript(keepConnections);
   await tab.goto(`${origin}/${page}?${new URLSearchParams({ me, peer })}`);
   return tab;
 }

@@ -231,7 +231,7 @@ func (m *recollection) forget(h *history, e *effect, o observation, seen uint64)
 		}
 	case e.move != nil && !made && o.err == nil && decidesAnew[e.move.Kind]:
 		if e.move.Kind == lane.KindTake { // it may still take effect
-			m.runs = mix(m.runs, hashOf([]any{e.move.Change.Done, e.move.Change.Taken}))
+			m.runs = mix(m.runs, uint64(e.move.Change.Done), uint64(e.move.Change.Taken))
 		}
 		m.since = seen
 	case e.name == "gets" && last != nil && last.polls():

@@ -131,7 +131,6 @@ describe('connect', () => {
     let n = 0;
     const user = client.connect({ ...LOGIN, token: async () => `token${++n}` });
     await settle();
-    await settle();
     const token = () => Buffer.from(sockets.last.protocols[1].slice('owt.token.'.length), 'base64url').toString();
     assert.equal(token(), 'token1');
     sockets.last.welcome();
@@ -145,7 +144,6 @@ describe('connect', () => {
     begin({ retryFirst: true });
     let n = 0;
     const user = outcome(client.connect({ ...LOGIN, token: () => { if (++n === 1) throw new Error('not yet'); return 'alice'; } }));
-    await settle();
     await clock.pass(DEFAULTS.reconnectFirst);
     sockets.last.welcome();
     assert.equal(await user, 'alice');
@@ -488,7 +486,6 @@ describe('renewal', () => {
   it('before an attempt has begun it was not', async () => {
     begin();
     const user = client.connect({ ...LOGIN, token: () => (sockets.last ? new Promise(() => {}) : 'alice') });
-    await settle();
     await settle();
     sockets.last.welcome();
     await user;

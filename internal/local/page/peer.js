@@ -1,5 +1,7 @@
 /** How long two browsers may take to reach each other before they try anew, in ms. */
 const PATIENCE = 4000;
+/** The same of the polite side, in ms, so that the two do not try at the same moment. */
+const POLITE_PATIENCE = 6800;
 /** How long what was said last has until the connection is closed, in ms. */
 const FAREWELL = 500;
 
@@ -10,7 +12,7 @@ const FAREWELL = 500;
  *
  * Chromium finds no addresses of its own, ever, if its first offer is withdrawn just as it begins to look for them, so
  * that is not done before it has found one. Where the two do not reach each other within some time, ICE is restarted: by
- * the impolite side, whose offers are not withdrawn, and by the other only much later. Both at once would meet again.
+ * the impolite side, whose offers are not withdrawn, and by the other only later. Both at once would meet again.
  */
 export class Peer {
   /** Functions that are called; the page sets them. */
@@ -59,7 +61,7 @@ export class Peer {
     };
     this.#watch = setInterval(() => {
       if (['new', 'connecting', 'failed'].includes(pc.connectionState) && pc.remoteDescription) this.resync();
-    }, PATIENCE * (polite ? 1.7 : 1));
+    }, polite ? POLITE_PATIENCE : PATIENCE);
     if (offers) this.#prepare();
   }
 
